@@ -1,0 +1,74 @@
+/*
+ * compat.h
+ *		What differs between server versions and libpq versions, in one place.
+ *
+ * Every other file is written for one PostgreSQL; a test of PG_VERSION_NUM or
+ * of a LIBPQ_HAS_ macro outside this file is a mistake.
+ */
+#ifndef POOL_COMPAT_H
+#define POOL_COMPAT_H
+
+#include "libpq-fe.h"
+#include "portability/instr_time.h"
+#include "storage/proc.h"
+#include "utils/acl.h"
+#include "utils/wait_event.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+#if PG_VERSION_NUM < 150000
+#error "pool needs PostgreSQL 15 or newer"
+#endif
+
+#ifndef LIBPQ_HAS_PIPELINING
+#error "pool needs libpq 14 or newer"
+#endif
+
+#if PG_VERSION_NUM >= 170000
+#define pool_my_procno() (MyProcNumber)
+#else
+#define pool_my_procno() (MyProc->pgprocno)
+#endif
+
+#if PG_VERSION_NUM >= 160000
+#define pool_server_aclcheck(server, role) \
+	object_aclcheck(ForeignServerRelationId, (server), (role), ACL_USAGE)
+#else
+#define pool_server_aclcheck(server, role) \
+	pg_foreign_server_aclcheck((server), (role), ACL_USAGE)
+#endif
+
+#if PG_VERSION_NUM >= 170000
+#define pool_create_wait_set(nevents) CreateWaitEventSet(NULL, (nevents))
+#else
+#define pool_create_wait_set(nevents) \
+	CreateWaitEventSet(TopMemoryContext, (nevents))
+#endif
+
+/*
+ * Whether a result holds some rows of a set of which more will follow; the
+ * end of such a set is a result of its own, PGRES_TUPLES_OK without rows.
+ */
+#ifdef LIBPQ_HAS_CHUNK_MODE
+#define POOL_ROWS_STATUS(status) \
+	((status) == PGRES_SINGLE_TUPLE || (status) == PGRES_TUPLES_CHUNK)
+#else
+#define POOL_ROWS_STATUS(status) ((status) == PGRES_SINGLE_TUPLE)
+#endif
+
+/*
+ * Microseconds of a clock that only goes forward and that all processes of
+ * the machine share.  All deadlines and ages in shared memory use it, so
+ * that setting the wall clock back ends no wait and stretches none.
+ */
+static inline int64
+pool_clock_us(void)
+{
+	instr_time now;
+
+	INSTR_TIME_SET_CURRENT(now);
+	return (int64) INSTR_TIME_GET_MICROSEC(now);
+}
+
+#endif /* POOL_COMPAT_H */

@@ -1,0 +1,16 @@
+/*
+ * guc.h
+ *		The settings, all named pool.something.
+ */
+#ifndef POOL_GUC_H
+#define POOL_GUC_H
+
+extern PGDLLIMPORT int pool_guc_max_connections;
+extern PGDLLIMPORT int pool_guc_max_pools;
+extern PGDLLIMPORT int pool_guc_session_cache;
+extern PGDLLIMPORT int pool_guc_acquire_timeout;
+extern PGDLLIMPORT bool pool_guc_log_connections;
+
+extern void pool_guc_init(void);
+
+#endif /* POOL_GUC_H */

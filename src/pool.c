@@ -1,0 +1,30 @@
+/*
+ * pool.c
+ *		The module's entry point, and nothing else.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+
+#include "guc.h"
+#include "shmem.h"
+#include "worker.h"
+
+PG_MODULE_MAGIC;
+
+void _PG_init(void);
+
+void
+_PG_init(void)
+{
+	if (!process_shared_preload_libraries_in_progress)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("pool must be loaded when the server starts"),
+						errhint("Add \"pool\" to shared_preload_libraries in "
+								"postgresql.conf and restart the server.")));
+
+	pool_guc_init();
+	pool_shmem_install_hooks();
+	pool_worker_register();
+}
