@@ -1,0 +1,238 @@
+/*
+ * slot.c
+ *		The states of a slot.
+ *
+ * Every move is made by pool_slot_move(), under the pool's lock.  It keeps
+ * the number of slots in each state, the idle list and the counters of leases
+ * in step, so that at any moment
+ *
+ *		acquires = releases + lost + slots LEASED
+ *		connects = closed + slots that are usable
+ */
+#include "postgres.h"
+
+#include "compat.h"
+#include "slot.h"
+
+#define TO(state) (1 << (state))
+
+static const uint32 allowed_moves[POOL_NSLOT_STATES] = {
+	[POOL_SLOT_FREE] = TO(POOL_SLOT_CONNECTING),
+	[POOL_SLOT_CONNECTING] =
+		TO(POOL_SLOT_IDLE) | TO(POOL_SLOT_LEASED) | TO(POOL_SLOT_CLOSING),
+	[POOL_SLOT_IDLE] =
+		TO(POOL_SLOT_LEASED) | TO(POOL_SLOT_CHECKING) | TO(POOL_SLOT_CLOSING),
+	[POOL_SLOT_LEASED] = TO(POOL_SLOT_IDLE) | TO(POOL_SLOT_LEASED) |
+						 TO(POOL_SLOT_RETURNED) | TO(POOL_SLOT_CLOSING),
+	[POOL_SLOT_CHECKING] =
+		TO(POOL_SLOT_IDLE) | TO(POOL_SLOT_LEASED) | TO(POOL_SLOT_CLOSING),
+	[POOL_SLOT_RETURNED] = TO(POOL_SLOT_RESETTING) | TO(POOL_SLOT_CLOSING),
+	[POOL_SLOT_RESETTING] =
+		TO(POOL_SLOT_IDLE) | TO(POOL_SLOT_LEASED) | TO(POOL_SLOT_CLOSING),
+	[POOL_SLOT_CLOSING] = TO(POOL_SLOT_FREE),
+};
+
+static const char *const state_names[POOL_NSLOT_STATES] = {
+	[POOL_SLOT_FREE] = "free",			 [POOL_SLOT_CONNECTING] = "connecting",
+	[POOL_SLOT_IDLE] = "idle",			 [POOL_SLOT_LEASED] = "leased",
+	[POOL_SLOT_CHECKING] = "checking",	 [POOL_SLOT_RETURNED] = "returned",
+	[POOL_SLOT_RESETTING] = "resetting", [POOL_SLOT_CLOSING] = "closing",
+};
+
+/* The name that views and messages use. */
+const char *
+pool_slot_state_name(PoolSlotState state)
+{
+	Assert(state < POOL_NSLOT_STATES);
+	return state_names[state];
+}
+
+static void
+idle_push(Pool *pool, PoolSlot *slot)
+{
+	int index = pool_slot_index(slot);
+
+	slot->prev = POOL_NONE;
+	slot->next = pool->idle_head;
+	if (pool->idle_head != POOL_NONE)
+		pool_slots[pool->idle_head].prev = index;
+	else
+		pool->idle_tail = index;
+	pool->idle_head = index;
+}
+
+static void
+idle_unlink(Pool *pool, PoolSlot *slot)
+{
+	if (slot->prev != POOL_NONE)
+		pool_slots[slot->prev].next = slot->next;
+	else
+		pool->idle_head = slot->next;
+	if (slot->next != POOL_NONE)
+		pool_slots[slot->next].prev = slot->prev;
+	else
+		pool->idle_tail = slot->prev;
+	slot->prev = slot->next = POOL_NONE;
+}
+
+static void
+count_move(Pool *pool, PoolSlot *slot, PoolSlotState to)
+{
+	PoolSlotState from = slot->state;
+
+	if (from == POOL_SLOT_CONNECTING && to != POOL_SLOT_CLOSING)
+		pool_stats_add(&pool->stats, POOL_COUNT_CONNECTS, 1);
+	if (from == POOL_SLOT_LEASED)
+		pool_stats_add(
+			&pool->stats,
+			to == POOL_SLOT_CLOSING ? POOL_COUNT_LOST : POOL_COUNT_RELEASES, 1);
+	if (to == POOL_SLOT_LEASED)
+		pool_stats_add(&pool->stats, POOL_COUNT_ACQUIRES, 1);
+	if (to == POOL_SLOT_CLOSING && from != POOL_SLOT_CONNECTING)
+	{
+		pool_stats_add(&pool->stats, POOL_COUNT_CLOSED, 1);
+		pg_atomic_fetch_add_u64(&pool->stats.closed[slot->doom], 1);
+	}
+}
+
+/*
+ * Moves a slot to another state.  Refuses, with an error in every build, a
+ * move that the table does not have.
+ *
+ * Needs the pool's lock, and the registry's as well from and to FREE.
+ */
+void
+pool_slot_move(Pool *pool, PoolSlot *slot, PoolSlotState to)
+{
+	PoolSlotState from = slot->state;
+
+	Assert(LWLockHeldByMeInMode(&pool->lock, LW_EXCLUSIVE));
+	Assert(slot->pool == pool_index(pool));
+
+	if ((allowed_moves[from] & TO(to)) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("pool slot %d cannot go from state %s to %s",
+						pool_slot_index(slot), pool_slot_state_name(from),
+						pool_slot_state_name(to))));
+
+	count_move(pool, slot, to);
+	if (from == POOL_SLOT_IDLE)
+		idle_unlink(pool, slot);
+	if (from != POOL_SLOT_FREE)
+		pool->nslots[from]--;
+	slot->state = to;
+	slot->since = pool_clock_us();
+	if (to != POOL_SLOT_FREE)
+		pool->nslots[to]++;
+	if (to == POOL_SLOT_IDLE)
+		idle_push(pool, slot);
+	if (from == POOL_SLOT_CONNECTING)
+		slot->opened = slot->since;
+	if (to != POOL_SLOT_LEASED)
+		memset(&slot->owner, 0, sizeof(slot->owner));
+}
+
+/* Gives the slot to a session.  Needs the pool's lock. */
+void
+pool_slot_lease(Pool *pool, PoolSlot *slot, const PoolSessionRef *session)
+{
+	pool_slot_move(pool, slot, POOL_SLOT_LEASED);
+	slot->owner = *session;
+	slot->uses++;
+	if (slot->last_holder == session->serial)
+		pool_stats_add(&pool->stats, POOL_COUNT_REUSED, 1);
+	pool->peak_active = Max(pool->peak_active, pool->nslots[POOL_SLOT_LEASED]);
+}
+
+/*
+ * Leaves the slot to the worker for closing.  "cancel": its remote session is
+ * still busy with a statement.  Needs the pool's lock; wake the worker after
+ * releasing it.
+ */
+void
+pool_slot_close(Pool *pool, PoolSlot *slot, PoolCloseReason reason, bool cancel)
+{
+	if (slot->doom == POOL_CLOSE_NONE)
+		slot->doom = reason;
+	slot->cancel = cancel;
+	pool_slot_move(pool, slot, POOL_SLOT_CLOSING);
+}
+
+/*
+ * Takes a FREE slot for a new connection of the pool; NULL if all are in use.
+ * Needs both locks.
+ */
+PoolSlot *
+pool_slot_claim(Pool *pool)
+{
+	PoolSlot *slot;
+
+	Assert(LWLockHeldByMeInMode(&pool_shared->registry_lock, LW_EXCLUSIVE));
+
+	if (pool_shared->free_head == POOL_NONE)
+		return NULL;
+	slot = &pool_slots[pool_shared->free_head];
+	pool_shared->free_head = slot->next;
+	slot->prev = slot->next = POOL_NONE;
+	slot->pool = pool_index(pool);
+	pg_atomic_write_u64(
+		&slot->generation,
+		pg_atomic_add_fetch_u64(&pool_shared->last_generation, 1));
+	slot->config = pool->config;
+	slot->last_holder = 0;
+	slot->uses = 0;
+	slot->used = slot->in_transaction = slot->cancel = false;
+	slot->doom = POOL_CLOSE_NONE;
+	slot->remote_pid = 0;
+	slot->remote_address[0] = '\0';
+	pool_slot_move(pool, slot, POOL_SLOT_CONNECTING);
+	return slot;
+}
+
+/* The connection is closed: the place is free for any pool.  Both locks. */
+void
+pool_slot_free(Pool *pool, PoolSlot *slot)
+{
+	Assert(LWLockHeldByMeInMode(&pool_shared->registry_lock, LW_EXCLUSIVE));
+
+	pool_slot_move(pool, slot, POOL_SLOT_FREE);
+	pg_atomic_write_u64(&slot->generation, 0);
+	slot->pool = POOL_NONE;
+	slot->next = pool_shared->free_head;
+	pool_shared->free_head = pool_slot_index(slot);
+}
+
+/*
+ * Is this still that connection of that pool, in that state?  Needs the
+ * pool's lock.
+ */
+bool
+pool_slot_is(const PoolSlot *slot, const Pool *pool, uint64 generation,
+			 PoolSlotState state)
+{
+	return slot->pool == pool_index(pool) &&
+		   pg_atomic_read_u64(unconstify(pg_atomic_uint64 *,
+										 &slot->generation)) == generation &&
+		   slot->state == state;
+}
+
+/* Connections that are usable now or after a reset.  Needs the lock. */
+int
+pool_open_slots(const Pool *pool)
+{
+	return pool->nslots[POOL_SLOT_IDLE] + pool->nslots[POOL_SLOT_LEASED] +
+		   pool->nslots[POOL_SLOT_CHECKING] + pool->nslots[POOL_SLOT_RETURNED] +
+		   pool->nslots[POOL_SLOT_RESETTING];
+}
+
+/*
+ * All slots of the pool, with those being opened and closed: what counts
+ * against max_size, since each may be a session on the remote.
+ */
+int
+pool_taken_slots(const Pool *pool)
+{
+	return pool_open_slots(pool) + pool->nslots[POOL_SLOT_CONNECTING] +
+		   pool->nslots[POOL_SLOT_CLOSING];
+}

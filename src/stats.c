@@ -1,0 +1,52 @@
+/*
+ * stats.c
+ *		The counters of a pool, and the names of reasons for closing.
+ */
+#include "postgres.h"
+
+#include "stats.h"
+
+static const char *const close_reason_names[POOL_NCLOSE_REASONS] = {
+	[POOL_CLOSE_NONE] = "none",
+	[POOL_CLOSE_CONNECT_FAILED] = "connect_failed",
+	[POOL_CLOSE_IDLE_TIMEOUT] = "idle_timeout",
+	[POOL_CLOSE_CONFIG_CHANGED] = "config_changed",
+	[POOL_CLOSE_REMOTE_CLOSED] = "remote_closed",
+	[POOL_CLOSE_CANCELED] = "canceled",
+	[POOL_CLOSE_ERROR] = "error",
+	[POOL_CLOSE_UNCLEAN] = "unclean",
+	[POOL_CLOSE_PROOF_FAILED] = "proof_failed",
+	[POOL_CLOSE_RESET_FAILED] = "reset_failed",
+	[POOL_CLOSE_CHECK_FAILED] = "check_failed",
+	[POOL_CLOSE_HOLDER_EXITED] = "holder_exited",
+	[POOL_CLOSE_HANDOVER_FAILED] = "handover_failed",
+	[POOL_CLOSE_WORKER_EXITED] = "worker_exited",
+};
+
+/* The name that views and the log use. */
+const char *
+pool_close_reason_name(PoolCloseReason reason)
+{
+	Assert(reason < POOL_NCLOSE_REASONS);
+	return close_reason_names[reason];
+}
+
+/* Once, when shared memory is made. */
+void
+pool_stats_init(PoolStats *stats)
+{
+	for (int i = 0; i < POOL_NCOUNTERS; i++)
+		pg_atomic_init_u64(&stats->counters[i], 0);
+	for (int i = 0; i < POOL_NCLOSE_REASONS; i++)
+		pg_atomic_init_u64(&stats->closed[i], 0);
+}
+
+/* When another pool takes the place in shared memory. */
+void
+pool_stats_zero(PoolStats *stats)
+{
+	for (int i = 0; i < POOL_NCOUNTERS; i++)
+		pg_atomic_write_u64(&stats->counters[i], 0);
+	for (int i = 0; i < POOL_NCLOSE_REASONS; i++)
+		pg_atomic_write_u64(&stats->closed[i], 0);
+}

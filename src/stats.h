@@ -1,0 +1,72 @@
+/*
+ * stats.h
+ *		The counters of a pool.
+ *
+ * Each is an atomic in shared memory that only grows.  They are bumped with
+ * no lock of their own: those that belong to a slot's move are bumped under
+ * the pool's lock by pool_slot_move() and so add up with the slots' states at
+ * any moment; the others (queries, rows, ...) are only each true by itself.
+ */
+#ifndef POOL_STATS_H
+#define POOL_STATS_H
+
+#include "port/atomics.h"
+
+/* Why a connection was closed.  Names in stats.c, in this order. */
+typedef enum PoolCloseReason
+{
+	POOL_CLOSE_NONE,
+	POOL_CLOSE_CONNECT_FAILED,	/* it never became usable */
+	POOL_CLOSE_IDLE_TIMEOUT,	/* idle for longer than idle_timeout */
+	POOL_CLOSE_CONFIG_CHANGED,	/* opened with options since altered */
+	POOL_CLOSE_REMOTE_CLOSED,	/* the remote hung up */
+	POOL_CLOSE_CANCELED,		/* its statement was cancelled or timed out */
+	POOL_CLOSE_ERROR,			/* an error left it in an unknown state */
+	POOL_CLOSE_UNCLEAN,			/* returned with something left to read */
+	POOL_CLOSE_PROOF_FAILED,	/* the handover could not be proven clean */
+	POOL_CLOSE_RESET_FAILED,	/* rollback or reset query failed */
+	POOL_CLOSE_CHECK_FAILED,	/* found dead before it was used */
+	POOL_CLOSE_HOLDER_EXITED,	/* its session ended in the middle of a lease */
+	POOL_CLOSE_HANDOVER_FAILED, /* its descriptor could not be had */
+	POOL_CLOSE_WORKER_EXITED	/* the worker stopped or was restarted */
+} PoolCloseReason;
+
+#define POOL_NCLOSE_REASONS (POOL_CLOSE_WORKER_EXITED + 1)
+
+typedef enum PoolCounter
+{
+	POOL_COUNT_ACQUIRES,		 /* leases begun */
+	POOL_COUNT_ACQUIRE_TIMEOUTS, /* acquires that gave up waiting */
+	POOL_COUNT_ACQUIRE_FAILURES, /* acquires that failed otherwise */
+	POOL_COUNT_RELEASES,	   /* leases that ended with a usable connection */
+	POOL_COUNT_LOST,		   /* leases that ended with it being closed */
+	POOL_COUNT_REUSED,		   /* leases that needed no handover */
+	POOL_COUNT_QUERIES,		   /* statements sent */
+	POOL_COUNT_QUERY_ERRORS,   /* statements that failed */
+	POOL_COUNT_ROWS,		   /* rows received */
+	POOL_COUNT_CONNECTS,	   /* connections that became usable */
+	POOL_COUNT_CONNECT_ERRORS, /* attempts that failed */
+	POOL_COUNT_CANCELS,		   /* cancel requests sent to the remote */
+	POOL_COUNT_RESETS,		   /* rollbacks and resets done by the worker */
+	POOL_COUNT_CLOSED		   /* usable connections closed */
+} PoolCounter;
+
+#define POOL_NCOUNTERS (POOL_COUNT_CLOSED + 1)
+
+typedef struct PoolStats
+{
+	pg_atomic_uint64 counters[POOL_NCOUNTERS];
+	pg_atomic_uint64 closed[POOL_NCLOSE_REASONS];
+} PoolStats;
+
+static inline void
+pool_stats_add(PoolStats *stats, PoolCounter counter, uint64 n)
+{
+	pg_atomic_fetch_add_u64(&stats->counters[counter], n);
+}
+
+extern void pool_stats_init(PoolStats *stats);
+extern void pool_stats_zero(PoolStats *stats);
+extern const char *pool_close_reason_name(PoolCloseReason reason);
+
+#endif /* POOL_STATS_H */

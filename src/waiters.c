@@ -1,0 +1,323 @@
+/*
+ * waiters.c
+ *		Taking a slot, waiting for one in order, giving it back.
+ *
+ * Each operation is one critical section under the pool's lock.  What keeps
+ * the queue fair and free of lost wake-ups:
+ *
+ *	1. Whoever makes a slot available gives it, in the same critical section,
+ *	   to the first waiter (pool_offer); it becomes IDLE only if nobody waits.
+ *	2. So an IDLE slot and a waiter never exist at once, and a newcomer cannot
+ *	   overtake anyone.
+ *	3. A waiter's verdict is written under the lock before its latch is set,
+ *	   and read under the lock; setting the latch once too often is harmless.
+ *	4. A waiter that leaves for any reason takes itself out under the lock
+ *	   and then knows whether it had been granted a slot.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+
+#include "compat.h"
+#include "slot.h"
+#include "waiters.h"
+
+/*
+ * This backend's name in shared memory, made at the first call.  The serial
+ * number is never used again, so that a lease, a waiter or a last holder
+ * cannot be mistaken for a later session with the same pid.
+ */
+const PoolSessionRef *
+pool_session_self(void)
+{
+	static PoolSessionRef self;
+
+	if (self.serial == 0)
+	{
+		self.pid = MyProcPid;
+		self.procno = pool_my_procno();
+		self.serial = pg_atomic_add_fetch_u64(&pool_shared->last_session, 1);
+		pool_waiters[self.procno].session = self;
+	}
+	return &self;
+}
+
+/* In the order of arrival; who comes back after a retry keeps his place. */
+static void
+enqueue(Pool *pool, PoolWaiter *waiter)
+{
+	int index = (int) (waiter - pool_waiters);
+	int after = pool->waiter_tail;
+
+	while (after != POOL_NONE && pool_waiters[after].since > waiter->since)
+		after = pool_waiters[after].prev;
+
+	waiter->pool = pool_index(pool);
+	waiter->prev = after;
+	waiter->next =
+		(after == POOL_NONE) ? pool->waiter_head : pool_waiters[after].next;
+	if (after == POOL_NONE)
+		pool->waiter_head = index;
+	else
+		pool_waiters[after].next = index;
+	if (waiter->next == POOL_NONE)
+		pool->waiter_tail = index;
+	else
+		pool_waiters[waiter->next].prev = index;
+	pool->nwaiting++;
+}
+
+static void
+dequeue(Pool *pool, PoolWaiter *waiter)
+{
+	Assert(waiter->pool == pool_index(pool));
+
+	if (waiter->prev != POOL_NONE)
+		pool_waiters[waiter->prev].next = waiter->next;
+	else
+		pool->waiter_head = waiter->next;
+	if (waiter->next != POOL_NONE)
+		pool_waiters[waiter->next].prev = waiter->prev;
+	else
+		pool->waiter_tail = waiter->prev;
+	waiter->prev = waiter->next = waiter->pool = POOL_NONE;
+	pool->nwaiting--;
+}
+
+/*
+ * The idle slot that suits best: one of which this session has a copy, most
+ * recently used first, else the most recently used.  The search for a copy is
+ * bounded by the length of the idle list.
+ */
+static PoolSlot *
+choose_idle(const PoolRequest *request)
+{
+	int index = request->pool->idle_head;
+
+	while (index != POOL_NONE)
+	{
+		PoolSlot *slot = &pool_slots[index];
+
+		if (request->has_copy(index, pg_atomic_read_u64(&slot->generation)))
+			return slot;
+		index = slot->next;
+	}
+	return &pool_slots[request->pool->idle_head];
+}
+
+static bool
+hopeless(const Pool *pool)
+{
+	return pool->last_error.incurable && pool->failures > 0 &&
+		   pool_open_slots(pool) == 0 && pool_clock_us() < pool->next_attempt;
+}
+
+static PoolTake
+take_locked(PoolRequest *request, bool *grow)
+{
+	Pool *pool = request->pool;
+	PoolWaiter *me = &pool_waiters[pool_session_self()->procno];
+
+	if (pool->id != request->pool_id)
+		return POOL_TAKE_GONE;
+	if (!pool->configured || !pool_stamp_equal(&pool->stamp, &request->stamp))
+		return POOL_TAKE_UNCONFIGURED;
+	if (pool->idle_head != POOL_NONE)
+	{
+		PoolSlot *slot = choose_idle(request);
+
+		request->idle_us = pool_clock_us() - slot->since;
+		pool_slot_lease(pool, slot, pool_session_self());
+		request->slot = pool_slot_index(slot);
+		request->generation = pg_atomic_read_u64(&slot->generation);
+		return POOL_TAKE_GRANTED;
+	}
+	if (hopeless(pool))
+		return POOL_TAKE_FAILED;
+	if (pool->options.max_waiters > 0 &&
+		pool->nwaiting >= pool->options.max_waiters)
+		return POOL_TAKE_FULL;
+
+	me->since = request->started;
+	me->verdict = POOL_VERDICT_NONE;
+	me->slot = POOL_NONE;
+	enqueue(pool, me);
+	*grow = pool_taken_slots(pool) < pool->options.max_size;
+	return POOL_TAKE_WAIT;
+}
+
+/*
+ * Takes an idle slot, or joins the queue.  After POOL_TAKE_WAIT the session
+ * waits on its latch and asks pool_wait_verdict(), and must end the wait by
+ * pool_wait_leave() if it does not see it through.
+ */
+PoolTake
+pool_take(PoolRequest *request)
+{
+	PoolTake result;
+	bool grow = false;
+
+	LWLockAcquire(&request->pool->lock, LW_EXCLUSIVE);
+	result = take_locked(request, &grow);
+	LWLockRelease(&request->pool->lock);
+	if (grow)
+		pool_wake_worker();
+	return result;
+}
+
+/* Reads this session's verdict into the request.  Needs the pool's lock. */
+static PoolVerdict
+read_verdict(PoolRequest *request, PoolWaiter *me)
+{
+	if (me->verdict == POOL_VERDICT_GRANTED)
+	{
+		request->slot = me->slot;
+		request->idle_us = 0;
+		request->generation =
+			pg_atomic_read_u64(&pool_slots[me->slot].generation);
+	}
+	return me->verdict;
+}
+
+/* What came of the wait so far; NONE: go on waiting. */
+PoolVerdict
+pool_wait_verdict(PoolRequest *request)
+{
+	PoolWaiter *me = &pool_waiters[pool_session_self()->procno];
+	PoolVerdict verdict;
+
+	LWLockAcquire(&request->pool->lock, LW_SHARED);
+	verdict = read_verdict(request, me);
+	LWLockRelease(&request->pool->lock);
+	return verdict;
+}
+
+/*
+ * Ends the wait now.  GRANTED means that a slot came in the last moment: it
+ * is leased to this session, which has to use it or give it back.
+ */
+PoolVerdict
+pool_wait_leave(PoolRequest *request)
+{
+	PoolWaiter *me = &pool_waiters[pool_session_self()->procno];
+	PoolVerdict verdict;
+
+	LWLockAcquire(&request->pool->lock, LW_EXCLUSIVE);
+	verdict = read_verdict(request, me);
+	if (verdict == POOL_VERDICT_NONE && me->pool == pool_index(request->pool))
+		dequeue(request->pool, me);
+	LWLockRelease(&request->pool->lock);
+	return verdict;
+}
+
+/*
+ * Makes a usable slot available: to the first waiter, else to anyone; or has
+ * it closed, if it is doomed.  Returns true with the session in *wake if one
+ * is to be woken.  Needs the pool's lock.
+ */
+bool
+pool_offer(Pool *pool, PoolSlot *slot, PoolSessionRef *wake)
+{
+	PoolWaiter *first;
+
+	if (slot->doom != POOL_CLOSE_NONE)
+	{
+		pool_slot_close(pool, slot, slot->doom, false);
+		return false;
+	}
+	if (pool->waiter_head == POOL_NONE)
+	{
+		pool_slot_move(pool, slot, POOL_SLOT_IDLE);
+		return false;
+	}
+	first = &pool_waiters[pool->waiter_head];
+	dequeue(pool, first);
+	pool_slot_lease(pool, slot, &first->session);
+	first->slot = pool_slot_index(slot);
+	first->verdict = POOL_VERDICT_GRANTED;
+	*wake = first->session;
+	return true;
+}
+
+static bool
+give_back_locked(Pool *pool, PoolSlot *slot, PoolReturn how,
+				 PoolCloseReason reason, PoolSessionRef *wake)
+{
+	if (slot->doom != POOL_CLOSE_NONE || how >= POOL_RETURN_BROKEN)
+		pool_slot_close(pool, slot, reason, how == POOL_RETURN_BUSY);
+	else if (how == POOL_RETURN_ROLLBACK ||
+			 (how == POOL_RETURN_RESET && pool->options.reset_query[0]))
+	{
+		slot->in_transaction = (how == POOL_RETURN_ROLLBACK);
+		pool_slot_move(pool, slot, POOL_SLOT_RETURNED);
+	}
+	else
+		return pool_offer(pool, slot, wake);
+	return false;
+}
+
+/*
+ * Ends this session's lease of a slot.  Does nothing if the lease ended
+ * otherwise meanwhile (the worker was restarted).  Raises nothing, so that it
+ * can be called while an error or an exit is under way.
+ *
+ * The caller has set last_holder and used, as the slot's owner.
+ */
+void
+pool_give_back(int slot_index, uint64 generation, PoolReturn how,
+			   PoolCloseReason reason)
+{
+	PoolSlot *slot = &pool_slots[slot_index];
+	int pool_place = slot->pool;
+	Pool *pool;
+	PoolSessionRef wake;
+	bool handed = false;
+	bool work = false;
+
+	if (pool_place == POOL_NONE)
+		return;
+	pool = &pool_pools[pool_place];
+
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	if (pool_slot_is(slot, pool, generation, POOL_SLOT_LEASED) &&
+		slot->owner.serial == pool_session_self()->serial)
+	{
+		handed = give_back_locked(pool, slot, how, reason, &wake);
+		work = slot->state == POOL_SLOT_RETURNED ||
+			   slot->state == POOL_SLOT_CLOSING;
+	}
+	LWLockRelease(&pool->lock);
+
+	if (handed)
+		pool_wake_backend(&wake);
+	else if (work)
+		pool_wake_worker();
+}
+
+/*
+ * Tells all who wait for the pool the same, and wakes them, outside the lock
+ * and a few at a time.
+ */
+void
+pool_waiters_tell(Pool *pool, PoolVerdict verdict)
+{
+	PoolSessionRef wake[32];
+	int n;
+
+	do
+	{
+		n = 0;
+		LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+		while (n < (int) lengthof(wake) && pool->waiter_head != POOL_NONE)
+		{
+			PoolWaiter *waiter = &pool_waiters[pool->waiter_head];
+
+			dequeue(pool, waiter);
+			waiter->verdict = verdict;
+			wake[n++] = waiter->session;
+		}
+		LWLockRelease(&pool->lock);
+		for (int i = 0; i < n; i++)
+			pool_wake_backend(&wake[i]);
+	} while (n == (int) lengthof(wake));
+}
