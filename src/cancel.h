@@ -1,0 +1,46 @@
+/*
+ * cancel.h
+ *		Cancelling a statement on a remote, from the worker.
+ */
+#ifndef POOL_CANCEL_H
+#define POOL_CANCEL_H
+
+#include <stdio.h>
+#include <sys/socket.h>
+
+#include "libpq-fe.h"
+
+/* Listens to libpq while it connects. */
+typedef struct PoolTrace
+{
+	FILE *file;
+	char *buffer;
+} PoolTrace;
+
+/* What a cancel request needs to know. */
+typedef struct PoolCancelKey
+{
+	bool known;
+	int32 pid;
+	int32 secret;
+} PoolCancelKey;
+
+/* A cancel request under way. */
+typedef struct PoolCancel
+{
+	pgsocket sock; /* PGINVALID_SOCKET: none */
+	bool sent;
+	int attempts;
+	int64 next;	   /* pool_clock_us() of the next attempt */
+	uint32 events; /* what to wait for */
+	uint32 serial; /* grows when sock or events change */
+} PoolCancel;
+
+extern void pool_trace_begin(PoolTrace *trace, PGconn *conn);
+extern void pool_trace_end(PoolTrace *trace, PoolCancelKey *key);
+
+extern bool pool_cancel_step(PoolCancel *cancel, const PoolCancelKey *key,
+							 PGconn *conn);
+extern void pool_cancel_end(PoolCancel *cancel);
+
+#endif /* POOL_CANCEL_H */

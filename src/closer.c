@@ -1,0 +1,220 @@
+/*
+ * closer.c
+ *		Closing connections, in the worker.
+ *
+ * A slot in CLOSING still counts against the pool's size, because the session
+ * on the remote still exists.  So the worker says Terminate, shuts its sending
+ * half, reads and throws away what still comes (a remote that is blocked in
+ * sending would not notice a cancel), sends cancel requests as long as a
+ * statement may be running, and frees the slot when the remote has closed.
+ * After CLOSE_TIMEOUT_MS it cuts the connection instead.
+ *
+ * Other sessions may have copies of the descriptor.  shutdown() reaches all
+ * of them, close() would not.
+ */
+#include "postgres.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "miscadmin.h"
+
+#include "closer.h"
+#include "compat.h"
+#include "guc.h"
+#include "slot.h"
+
+/*
+ * How long the remote may take to go, in milliseconds: long enough for a
+ * statement to be cancelled on a busy machine, short enough that a dead host
+ * does not hold a place for long.
+ */
+#define CLOSE_TIMEOUT_MS 5000
+
+/* The same when the worker itself stops and everything waits for it. */
+#define EXIT_TIMEOUT_MS 1000
+#define EXIT_CANCELS 3
+
+/* How much of an unread result is thrown away before others get a turn. */
+#define DRAIN_ROUNDS 16
+
+static void
+free_slot(Pool *pool, PoolSlot *slot)
+{
+	LWLockAcquire(&pool_shared->registry_lock, LW_EXCLUSIVE);
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	pool_slot_free(pool, slot);
+	LWLockRelease(&pool->lock);
+	LWLockRelease(&pool_shared->registry_lock);
+	ConditionVariableBroadcast(&pool->changed);
+}
+
+static void
+finish(PoolConn *conn)
+{
+	Pool *pool = conn->pool;
+	PoolSlot *slot = conn->slot;
+
+	(void) shutdown(PQsocket(conn->pg), SHUT_RDWR);
+	if (pool_guc_log_connections)
+		ereport(LOG,
+				(errmsg("disconnected pool for server \"%s\" from %s, remote "
+						"process %d: %s",
+						NameStr(pool->server_name), slot->remote_address,
+						slot->remote_pid, pool_close_reason_name(slot->doom))));
+	pool_conn_forget(conn);
+	free_slot(pool, slot);
+}
+
+static void
+cancel_step(PoolConn *conn)
+{
+	if (!conn->cancels)
+		return;
+	if (pool_cancel_step(&conn->cancel, &conn->key, conn->pg))
+		pool_stats_add(&conn->pool->stats, POOL_COUNT_CANCELS, 1);
+	pool_wake_later(conn->cancel.next);
+}
+
+/* Tells the remote to end the session. */
+static void
+say_goodbye(PoolConn *conn)
+{
+	static const char terminate[5] = {'X', 0, 0, 0, 4};
+	int sock = PQsocket(conn->pg);
+
+	(void) send(sock, terminate, sizeof(terminate),
+				MSG_DONTWAIT | MSG_NOSIGNAL);
+	(void) shutdown(sock, SHUT_WR);
+	cancel_step(conn);
+}
+
+/* Starts to close a slot that is CLOSING. */
+void
+pool_closer_begin(PoolSlot *slot)
+{
+	PoolConn *conn = pool_conn_of(slot);
+
+	if (conn->pg == NULL)
+	{
+		/* An earlier worker had the connection; it ended with it. */
+		free_slot(&pool_pools[slot->pool], slot);
+		return;
+	}
+	if (conn->task == POOL_TASK_CLOSE)
+		return;
+	pool_conn_task(conn, POOL_TASK_CLOSE, CLOSE_TIMEOUT_MS);
+	conn->cancels = slot->cancel;
+	say_goodbye(conn);
+	pool_conn_watch(conn, WL_SOCKET_READABLE);
+}
+
+/* Something happened on one of its sockets, or it is time to cancel again. */
+void
+pool_closer_step(PoolConn *conn)
+{
+	static char waste[65536];
+
+	for (int i = 0; i < DRAIN_ROUNDS; i++)
+	{
+		ssize_t got =
+			recv(PQsocket(conn->pg), waste, sizeof(waste), MSG_DONTWAIT);
+
+		if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
+		{
+			finish(conn);
+			return;
+		}
+		if (got < 0)
+			break;
+	}
+	cancel_step(conn);
+}
+
+/* The remote did not go in time. */
+void
+pool_closer_timeout(PoolConn *conn)
+{
+	ereport(LOG,
+			(errmsg("pool for server \"%s\" gave up waiting for remote process "
+					"%d to end",
+					NameStr(conn->pool->server_name), conn->slot->remote_pid)));
+	finish(conn);
+}
+
+/* One round of the end of a connection at exit; true when it is over. */
+static bool
+exit_step(PoolConn *conn, bool leased)
+{
+	char waste[8192];
+	ssize_t got;
+
+	cancel_step(conn);
+	if (leased)
+		return conn->cancel.attempts >= EXIT_CANCELS || !conn->key.known;
+	do
+	{
+		got = recv(PQsocket(conn->pg), waste, sizeof(waste), MSG_DONTWAIT);
+	} while (got > 0);
+	return got == 0 || (errno != EAGAIN && errno != EINTR);
+}
+
+/*
+ * The worker stops: ends every remote session, those in use too, within
+ * EXIT_TIMEOUT_MS.  leased[] tells which slots are a session's: their sockets
+ * are not the worker's to read or write, so they are cut, and what runs on
+ * them is cancelled.
+ */
+void
+pool_closer_all(const bool *leased)
+{
+	int64 deadline = pool_clock_us() + INT64CONST(1000) * EXIT_TIMEOUT_MS;
+	bool busy;
+
+	for (int i = 0; i < pool_shared->nslots; i++)
+	{
+		PoolConn *conn = pool_conn_of(&pool_slots[i]);
+
+		if (conn->pg == NULL)
+			continue;
+		conn->cancels = leased[i] || conn->cancels;
+		if (leased[i])
+			(void) shutdown(PQsocket(conn->pg), SHUT_RDWR);
+		else if (conn->task != POOL_TASK_CONNECT)
+			say_goodbye(conn);
+		pool_conn_watch(conn, leased[i] ? 0 : WL_SOCKET_READABLE);
+	}
+	do
+	{
+		bool request;
+		PoolConn *ready[64];
+
+		busy = false;
+		for (int i = 0; i < pool_shared->nslots; i++)
+		{
+			PoolConn *conn = pool_conn_of(&pool_slots[i]);
+
+			if (conn->pg == NULL || conn->eof ||
+				conn->task == POOL_TASK_CONNECT)
+				continue;
+			if (exit_step(conn, leased[i]))
+			{
+				(void) shutdown(PQsocket(conn->pg), SHUT_RDWR);
+				conn->eof = true;
+				pool_conn_watch(conn, 0);
+			}
+			else
+				busy = true;
+		}
+		if (busy)
+			(void) pool_conns_wait(10, &request, ready, lengthof(ready));
+	} while (busy && pool_clock_us() < deadline);
+
+	for (int i = 0; i < pool_shared->nslots; i++)
+	{
+		PoolConn *conn = pool_conn_of(&pool_slots[i]);
+
+		if (conn->pg != NULL)
+			(void) shutdown(PQsocket(conn->pg), SHUT_RDWR);
+	}
+}

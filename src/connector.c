@@ -1,0 +1,486 @@
+/*
+ * connector.c
+ *		Opening connections, in the worker.
+ *
+ * A session that finds no idle connection joins the queue and wakes the
+ * worker, which looks at each pool (pool_connector_demand) and starts as many
+ * attempts as there are waiters that no connection is coming for.  libpq
+ * connects without blocking, but for the look-up of host names.  A connection
+ * counts as usable when libpq has read the first ReadyForQuery, not before;
+ * it then goes to the first waiter, whoever it was opened for.
+ *
+ * An attempt that fails puts off the next one, longer each time.  When the
+ * remote says that trying again is useless (wrong password, no such
+ * database), or after retry_attempts failures in a row, all who wait are told
+ * why, provided that the pool has no connection left that could come free.
+ */
+#include "postgres.h"
+
+#include <netdb.h>
+
+#include "common/pg_prng.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/elog.h"
+#include "utils/memutils.h"
+
+#include "compat.h"
+#include "connector.h"
+#include "guc.h"
+#include "slot.h"
+#include "waiters.h"
+
+/* How to connect, by pool index.  The password is here and nowhere else. */
+typedef struct PoolConfig
+{
+	uint64 pool_id;
+	MemoryContext context;
+	char *block; /* all strings, to wipe them */
+	Size block_size;
+	int count;
+	const char **keywords;
+	const char **values;
+} PoolConfig;
+
+static PoolConfig *configs;
+
+/*
+ * Once, when the worker starts.  The environment of the server must not lend
+ * its PG* variables to connections: what a connection is made of comes from
+ * SQL alone.
+ */
+void
+pool_connector_init(void)
+{
+	PQconninfoOption *options = PQconndefaults();
+
+	configs = MemoryContextAllocZero(TopMemoryContext,
+									 sizeof(PoolConfig) * pool_shared->npools);
+	for (PQconninfoOption *option = options; option && option->keyword;
+		 option++)
+	{
+		if (option->envvar)
+			unsetenv(option->envvar);
+	}
+	PQconninfoFree(options);
+	unsetenv("PGSERVICE");
+	unsetenv("PGSERVICEFILE");
+	unsetenv("PGSYSCONFDIR");
+	unsetenv("PGDATESTYLE");
+	unsetenv("PGTZ");
+	unsetenv("PGGEQO");
+}
+
+static bool
+same_config(const PoolConfig *config, const PoolRequestMessage *request)
+{
+	if (config->count * 2 != request->head.nstrings)
+		return false;
+	for (int i = 0; i < config->count; i++)
+	{
+		if (strcmp(config->keywords[i], request->strings[2 * i]) != 0 ||
+			strcmp(config->values[i], request->strings[2 * i + 1]) != 0)
+			return false;
+	}
+	return true;
+}
+
+static void
+keep_config(PoolConfig *config, const PoolRequestMessage *request)
+{
+	int n = request->head.nstrings;
+	char *at;
+
+	if (config->context)
+	{
+		explicit_bzero(config->block, config->block_size);
+		MemoryContextDelete(config->context);
+	}
+	config->context = AllocSetContextCreate(TopMemoryContext, "pool options",
+											ALLOCSET_SMALL_SIZES);
+	config->pool_id = request->head.pool_id;
+	config->count = n / 2;
+	config->block_size = 1;
+	for (int i = 0; i < n; i++)
+		config->block_size += strlen(request->strings[i]) + 1;
+	at = config->block =
+		MemoryContextAlloc(config->context, config->block_size);
+	config->keywords =
+		MemoryContextAllocZero(config->context, sizeof(char *) * (n / 2 + 1));
+	config->values =
+		MemoryContextAllocZero(config->context, sizeof(char *) * (n / 2 + 1));
+	for (int i = 0; i < n; i++)
+	{
+		strcpy(at, request->strings[i]);
+		if (i % 2 == 0)
+			config->keywords[i / 2] = at;
+		else
+			config->values[i / 2] = at;
+		at += strlen(at) + 1;
+	}
+}
+
+/* No connection made with the old options is used again.  Needs the lock. */
+static void
+outdate_connections(Pool *pool)
+{
+	pool->config++;
+	pool->failures = 0;
+	pool->next_attempt = 0;
+	memset(&pool->last_error, 0, sizeof(pool->last_error));
+	for (int i = 0; i < pool_shared->nslots; i++)
+	{
+		PoolSlot *slot = &pool_slots[i];
+
+		if (slot->pool != pool_index(pool))
+			continue;
+		if (slot->state == POOL_SLOT_IDLE)
+			pool_slot_close(pool, slot, POOL_CLOSE_CONFIG_CHANGED, false);
+		else if (slot->doom == POOL_CLOSE_NONE)
+			slot->doom = POOL_CLOSE_CONFIG_CHANGED;
+	}
+}
+
+/*
+ * A session tells how a pool's connections are to be made.  The session has
+ * checked the rights of its user; here only the process is checked.
+ */
+bool
+pool_connector_configure(const PoolRequestMessage *request)
+{
+	const PoolMessage *head = &request->head;
+	PoolConfig *config;
+	Pool *pool;
+	bool known;
+	bool changed;
+
+	if (head->pool < 0 || head->pool >= pool_shared->npools ||
+		head->nstrings % 2 != 0)
+		return false;
+	pool = &pool_pools[head->pool];
+	config = &configs[head->pool];
+
+	changed = config->pool_id != head->pool_id || !same_config(config, request);
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	known = pool->id == head->pool_id && pool->id != 0;
+	if (known)
+	{
+		pool->stamp = head->target.stamp;
+		pool->options = head->target.options;
+		pool->server_name = head->target.server_name;
+		if (changed || !pool->configured)
+			outdate_connections(pool);
+		pool->configured = true;
+	}
+	LWLockRelease(&pool->lock);
+	if (known && changed)
+		keep_config(config, request);
+	return known;
+}
+
+/* How many more connections the pool needs now.  Needs the lock. */
+static int
+missing_connections(const Pool *pool)
+{
+	const PoolOptions *options = &pool->options;
+	int connecting = pool->nslots[POOL_SLOT_CONNECTING];
+	int coming = connecting + pool->nslots[POOL_SLOT_CHECKING] +
+				 pool->nslots[POOL_SLOT_RETURNED] +
+				 pool->nslots[POOL_SLOT_RESETTING];
+	int wanted = Max(options->min_size, pool->prewarm) - pool_open_slots(pool) -
+				 connecting;
+	int parallel = pool->failures > 0 ? 1 : options->connect_parallel;
+
+	if (!pool->configured)
+		return 0;
+	wanted = Max(wanted, pool->nwaiting - coming);
+	wanted = Min(wanted, options->max_size - pool_taken_slots(pool));
+	return Min(wanted, parallel - connecting);
+}
+
+/* A slot for one more connection, if one is needed and may be tried now. */
+static PoolSlot *
+claim_if_missing(Pool *pool)
+{
+	PoolSlot *slot = NULL;
+
+	LWLockAcquire(&pool_shared->registry_lock, LW_EXCLUSIVE);
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	if (pool->id != 0 && missing_connections(pool) > 0)
+	{
+		if (pool_clock_us() >= pool->next_attempt)
+			slot = pool_slot_claim(pool);
+		else
+			pool_wake_later(pool->next_attempt);
+	}
+	LWLockRelease(&pool->lock);
+	LWLockRelease(&pool_shared->registry_lock);
+	return slot;
+}
+
+static int
+exponential_delay_ms(const PoolOptions *options, int failures)
+{
+	int64 delay = (int64) options->retry_delay << Min(failures - 1, 20);
+	double spread;
+
+	delay = Min(delay, options->retry_max_delay);
+	spread = delay * options->retry_jitter / 100.0;
+	return (int) Max(
+		1, delay + spread * (2 * pg_prng_double(&pg_global_prng_state) - 1));
+}
+
+/* Takes the figures of a failed attempt into the pool.  Needs the lock. */
+static bool
+note_failure(Pool *pool, const PoolConnectError *error)
+{
+	int attempts = pool->options.retry_attempts;
+
+	pool->last_error = *error;
+	pool->failures++;
+	pool->next_attempt =
+		pool_clock_us() +
+		INT64CONST(1000) * exponential_delay_ms(&pool->options, pool->failures);
+	pool_wake_later(pool->next_attempt);
+	pool_stats_add(&pool->stats, POOL_COUNT_CONNECT_ERRORS, 1);
+	if (pool_open_slots(pool) > 0)
+		return false;
+	return error->incurable || pool->failures >= Max(attempts, 1);
+}
+
+static void
+fail_attempt(PoolConn *conn, const PoolConnectError *error)
+{
+	Pool *pool = conn->pool;
+	PoolSlot *slot = conn->slot;
+	bool give_up = false;
+
+	pool_conn_forget(conn);
+	LWLockAcquire(&pool_shared->registry_lock, LW_EXCLUSIVE);
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	/* Options changed meanwhile: that failure is nobody's concern any more. */
+	if (slot->config == pool->config)
+		give_up = note_failure(pool, error);
+	pool_slot_close(pool, slot, POOL_CLOSE_CONNECT_FAILED, false);
+	pool_slot_free(pool, slot);
+	if (give_up)
+		pool->prewarm = 0;
+	LWLockRelease(&pool->lock);
+	LWLockRelease(&pool_shared->registry_lock);
+
+	ereport(LOG, (errmsg("could not connect pool for server \"%s\": %s",
+						 NameStr(pool->server_name), error->message)));
+	if (give_up)
+		pool_waiters_tell(pool, POOL_VERDICT_FAILED);
+	ConditionVariableBroadcast(&pool->changed);
+}
+
+static bool
+incurable(int sqlstate)
+{
+	return ERRCODE_TO_CATEGORY(sqlstate) ==
+			   ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION ||
+		   sqlstate == ERRCODE_INVALID_CATALOG_NAME ||
+		   sqlstate == ERRCODE_INSUFFICIENT_PRIVILEGE ||
+		   sqlstate == ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED;
+}
+
+/*
+ * Splits libpq's verbose message "...FATAL:  28P01: text\nLOCATION: ..." into
+ * SQLSTATE and text.  libpq has no other way to tell the SQLSTATE of a failed
+ * attempt.
+ */
+static void
+parse_error(const char *verbose, PoolConnectError *error)
+{
+	const char *location = strstr(verbose, "\nLOCATION:");
+	const char *code = strstr(verbose, ":  ");
+	size_t len = location ? (size_t) (location - verbose) : strlen(verbose);
+	size_t head = len;
+
+	error->at = GetCurrentTimestamp();
+	error->sqlstate = ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION;
+	if (code != NULL && (size_t) (code - verbose) + 10 < len &&
+		strspn(code + 3, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 5 &&
+		code[8] == ':')
+	{
+		error->sqlstate =
+			MAKE_SQLSTATE(code[3], code[4], code[5], code[6], code[7]);
+		head = code + 3 - verbose;
+	}
+	error->incurable = incurable(error->sqlstate);
+	if (head < len)
+		snprintf(error->message, POOL_ERROR_LEN, "%.*s%.*s", (int) head,
+				 verbose, (int) (len - head - 7), verbose + head + 7);
+	else
+		strlcpy(error->message, verbose, POOL_ERROR_LEN);
+
+	/* Cut at a character's end, without trailing white space. */
+	len = pg_mbcliplen(error->message, strlen(error->message),
+					   POOL_ERROR_LEN - 1);
+	while (len > 0 && isspace((unsigned char) error->message[len - 1]))
+		len--;
+	error->message[len] = '\0';
+}
+
+static void
+fail_from_libpq(PoolConn *conn)
+{
+	PoolConnectError error = {0};
+
+	parse_error(PQerrorMessage(conn->pg), &error);
+	fail_attempt(conn, &error);
+}
+
+/* Starts one attempt in a slot that is CONNECTING. */
+static void
+start_attempt(Pool *pool, PoolSlot *slot)
+{
+	PoolConfig *config = &configs[pool_index(pool)];
+	PGconn *pg = PQconnectStartParams(config->keywords, config->values, 0);
+	PoolConn *conn;
+
+	if (pg == NULL)
+		ereport(FATAL,
+				(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	conn = pool_conn_open(pool, slot, pg);
+	pool_conn_task(conn, POOL_TASK_CONNECT, pool->options.connect_timeout);
+	if (PQstatus(pg) == CONNECTION_BAD)
+	{
+		fail_from_libpq(conn);
+		return;
+	}
+	PQsetErrorVerbosity(pg, PQERRORS_VERBOSE);
+	pool_trace_begin(&conn->trace, pg);
+	pool_conn_watch(conn, WL_SOCKET_WRITEABLE);
+}
+
+/* Opens what the pool needs now. */
+void
+pool_connector_demand(Pool *pool)
+{
+	PoolSlot *slot;
+	bool missing;
+
+	LWLockAcquire(&pool->lock, LW_SHARED);
+	missing = pool->id == configs[pool_index(pool)].pool_id &&
+			  missing_connections(pool) > 0;
+	LWLockRelease(&pool->lock);
+	while (missing && (slot = claim_if_missing(pool)) != NULL)
+		start_attempt(pool, slot);
+}
+
+static void
+describe_remote(PoolConn *conn, char *address, size_t size)
+{
+	struct sockaddr_storage peer;
+	socklen_t len = sizeof(peer);
+	char host[NI_MAXHOST];
+	char port[NI_MAXSERV];
+
+	if (getpeername(PQsocket(conn->pg), (struct sockaddr *) &peer, &len) == 0 &&
+		peer.ss_family != AF_UNIX &&
+		getnameinfo((struct sockaddr *) &peer, len, host, sizeof(host), port,
+					sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV) == 0)
+		snprintf(address, size,
+				 peer.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+	else
+		snprintf(address, size, "%s:%s", PQhost(conn->pg), PQport(conn->pg));
+}
+
+/* The connection is made: what is still to be said against it? */
+static const char *
+objection(PoolConn *conn)
+{
+	if (conn->pool->key.needs_password && !PQconnectionUsedPassword(conn->pg))
+		return "password is required: the remote did not ask for the password "
+			   "of the user mapping";
+	return NULL;
+}
+
+static void
+finish_attempt(PoolConn *conn)
+{
+	Pool *pool = conn->pool;
+	PoolSlot *slot = conn->slot;
+	char address[POOL_ADDRESS_LEN];
+	const char *problem = objection(conn);
+	PoolSessionRef wake;
+	bool handed;
+
+	if (problem != NULL)
+	{
+		PoolConnectError error = {
+			.incurable = true,
+			.sqlstate = ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED,
+			.at = GetCurrentTimestamp()};
+
+		strlcpy(error.message, problem, POOL_ERROR_LEN);
+		fail_attempt(conn, &error);
+		return;
+	}
+
+	PQuntrace(conn->pg);
+	pool_trace_end(&conn->trace, &conn->key);
+	PQsetErrorVerbosity(conn->pg, PQERRORS_DEFAULT);
+	PQsetnonblocking(conn->pg, 1);
+	describe_remote(conn, address, sizeof(address));
+	pool_conn_task(conn, POOL_TASK_WATCH, 0);
+	pool_conn_watch(conn, WL_SOCKET_CLOSED);
+
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	strlcpy(slot->remote_address, address, POOL_ADDRESS_LEN);
+	slot->remote_pid = PQbackendPID(conn->pg);
+	pool->failures = 0;
+	pool->next_attempt = 0;
+	handed = pool_offer(pool, slot, &wake);
+	if (pool_open_slots(pool) >= pool->prewarm)
+		pool->prewarm = 0;
+	LWLockRelease(&pool->lock);
+
+	if (handed)
+		pool_wake_backend(&wake);
+	ConditionVariableBroadcast(&pool->changed);
+	if (pool_guc_log_connections)
+		ereport(
+			LOG,
+			(errmsg("connected pool for server \"%s\" to %s, remote process %d",
+					NameStr(pool->server_name), address,
+					PQbackendPID(conn->pg))));
+}
+
+/* Something happened on the socket of an attempt. */
+void
+pool_connector_step(PoolConn *conn)
+{
+	switch (PQconnectPoll(conn->pg))
+	{
+		case PGRES_POLLING_OK:
+			finish_attempt(conn);
+			break;
+		case PGRES_POLLING_FAILED:
+			fail_from_libpq(conn);
+			break;
+		case PGRES_POLLING_READING:
+			pool_conn_watch(conn, WL_SOCKET_READABLE);
+			break;
+		default:
+			pool_conn_watch(conn, WL_SOCKET_WRITEABLE);
+			break;
+	}
+}
+
+/* The attempt took longer than connect_timeout. */
+void
+pool_connector_timeout(PoolConn *conn)
+{
+	PoolConnectError error = {
+		.sqlstate = ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
+		.at = GetCurrentTimestamp()};
+
+	snprintf(error.message, POOL_ERROR_LEN,
+			 "connection to server at \"%s\", port %s failed: timeout expired",
+			 PQhost(conn->pg) ? PQhost(conn->pg) : "",
+			 PQport(conn->pg) ? PQport(conn->pg) : "");
+	fail_attempt(conn, &error);
+}

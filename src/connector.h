@@ -1,0 +1,17 @@
+/*
+ * connector.h
+ *		Opening connections, in the worker.
+ */
+#ifndef POOL_CONNECTOR_H
+#define POOL_CONNECTOR_H
+
+#include "conns.h"
+#include "handover.h"
+
+extern void pool_connector_init(void);
+extern bool pool_connector_configure(const PoolRequestMessage *request);
+extern void pool_connector_demand(Pool *pool);
+extern void pool_connector_step(PoolConn *conn);
+extern void pool_connector_timeout(PoolConn *conn);
+
+#endif /* POOL_CONNECTOR_H */

@@ -1,0 +1,249 @@
+/*
+ * janitor.c
+ *		Resetting, checking and ageing of connections, in the worker.
+ *
+ * pool_janitor_look() goes through the slots of a pool, which is cheap, each
+ * time the worker wakes, and at least every TICK_MS while there are any:
+ *
+ *	- RETURNED: rolls back and resets, then offers the slot again.
+ *	- CLOSING: hands it to closer.c.
+ *	- IDLE and used a while ago: resets it.  A statement may have left a lock
+ *	  or a temporary table that no one would ask for again; the next user's
+ *	  reset would come too late for those who wait for such a lock.
+ *	- IDLE for longer than idle_timeout: closes it, down to min_size.
+ *	- LEASED by a session that no longer exists: closes it.  The session's own
+ *	  exit does that, so this is for the day when it could not.
+ *
+ * The reset runs in libpq's pipeline mode and so never blocks; it must answer
+ * exactly as expected, or the connection is closed.
+ */
+#include "postgres.h"
+
+#include "storage/procarray.h"
+
+#include "closer.h"
+#include "compat.h"
+#include "janitor.h"
+#include "slot.h"
+#include "waiters.h"
+
+/* How often to look, and how long a used connection lies before its reset. */
+#define TICK_MS 1000
+#define SETTLE_US INT64CONST(1000000)
+
+static void
+reset_failed(PoolConn *conn, PoolCloseReason reason)
+{
+	LWLockAcquire(&conn->pool->lock, LW_EXCLUSIVE);
+	pool_slot_close(conn->pool, conn->slot, reason, true);
+	LWLockRelease(&conn->pool->lock);
+	pool_closer_begin(conn->slot);
+}
+
+static void
+reset_done(PoolConn *conn)
+{
+	PoolSlot *slot = conn->slot;
+	PoolSessionRef wake;
+	bool handed;
+
+	pool_conn_task(conn, POOL_TASK_WATCH, 0);
+	pool_conn_watch(conn, WL_SOCKET_CLOSED);
+	pool_stats_add(&conn->pool->stats, POOL_COUNT_RESETS, 1);
+
+	LWLockAcquire(&conn->pool->lock, LW_EXCLUSIVE);
+	slot->used = slot->in_transaction = false;
+	handed = pool_offer(conn->pool, slot, &wake);
+	LWLockRelease(&conn->pool->lock);
+	if (handed)
+		pool_wake_backend(&wake);
+}
+
+/* Sends one statement of the reset, with a Sync of its own. */
+static bool
+send_reset(PoolConn *conn, const char *sql)
+{
+	conn->syncs_left++;
+	return PQsendQueryParams(conn->pg, sql, 0, NULL, NULL, NULL, NULL, 0) &&
+		   PQpipelineSync(conn->pg);
+}
+
+/* Starts the reset of a slot that is RESETTING or CHECKING. */
+static void
+begin_reset(PoolConn *conn, bool rollback, const char *reset_query,
+			int timeout_ms)
+{
+	bool sent;
+
+	conn->slot->last_holder = 0;
+	conn->syncs_left = 0;
+	pool_conn_task(conn, POOL_TASK_RESET, timeout_ms);
+	sent = PQenterPipelineMode(conn->pg) &&
+		   (!rollback || send_reset(conn, "ROLLBACK")) &&
+		   (reset_query[0] == '\0' || send_reset(conn, reset_query)) &&
+		   PQflush(conn->pg) == 0;
+	if (sent)
+		pool_conn_watch(conn, WL_SOCKET_READABLE);
+	else
+		reset_failed(conn, POOL_CLOSE_RESET_FAILED);
+}
+
+/* The remote answers to the reset. */
+void
+pool_janitor_step(PoolConn *conn)
+{
+	PGresult *res;
+
+	if (!PQconsumeInput(conn->pg))
+	{
+		reset_failed(conn, POOL_CLOSE_REMOTE_CLOSED);
+		return;
+	}
+	while (conn->syncs_left > 0 && !PQisBusy(conn->pg))
+	{
+		ExecStatusType status;
+
+		res = PQgetResult(conn->pg);
+		if (res == NULL)
+			continue;
+		status = PQresultStatus(res);
+		PQclear(res);
+		if (status == PGRES_PIPELINE_SYNC)
+			conn->syncs_left--;
+		else if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK &&
+				 status != PGRES_EMPTY_QUERY)
+		{
+			reset_failed(conn, POOL_CLOSE_RESET_FAILED);
+			return;
+		}
+	}
+	if (conn->syncs_left > 0)
+		return;
+	if (PQexitPipelineMode(conn->pg) &&
+		PQtransactionStatus(conn->pg) == PQTRANS_IDLE)
+		reset_done(conn);
+	else
+		reset_failed(conn, POOL_CLOSE_RESET_FAILED);
+}
+
+/* The remote did not answer to the reset in time. */
+void
+pool_janitor_timeout(PoolConn *conn)
+{
+	reset_failed(conn, POOL_CLOSE_RESET_FAILED);
+}
+
+/*
+ * The remote closed a connection that is idle or leased.  A leased one is the
+ * session's; it will notice, and must not be able to return it as good.
+ */
+void
+pool_janitor_eof(PoolConn *conn)
+{
+	PoolSlot *slot = conn->slot;
+	bool closing = false;
+
+	conn->eof = true;
+	pool_conn_watch(conn, 0);
+	LWLockAcquire(&conn->pool->lock, LW_EXCLUSIVE);
+	if (slot->state == POOL_SLOT_IDLE || slot->state == POOL_SLOT_RETURNED)
+	{
+		pool_slot_close(conn->pool, slot, POOL_CLOSE_REMOTE_CLOSED, false);
+		closing = true;
+	}
+	else if (slot->doom == POOL_CLOSE_NONE)
+		slot->doom = POOL_CLOSE_REMOTE_CLOSED;
+	LWLockRelease(&conn->pool->lock);
+	if (closing)
+		pool_closer_begin(slot);
+}
+
+static bool
+owner_is_gone(const PoolSlot *slot)
+{
+	const PoolWaiter *entry = &pool_waiters[slot->owner.procno];
+
+	return entry->session.serial != slot->owner.serial;
+}
+
+/* What is to be done with one slot. */
+typedef enum Errand
+{
+	ERRAND_NONE,
+	ERRAND_RESET, /* RETURNED is RESETTING now */
+	ERRAND_CHECK, /* IDLE is CHECKING now */
+	ERRAND_CLOSE  /* is CLOSING */
+} Errand;
+
+/* Decides and makes the first move.  Needs the pool's lock. */
+static Errand
+look_at_slot(Pool *pool, PoolSlot *slot, int64 now)
+{
+	const PoolOptions *options = &pool->options;
+	int64 age = now - slot->since;
+
+	switch (slot->state)
+	{
+		case POOL_SLOT_CLOSING:
+			return ERRAND_CLOSE;
+		case POOL_SLOT_RETURNED:
+			pool_slot_move(pool, slot, POOL_SLOT_RESETTING);
+			return ERRAND_RESET;
+		case POOL_SLOT_LEASED:
+			if (!owner_is_gone(slot))
+				return ERRAND_NONE;
+			pool_slot_close(pool, slot, POOL_CLOSE_HOLDER_EXITED, true);
+			return ERRAND_CLOSE;
+		case POOL_SLOT_IDLE:
+			if (options->idle_timeout > 0 &&
+				age > INT64CONST(1000) * options->idle_timeout &&
+				pool_open_slots(pool) > options->min_size)
+			{
+				pool_slot_close(pool, slot, POOL_CLOSE_IDLE_TIMEOUT, false);
+				return ERRAND_CLOSE;
+			}
+			if (slot->used && age > SETTLE_US && options->reset_query[0])
+			{
+				pool_slot_move(pool, slot, POOL_SLOT_CHECKING);
+				return ERRAND_CHECK;
+			}
+			return ERRAND_NONE;
+		default:
+			return ERRAND_NONE;
+	}
+}
+
+/* Looks after all slots of a pool. */
+void
+pool_janitor_look(Pool *pool)
+{
+	int64 now = pool_clock_us();
+
+	for (int i = 0; i < pool_shared->nslots; i++)
+	{
+		PoolSlot *slot = &pool_slots[i];
+		Errand errand = ERRAND_NONE;
+		bool rollback = false;
+		int timeout = 0;
+		char reset_query[POOL_QUERY_OPTION_LEN];
+
+		if (slot->pool != pool_index(pool))
+			continue;
+		LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+		if (slot->pool == pool_index(pool))
+		{
+			errand = look_at_slot(pool, slot, now);
+			rollback = slot->in_transaction;
+			timeout = pool->options.health_check_timeout;
+			strlcpy(reset_query, pool->options.reset_query,
+					sizeof(reset_query));
+		}
+		LWLockRelease(&pool->lock);
+
+		pool_wake_later(now + INT64CONST(1000) * TICK_MS);
+		if (errand == ERRAND_CLOSE)
+			pool_closer_begin(slot);
+		else if (errand != ERRAND_NONE)
+			begin_reset(pool_conn_of(slot), rollback, reset_query, timeout);
+	}
+}

@@ -1,0 +1,288 @@
+/*
+ * worker.c
+ *		The background worker: the only process that opens and closes
+ *		connections, and keeps their sockets.
+ *
+ * It is connected to no database, so it blocks no DROP DATABASE and reads no
+ * catalog.  Its loop never waits for one connection, one session or one
+ * remote alone: everything is a step of a state machine that the next event
+ * or the next deadline carries on.
+ *
+ * When it exits, for whatever reason but a crash of the server, it cuts every
+ * connection, so that no session goes on with a socket that nobody watches.
+ * The postmaster starts another one a second later; that one takes CLOSING
+ * slots for closed and asks the sessions for the connection options again.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/fd.h"
+#include "storage/ipc.h"
+#include "storage/procsignal.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+
+#include "closer.h"
+#include "compat.h"
+#include "connector.h"
+#include "janitor.h"
+#include "slot.h"
+#include "waiters.h"
+#include "worker.h"
+
+static pgsocket listener = PGINVALID_SOCKET;
+
+/* From _PG_init() in the postmaster. */
+void
+pool_worker_register(void)
+{
+	BackgroundWorker worker = {.bgw_flags =
+								   BGWORKER_SHMEM_ACCESS |
+								   BGWORKER_BACKEND_DATABASE_CONNECTION,
+							   .bgw_start_time = BgWorkerStart_ConsistentState,
+							   .bgw_restart_time = 1};
+
+	strlcpy(worker.bgw_name, "pool worker", BGW_MAXLEN);
+	strlcpy(worker.bgw_type, "pool worker", BGW_MAXLEN);
+	strlcpy(worker.bgw_library_name, "pool", BGW_MAXLEN);
+	strlcpy(worker.bgw_function_name, "pool_worker_main", BGW_MAXLEN);
+	RegisterBackgroundWorker(&worker);
+}
+
+/*
+ * Leaves no slot that looks usable: what a session holds is doomed, the rest
+ * is CLOSING.  Fills leased[].  Waiters are told to look again; those who
+ * come later wait for the next worker.
+ */
+static void
+disown_slots(bool *leased)
+{
+	for (int i = 0; i < pool_shared->npools; i++)
+	{
+		Pool *pool = &pool_pools[i];
+
+		LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+		pool->configured = false;
+		for (int s = 0; s < pool_shared->nslots; s++)
+		{
+			PoolSlot *slot = &pool_slots[s];
+
+			if (slot->pool != i)
+				continue;
+			leased[s] = slot->state == POOL_SLOT_LEASED;
+			if (slot->doom == POOL_CLOSE_NONE)
+				slot->doom = POOL_CLOSE_WORKER_EXITED;
+			if (slot->state != POOL_SLOT_LEASED &&
+				slot->state != POOL_SLOT_CLOSING)
+				pool_slot_close(pool, slot, POOL_CLOSE_WORKER_EXITED, false);
+		}
+		LWLockRelease(&pool->lock);
+		pool_waiters_tell(pool, POOL_VERDICT_RETRY);
+	}
+}
+
+static void
+worker_exit(int code, Datum arg)
+{
+	bool *leased = palloc0(sizeof(bool) * pool_shared->nslots);
+
+	pg_atomic_write_u32(&pool_shared->worker_procno, (uint32) POOL_NONE);
+	if (listener != PGINVALID_SOCKET)
+		pool_handover_unlisten(listener);
+	disown_slots(leased);
+	pool_closer_all(leased);
+}
+
+static void
+worker_start(void)
+{
+	bool *leased = palloc0(sizeof(bool) * pool_shared->nslots);
+
+	listener = pool_handover_listen();
+	ReserveExternalFD();
+	pool_conns_init(listener);
+	pool_connector_init();
+	before_shmem_exit(worker_exit, (Datum) 0);
+
+	/* An earlier worker may not have come to do this. */
+	disown_slots(leased);
+	pg_atomic_fetch_add_u64(&pool_shared->worker_epoch, 1);
+	pg_atomic_write_u32(&pool_shared->worker_procno, (uint32) pool_my_procno());
+	ConditionVariableBroadcast(&pool_shared->worker_started);
+}
+
+/* A session asks for a descriptor: only of a slot that is its own. */
+static void
+serve_fetch(PoolRequestMessage *request)
+{
+	const PoolMessage *head = &request->head;
+	PoolConn *conn;
+	PoolSlot *slot;
+	bool good = false;
+
+	if (head->slot >= 0 && head->slot < pool_shared->nslots)
+	{
+		slot = &pool_slots[head->slot];
+		conn = pool_conn_of(slot);
+		if (conn->pg != NULL && conn->generation == head->generation)
+		{
+			LWLockAcquire(&conn->pool->lock, LW_SHARED);
+			good = pool_slot_is(slot, conn->pool, head->generation,
+								POOL_SLOT_LEASED) &&
+				   slot->owner.pid == request->peer_pid &&
+				   slot->owner.serial == head->sender.serial;
+			LWLockRelease(&conn->pool->lock);
+		}
+	}
+	if (good)
+		pool_handover_send(request, conn->pg);
+	else
+		pool_handover_refuse(request);
+}
+
+/* Only a session of this server may say how to connect. */
+static bool
+is_session(const PoolRequestMessage *request)
+{
+	const PoolSessionRef *sender = &request->head.sender;
+
+	return sender->procno >= 0 && sender->procno < pool_shared->nwaiters &&
+		   pool_waiters[sender->procno].session.serial == sender->serial &&
+		   pool_waiters[sender->procno].session.pid == request->peer_pid;
+}
+
+static void
+serve_requests(void)
+{
+	PoolRequestMessage request;
+
+	while (pool_handover_receive(listener, &request))
+	{
+		if (request.head.kind == POOL_MESSAGE_FETCH)
+			serve_fetch(&request);
+		else if (request.head.kind == POOL_MESSAGE_CONFIGURE &&
+				 is_session(&request) && pool_connector_configure(&request))
+			pool_handover_accept(&request);
+		else
+			pool_handover_refuse(&request);
+	}
+}
+
+static void
+step(PoolConn *conn)
+{
+	switch (conn->task)
+	{
+		case POOL_TASK_CONNECT:
+			pool_connector_step(conn);
+			break;
+		case POOL_TASK_RESET:
+			pool_janitor_step(conn);
+			break;
+		case POOL_TASK_CLOSE:
+			pool_closer_step(conn);
+			break;
+		case POOL_TASK_WATCH:
+			pool_janitor_eof(conn);
+			break;
+	}
+}
+
+/* Carries on with what has come due. */
+static void
+serve_deadlines(int64 now)
+{
+	for (int i = 0; i < pool_shared->nslots; i++)
+	{
+		PoolConn *conn = pool_conn_of(&pool_slots[i]);
+
+		if (conn->pg == NULL)
+			continue;
+		if (now < conn->deadline)
+		{
+			pool_wake_later(conn->deadline);
+			if (conn->task == POOL_TASK_CLOSE && conn->cancels)
+				pool_closer_step(conn);
+		}
+		else if (conn->task == POOL_TASK_CONNECT)
+			pool_connector_timeout(conn);
+		else if (conn->task == POOL_TASK_RESET)
+			pool_janitor_timeout(conn);
+		else if (conn->task == POOL_TASK_CLOSE)
+			pool_closer_timeout(conn);
+	}
+}
+
+static void
+serve_pools(void)
+{
+	for (int i = 0; i < pool_shared->npools; i++)
+	{
+		if (pool_pools[i].id == 0)
+			continue;
+		pool_janitor_look(&pool_pools[i]);
+		pool_connector_demand(&pool_pools[i]);
+	}
+}
+
+static void
+handle_signals(void)
+{
+	CHECK_FOR_INTERRUPTS();
+	if (ShutdownRequestPending)
+		proc_exit(1); /* 1: to be started again, if the server runs */
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+	}
+}
+
+/* How long to sleep, in milliseconds rounded up; -1 for ever. */
+static long
+sleep_time(void)
+{
+	int64 when = pool_next_wake();
+
+	if (when == PG_INT64_MAX)
+		return -1;
+	return (long) Max(0, (when - pool_clock_us() + 999) / 1000);
+}
+
+void
+pool_worker_main(Datum arg)
+{
+	MemoryContext loop_context;
+
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+	worker_start();
+	loop_context = AllocSetContextCreate(TopMemoryContext, "pool worker loop",
+										 ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(loop_context);
+
+	for (;;)
+	{
+		PoolConn *ready[64];
+		bool request;
+		int n;
+
+		serve_pools();
+		serve_deadlines(pool_clock_us());
+		n = pool_conns_wait(sleep_time(), &request, ready, lengthof(ready));
+		handle_signals();
+		if (request)
+			serve_requests();
+		for (int i = 0; i < n; i++)
+		{
+			if (ready[i]->pg != NULL)
+				step(ready[i]);
+		}
+		MemoryContextReset(loop_context);
+	}
+}
