@@ -1,0 +1,283 @@
+/*
+ * acquire.c
+ *		From a server's name to a leased slot.
+ *
+ * Resolves the name with the rights of the current user, finds the pool, tells
+ * the worker how to connect if it does not know these options yet, takes an
+ * idle slot or waits for one.  Every wait is on this session's latch, takes
+ * interrupts, and has a deadline.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "utils/memutils.h"
+
+#include "acquire.h"
+#include "compat.h"
+#include "guc.h"
+#include "handover.h"
+#include "link.h"
+#include "registry.h"
+#include "slot.h"
+
+/* The wait under way, for the exit of the session. */
+static PoolRequest *waiting = NULL;
+
+/* Figures of a pool for an error message, copied under the lock. */
+typedef struct PoolFigures
+{
+	int max_size;
+	int leased;
+	int nwaiting;
+	bool connect_failed;
+	PoolConnectError error;
+} PoolFigures;
+
+static void
+read_figures(Pool *pool, PoolFigures *figures)
+{
+	LWLockAcquire(&pool->lock, LW_SHARED);
+	figures->max_size = pool->options.max_size;
+	figures->leased = pool->nslots[POOL_SLOT_LEASED];
+	figures->nwaiting = pool->nwaiting;
+	figures->connect_failed = pool->failures > 0;
+	figures->error = pool->last_error;
+	LWLockRelease(&pool->lock);
+}
+
+static void
+raise_timeout(Pool *pool, const PoolTarget *target, int64 started)
+{
+	PoolFigures figures;
+
+	read_figures(pool, &figures);
+	pool_stats_add(&pool->stats, POOL_COUNT_ACQUIRE_TIMEOUTS, 1);
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_TOO_MANY_CONNECTIONS),
+		 errmsg("could not get a connection to server \"%s\" within %d ms",
+				NameStr(target->server_name),
+				(int) ((pool_clock_us() - started) / 1000)),
+		 figures.connect_failed
+			 ? errdetail("The pool allows %d connections; %d are leased and %d "
+						 "other sessions are waiting.  The last attempt to "
+						 "connect failed: %s",
+						 figures.max_size, figures.leased, figures.nwaiting,
+						 figures.error.message)
+			 : errdetail("The pool allows %d connections; %d are leased and %d "
+						 "other sessions are waiting.",
+						 figures.max_size, figures.leased, figures.nwaiting),
+		 errhint("Raise max_size of the server, or look in pool_connections "
+				 "for who holds connections.")));
+}
+
+/*
+ * Raises the last error of connecting, with the remote's SQLSTATE if it gave
+ * one, 08001 otherwise.
+ */
+void
+pool_acquire_raise_failure(Pool *pool, const PoolTarget *target)
+{
+	PoolFigures figures;
+
+	read_figures(pool, &figures);
+	pool_stats_add(&pool->stats, POOL_COUNT_ACQUIRE_FAILURES, 1);
+	ereport(ERROR,
+			(errcode(figures.error.sqlstate
+						 ? figures.error.sqlstate
+						 : ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
+			 errmsg("could not connect to server \"%s\"",
+					NameStr(target->server_name)),
+			 errdetail_internal("%s", figures.error.message)));
+}
+
+static void
+raise_queue_full(Pool *pool, const PoolTarget *target)
+{
+	PoolFigures figures;
+
+	read_figures(pool, &figures);
+	pool_stats_add(&pool->stats, POOL_COUNT_ACQUIRE_FAILURES, 1);
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_TOO_MANY_CONNECTIONS),
+		 errmsg(
+			 "too many sessions are waiting for a connection to server \"%s\"",
+			 NameStr(target->server_name)),
+		 errdetail("The pool allows %d connections; %d are leased and %d "
+				   "sessions are waiting, which is max_waiters.",
+				   figures.max_size, figures.leased, figures.nwaiting)));
+}
+
+/*
+ * Waits in the queue.  NONE means that the deadline came first.  After an
+ * error the request tells whether a slot had been granted.
+ */
+static PoolVerdict
+wait_in_queue(PoolRequest *request, int64 deadline)
+{
+	volatile PoolVerdict verdict = POOL_VERDICT_NONE;
+
+	waiting = request;
+	PG_TRY();
+	{
+		while ((verdict = pool_wait_verdict(request)) == POOL_VERDICT_NONE)
+		{
+			int64 left = deadline - pool_clock_us();
+
+			if (left <= 0)
+			{
+				verdict = pool_wait_leave(request);
+				break;
+			}
+			(void) WaitLatch(
+				MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+				(long) Min((left + 999) / 1000, INT_MAX), PG_WAIT_EXTENSION);
+			ResetLatch(MyLatch);
+			CHECK_FOR_INTERRUPTS();
+		}
+	}
+	PG_CATCH();
+	{
+		pool_acquire_abandon();
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	waiting = NULL;
+	return verdict;
+}
+
+/*
+ * Ends the wait under way, if there is one.  A slot that was granted in the
+ * last moment is in its request then.  Raises nothing.
+ */
+void
+pool_acquire_abandon(void)
+{
+	if (waiting != NULL)
+		(void) pool_wait_leave(waiting);
+	waiting = NULL;
+}
+
+/*
+ * Tells the worker the options of the target, from the catalogs as they are
+ * now.  The target is brought up to date.
+ */
+static void
+configure(const char *server_name, PoolTarget *target, Pool *pool,
+		  uint64 pool_id, int64 deadline)
+{
+	MemoryContext context = AllocSetContextCreate(
+		CurrentMemoryContext, "pool conninfo", ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	PoolConninfo conninfo;
+
+	pool_options_resolve(server_name, target);
+	pool_options_conninfo(target, &conninfo);
+	(void) pool_handover_configure(pool, pool_id, target, &conninfo, deadline);
+	for (int i = 0; i < conninfo.count; i++)
+		explicit_bzero(unconstify(char *, conninfo.values[i]),
+					   strlen(conninfo.values[i]));
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+}
+
+/*
+ * Leases a slot of the server's pool to this session: request->slot and
+ * ->generation.  As soon as request->slot is set, be it that an error follows,
+ * the slot is the session's and has to be given back.
+ *
+ * timeout_ms -1 means the setting pool.acquire_timeout, or else the server's
+ * option.  "started" is when the caller began to wait.  Returns the deadline,
+ * in pool_clock_us().
+ *
+ * Raises: what pool_options_resolve() does; 53300 when the time is over or
+ * max_waiters wait already; the remote's SQLSTATE or 08001 when no connection
+ * can be made.
+ */
+int64
+pool_acquire_slot(const char *server_name, PoolTarget *target, int64 timeout_ms,
+				  int64 started, PoolRequest *request)
+{
+	int64 deadline;
+
+	pool_options_resolve(server_name, target);
+	if (timeout_ms < 0)
+		timeout_ms = pool_guc_acquire_timeout >= 0
+						 ? pool_guc_acquire_timeout
+						 : target->options.acquire_timeout;
+	deadline = started + timeout_ms * 1000;
+
+	request->pool = pool_registry_get(target, &request->pool_id);
+	request->started = started;
+	request->has_copy = pool_link_exists;
+	for (;;)
+	{
+		request->stamp = target->stamp;
+		switch (pool_take(request))
+		{
+			case POOL_TAKE_GRANTED:
+				return deadline;
+			case POOL_TAKE_WAIT:
+				switch (wait_in_queue(request, deadline))
+				{
+					case POOL_VERDICT_GRANTED:
+						return deadline;
+					case POOL_VERDICT_FAILED:
+						pool_acquire_raise_failure(request->pool, target);
+						break;
+					case POOL_VERDICT_NONE:
+						raise_timeout(request->pool, target, started);
+						break;
+					case POOL_VERDICT_RETRY:
+						break;
+				}
+				break;
+			case POOL_TAKE_UNCONFIGURED:
+				configure(server_name, target, request->pool, request->pool_id,
+						  deadline);
+				break;
+			case POOL_TAKE_GONE:
+				break;
+			case POOL_TAKE_FULL:
+				raise_queue_full(request->pool, target);
+				break;
+			case POOL_TAKE_FAILED:
+				pool_acquire_raise_failure(request->pool, target);
+				break;
+		}
+		CHECK_FOR_INTERRUPTS();
+		if (pool_clock_us() > deadline)
+			raise_timeout(request->pool, target, started);
+		request->pool = pool_registry_get(target, &request->pool_id);
+	}
+}
+
+/*
+ * The pool of that server, with the worker knowing how to connect; for
+ * functions that need no lease.  Raises what pool_acquire_slot() does, but
+ * for the waiting.
+ */
+Pool *
+pool_acquire_configured(const char *server_name, PoolTarget *target,
+						int64 deadline, uint64 *pool_id)
+{
+	pool_options_resolve(server_name, target);
+	for (;;)
+	{
+		Pool *pool = pool_registry_get(target, pool_id);
+		bool ready;
+
+		LWLockAcquire(&pool->lock, LW_SHARED);
+		ready = pool->id == *pool_id && pool->configured &&
+				pool_stamp_equal(&pool->stamp, &target->stamp);
+		LWLockRelease(&pool->lock);
+		if (ready)
+			return pool;
+		if (pool_clock_us() > deadline)
+			raise_timeout(pool, target, deadline);
+		configure(server_name, target, pool, *pool_id, deadline);
+		CHECK_FOR_INTERRUPTS();
+	}
+}

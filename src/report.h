@@ -1,0 +1,42 @@
+/*
+ * report.h
+ *		What the remote reports, as reports of this server.
+ */
+#ifndef POOL_REPORT_H
+#define POOL_REPORT_H
+
+#include "libpq-fe.h"
+#include "nodes/pg_list.h"
+
+/* Notices that came but were not shown yet. */
+typedef struct PoolNotices
+{
+	List *list;			 /* of PoolRemoteReport, in TopMemoryContext */
+	bool muted;			 /* throw them away */
+	bool protocol_doubt; /* libpq itself complained */
+} PoolNotices;
+
+/* An error or notice of the remote. */
+typedef struct PoolRemoteReport
+{
+	int elevel;
+	int sqlstate;
+	char *message;
+	char *detail;
+	char *hint;
+	char *context;
+	char *schema;
+	char *table;
+	char *column;
+	char *datatype;
+	char *constraint;
+} PoolRemoteReport;
+
+extern PoolRemoteReport *pool_report_error(const PGresult *res);
+extern void pool_report_raise(const PoolRemoteReport *report,
+							  const char *server_name);
+extern void pool_notices_listen(PGconn *conn, PoolNotices *notices);
+extern void pool_notices_show(PoolNotices *notices, const char *server_name);
+extern void pool_notices_drop(PoolNotices *notices);
+
+#endif /* POOL_REPORT_H */
