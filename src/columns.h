@@ -1,0 +1,44 @@
+/*
+ * columns.h
+ *		The columns of a remote result, and whether they are what was asked for.
+ */
+#ifndef POOL_COLUMNS_H
+#define POOL_COLUMNS_H
+
+#include "access/tupdesc.h"
+#include "fmgr.h"
+#include "libpq-fe.h"
+
+typedef struct PoolColumn
+{
+	/* As the remote describes it. */
+	char *name;
+	Oid type;
+	int32 typmod;
+	const char *type_name; /* looked up beforehand, so that an error
+								 * context need not read a catalog */
+
+	/* How its values are read here. */
+	FmgrInfo input;
+	Oid input_param;
+	int32 input_typmod;
+} PoolColumn;
+
+typedef struct PoolColumns
+{
+	int count;
+	int reading; /* index of the column being read, or -1 */
+	PoolColumn items[FLEXIBLE_ARRAY_MEMBER];
+} PoolColumns;
+
+extern PoolColumns *pool_columns_note(const PGresult *res);
+extern char *pool_columns_list(const PoolColumns *columns);
+extern void pool_columns_check(const PoolColumns *columns, TupleDesc expected);
+extern TupleDesc pool_columns_row_type(const PoolColumns *columns);
+extern void pool_columns_prepare(PoolColumns *columns, TupleDesc desc);
+extern void pool_columns_read(PoolColumns *columns, const Datum *texts,
+							  const bool *nulls, Datum *values);
+extern void pool_columns_context(const PoolColumns *columns,
+								 const char *server_name);
+
+#endif /* POOL_COLUMNS_H */
