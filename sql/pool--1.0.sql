@@ -1,0 +1,258 @@
+-- complain if script is sourced in psql, rather than via CREATE EXTENSION
+\echo Use "CREATE EXTENSION pool" to load this file. \quit
+
+-- Objects are referred to by no name that a search_path could change: C
+-- functions, and views over functions of this script alone.
+
+CREATE FUNCTION pool_fdw_validator(options text[], catalog oid)
+RETURNS void
+AS 'MODULE_PATHNAME', 'pool_fdw_validator'
+LANGUAGE C STRICT;
+COMMENT ON FUNCTION pool_fdw_validator(text[], oid) IS
+'Checks the options of servers and user mappings';
+
+CREATE FOREIGN DATA WRAPPER pool VALIDATOR pool_fdw_validator;
+COMMENT ON FOREIGN DATA WRAPPER pool IS
+'Remote databases reached over the shared connections of extension pool';
+
+CREATE FUNCTION pool_query(server text, query text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'pool_query_server'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pool_query(text, text) IS
+'Runs a statement on any pooled connection to the server and returns its rows';
+
+CREATE FUNCTION pool_query(server text, query text, VARIADIC parameters "any")
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'pool_query_server'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pool_query(text, text, VARIADIC "any") IS
+'Runs a statement on any pooled connection to the server and returns its rows, with parameters $1, $2, ...';
+
+CREATE FUNCTION pool_query(lease bigint, query text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'pool_query_lease'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pool_query(bigint, text) IS
+'Runs a statement on a leased connection and returns its rows';
+
+CREATE FUNCTION pool_query(lease bigint, query text, VARIADIC parameters "any")
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'pool_query_lease'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pool_query(bigint, text, VARIADIC "any") IS
+'Runs a statement on a leased connection and returns its rows, with parameters $1, $2, ...';
+
+CREATE FUNCTION pool_query_json(server text, query text)
+RETURNS SETOF jsonb
+AS 'MODULE_PATHNAME', 'pool_query_json_server'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pool_query_json(text, text) IS
+'Runs a statement on any pooled connection to the server and returns each row as a JSON object';
+
+CREATE FUNCTION pool_query_json(server text, query text, VARIADIC parameters "any")
+RETURNS SETOF jsonb
+AS 'MODULE_PATHNAME', 'pool_query_json_server'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pool_query_json(text, text, VARIADIC "any") IS
+'Runs a statement on any pooled connection to the server and returns each row as a JSON object, with parameters $1, $2, ...';
+
+CREATE FUNCTION pool_query_json(lease bigint, query text)
+RETURNS SETOF jsonb
+AS 'MODULE_PATHNAME', 'pool_query_json_lease'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pool_query_json(bigint, text) IS
+'Runs a statement on a leased connection and returns each row as a JSON object';
+
+CREATE FUNCTION pool_query_json(lease bigint, query text, VARIADIC parameters "any")
+RETURNS SETOF jsonb
+AS 'MODULE_PATHNAME', 'pool_query_json_lease'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pool_query_json(bigint, text, VARIADIC "any") IS
+'Runs a statement on a leased connection and returns each row as a JSON object, with parameters $1, $2, ...';
+
+CREATE FUNCTION pool_exec(server text, query text)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'pool_exec_server'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pool_exec(text, text) IS
+'Runs a statement on any pooled connection to the server and returns the number of rows affected';
+
+CREATE FUNCTION pool_exec(server text, query text, VARIADIC parameters "any")
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'pool_exec_server'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pool_exec(text, text, VARIADIC "any") IS
+'Runs a statement on any pooled connection to the server and returns the number of rows affected, with parameters $1, $2, ...';
+
+CREATE FUNCTION pool_exec(lease bigint, query text)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'pool_exec_lease'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pool_exec(bigint, text) IS
+'Runs a statement on a leased connection and returns the number of rows affected';
+
+CREATE FUNCTION pool_exec(lease bigint, query text, VARIADIC parameters "any")
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'pool_exec_lease'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pool_exec(bigint, text, VARIADIC "any") IS
+'Runs a statement on a leased connection and returns the number of rows affected, with parameters $1, $2, ...';
+
+CREATE FUNCTION pool_acquire(server text, timeout interval DEFAULT NULL, hold boolean DEFAULT false)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'pool_acquire'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pool_acquire(text, interval, boolean) IS
+'Leases a connection until pool_release() or the end of the transaction, or of the session with hold; returns the lease';
+
+CREATE FUNCTION pool_release(lease bigint)
+RETURNS void
+AS 'MODULE_PATHNAME', 'pool_release'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pool_release(bigint) IS
+'Ends a lease';
+
+CREATE FUNCTION pool_prewarm(server text, connections int)
+RETURNS int
+AS 'MODULE_PATHNAME', 'pool_prewarm'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pool_prewarm(text, int) IS
+'Opens connections ahead of demand, and returns how many are open';
+
+-- Statistics: a caller without pg_read_all_stats sees the pools of its own
+-- user mappings.
+
+CREATE FUNCTION pool_stats(
+	OUT database text,
+	OUT server text,
+	OUT user_name text,
+	OUT state text,
+	OUT min_size int,
+	OUT max_size int,
+	OUT open int,
+	OUT active int,
+	OUT idle int,
+	OUT resetting int,
+	OUT connecting int,
+	OUT closing int,
+	OUT waiting int,
+	OUT peak_active int,
+	OUT acquires bigint,
+	OUT acquire_timeouts bigint,
+	OUT acquire_failures bigint,
+	OUT releases bigint,
+	OUT lost bigint,
+	OUT reused bigint,
+	OUT queries bigint,
+	OUT query_errors bigint,
+	OUT rows bigint,
+	OUT connects bigint,
+	OUT connect_errors bigint,
+	OUT cancels bigint,
+	OUT resets bigint,
+	OUT closed bigint,
+	OUT closed_idle_timeout bigint,
+	OUT closed_config_changed bigint,
+	OUT closed_remote_closed bigint,
+	OUT closed_canceled bigint,
+	OUT closed_error bigint,
+	OUT closed_unclean bigint,
+	OUT closed_proof_failed bigint,
+	OUT closed_reset_failed bigint,
+	OUT closed_check_failed bigint,
+	OUT closed_holder_exited bigint,
+	OUT closed_handover_failed bigint,
+	OUT closed_worker_exited bigint,
+	OUT last_error text,
+	OUT last_error_at timestamptz
+)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'pool_stats'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pool_stats() IS
+'What view pool_stats shows';
+
+CREATE VIEW pool_stats AS SELECT * FROM pool_stats();
+COMMENT ON VIEW pool_stats IS
+'A row for each pool: sizes, sessions, counters since the server started, last error';
+COMMENT ON COLUMN pool_stats.database IS 'Database whose server it is';
+COMMENT ON COLUMN pool_stats.server IS 'Foreign server';
+COMMENT ON COLUMN pool_stats.user_name IS 'Role of the user mapping, or public';
+COMMENT ON COLUMN pool_stats.state IS 'ready, failing (the last attempt to connect failed), or unconfigured (the worker does not know the options yet)';
+COMMENT ON COLUMN pool_stats.min_size IS 'Option min_size: connections kept open';
+COMMENT ON COLUMN pool_stats.max_size IS 'Option max_size: most connections at a time';
+COMMENT ON COLUMN pool_stats.open IS 'Usable connections now: active + idle + resetting';
+COMMENT ON COLUMN pool_stats.active IS 'Connections leased by sessions now';
+COMMENT ON COLUMN pool_stats.idle IS 'Connections ready to lease now';
+COMMENT ON COLUMN pool_stats.resetting IS 'Connections being rolled back, reset or checked now';
+COMMENT ON COLUMN pool_stats.connecting IS 'Connections being opened now';
+COMMENT ON COLUMN pool_stats.closing IS 'Connections being closed now; they still count against max_size';
+COMMENT ON COLUMN pool_stats.waiting IS 'Sessions waiting for a connection now';
+COMMENT ON COLUMN pool_stats.peak_active IS 'Most connections leased at a time';
+COMMENT ON COLUMN pool_stats.acquires IS 'Leases begun';
+COMMENT ON COLUMN pool_stats.acquire_timeouts IS 'Acquires that gave up after acquire_timeout';
+COMMENT ON COLUMN pool_stats.acquire_failures IS 'Acquires that failed because no connection could be made, or because max_waiters waited already';
+COMMENT ON COLUMN pool_stats.releases IS 'Leases that ended with a usable connection';
+COMMENT ON COLUMN pool_stats.lost IS 'Leases that ended with the connection being closed; acquires = releases + lost + active';
+COMMENT ON COLUMN pool_stats.reused IS 'Leases by the session that had that connection before, which need no reset';
+COMMENT ON COLUMN pool_stats.queries IS 'Statements run';
+COMMENT ON COLUMN pool_stats.query_errors IS 'Statements that failed';
+COMMENT ON COLUMN pool_stats.rows IS 'Rows received';
+COMMENT ON COLUMN pool_stats.connects IS 'Connections that became usable; connects = closed + open';
+COMMENT ON COLUMN pool_stats.connect_errors IS 'Attempts to connect that failed';
+COMMENT ON COLUMN pool_stats.cancels IS 'Cancel requests sent to the remote';
+COMMENT ON COLUMN pool_stats.resets IS 'Rollbacks and resets done by the worker';
+COMMENT ON COLUMN pool_stats.closed IS 'Usable connections closed, for any reason';
+COMMENT ON COLUMN pool_stats.closed_idle_timeout IS 'Closed after idle_timeout';
+COMMENT ON COLUMN pool_stats.closed_config_changed IS 'Closed because the options to connect were changed';
+COMMENT ON COLUMN pool_stats.closed_remote_closed IS 'Closed because the remote hung up';
+COMMENT ON COLUMN pool_stats.closed_canceled IS 'Closed because a statement was cancelled or timed out';
+COMMENT ON COLUMN pool_stats.closed_error IS 'Closed because an error left a statement unfinished';
+COMMENT ON COLUMN pool_stats.closed_unclean IS 'Closed because the connection came back out of step';
+COMMENT ON COLUMN pool_stats.closed_proof_failed IS 'Closed because the handover to another session could not be proven clean';
+COMMENT ON COLUMN pool_stats.closed_reset_failed IS 'Closed because the rollback or the reset query failed';
+COMMENT ON COLUMN pool_stats.closed_check_failed IS 'Closed because it was found dead before use';
+COMMENT ON COLUMN pool_stats.closed_holder_exited IS 'Closed because the session that held it ended in the middle of a statement';
+COMMENT ON COLUMN pool_stats.closed_handover_failed IS 'Closed because its descriptor could not be handed over';
+COMMENT ON COLUMN pool_stats.closed_worker_exited IS 'Closed because the pool worker stopped';
+COMMENT ON COLUMN pool_stats.last_error IS 'Last error of connecting';
+COMMENT ON COLUMN pool_stats.last_error_at IS 'When that was';
+
+CREATE FUNCTION pool_connections(
+	OUT database text,
+	OUT server text,
+	OUT user_name text,
+	OUT slot int,
+	OUT state text,
+	OUT pid int,
+	OUT since timestamptz,
+	OUT opened timestamptz,
+	OUT uses bigint,
+	OUT remote_address text,
+	OUT remote_pid int,
+	OUT closing_reason text
+)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'pool_connections'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pool_connections() IS
+'What view pool_connections shows';
+
+CREATE VIEW pool_connections AS SELECT * FROM pool_connections();
+COMMENT ON VIEW pool_connections IS
+'A row for each connection: its state, who holds it, where it goes';
+COMMENT ON COLUMN pool_connections.database IS 'Database whose server it is';
+COMMENT ON COLUMN pool_connections.server IS 'Foreign server';
+COMMENT ON COLUMN pool_connections.user_name IS 'Role of the user mapping, or public';
+COMMENT ON COLUMN pool_connections.slot IS 'Number of the connection''s place in shared memory';
+COMMENT ON COLUMN pool_connections.state IS 'connecting, idle, leased, checking, returned, resetting or closing';
+COMMENT ON COLUMN pool_connections.pid IS 'Session that holds it';
+COMMENT ON COLUMN pool_connections.since IS 'When it came into that state';
+COMMENT ON COLUMN pool_connections.opened IS 'When it became usable';
+COMMENT ON COLUMN pool_connections.uses IS 'Leases so far';
+COMMENT ON COLUMN pool_connections.remote_address IS 'Address and port of the remote';
+COMMENT ON COLUMN pool_connections.remote_pid IS 'Process on the remote';
+COMMENT ON COLUMN pool_connections.closing_reason IS 'Why it is being closed, or will be when its lease ends';
+
+GRANT SELECT ON pool_stats, pool_connections TO PUBLIC;
