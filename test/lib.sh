@@ -1,0 +1,199 @@
+# shellcheck shell=bash
+# lib.sh
+#	What run.sh, demo.sh and .ci/run share.
+#
+# A script runs twice.  The first time, as whoever calls it, it installs the
+# packages that are missing, copies the sources to a temporary directory, and
+# starts itself again from there: as the user postgres if it was root, since
+# a server refuses to run as root.  The second time it puts a private copy of
+# the PostgreSQL installation beside the sources (PostgreSQL finds its files
+# relative to its programs, so it can be moved), and installs the extension
+# only there.  Neither the clone nor the machine's PostgreSQL is changed.
+#
+# $stage is that directory: src/ the sources, usr/ the private PostgreSQL, the
+# clusters by their names, and everybody's sockets.  It goes at the end,
+# together with all that runs in it.
+
+set -euo pipefail
+
+pg=${PG_MAJOR:-15}
+stage=${POOL_STAGE:-}
+keep=					# '', 'files', or 'clusters' too
+declare -A port			# of each cluster, by name
+
+packages=("postgresql-$pg" "postgresql-server-dev-$pg" libpq-dev gcc make
+	libc6-dev perl libipc-run-perl)
+
+die()
+{
+	printf '%s: %s\n' "${0##*/}" "$*" >&2
+	exit 1
+}
+
+# need package...: install those that are missing
+need()
+{
+	local package output missing=() as_root=()
+
+	for package in "$@"; do
+		[ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>&1)" = installed ] ||
+			missing+=("$package")
+	done
+	[ ${#missing[@]} -gt 0 ] || return 0
+
+	if [ "$EUID" -ne 0 ]; then
+		sudo -n true 2>/dev/null ||
+			die "please install: apt-get install ${missing[*]}"
+		as_root=(sudo -n)
+	fi
+
+	# Debian would create a cluster on port 5432 and start it; not for our sake.
+	printf 'installing %s\n' "${missing[*]}"
+	# shellcheck disable=SC2016	# the inner shell expands it
+	output=$("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive sh -ec '
+		no_cluster=/etc/postgresql-common/createcluster.d/pool-tests.conf
+		trap "rm -f $no_cluster" EXIT
+		mkdir -p "${no_cluster%/*}"
+		echo "create_main_cluster = false" >"$no_cluster"
+		apt-get -q update
+		apt-get -qy -o DPkg::Lock::Timeout=300 install --no-install-recommends "$@"
+		' sh "${missing[@]}" 2>&1 </dev/null) ||
+		die "could not install ${missing[*]}:"$'\n'"$(tail -n 20 <<<"$output")"
+}
+
+# copy_tree directory: the sources without what a build or a test left there
+copy_tree()
+{
+	mkdir -p "$1"
+	tar -C "$(dirname "${BASH_SOURCE[0]}")/.." --exclude=./.git \
+		--exclude='*.o' --exclude='*.bc' --exclude='*.so' --exclude=./results \
+		--exclude=./output_iso --exclude=./tmp_check --exclude=./log -cf - . |
+		tar -C "$1" --no-same-owner -xf -
+}
+
+# enter_stage script argument...: return in the second run of the script only,
+# in the copy of the sources
+enter_stage()
+{
+	local script=test/${1##*/} base=${TMPDIR:-/tmp} as_user=() name environment=()
+	shift
+
+	if [ -z "$stage" ]; then
+		need "${packages[@]}"
+		[ "$EUID" -ne 0 ] ||
+			as_user=(setpriv --reuid=postgres --regid=postgres --init-groups)
+
+		# A socket's path has 107 bytes; and the other user must get there.
+		if [ ${#base} -gt 50 ] || ! "${as_user[@]}" test -w "$base" -a -x "$base"; then
+			base=/tmp
+		fi
+		stage=$(mktemp -d "$base/pool.XXXXXX")
+		trap 'rm -rf "$stage"' EXIT
+		copy_tree "$stage/src"
+		[ "$EUID" -ne 0 ] || chown -R postgres: "$stage"
+
+		# Of the environment only what cannot change a result: no PG*, no LC_*.
+		for name in TERM PG_MAJOR PG_TEST_EXTRA PG_TEST_TIMEOUT_DEFAULT; do
+			[ -z "${!name:-}" ] || environment+=("$name=${!name}")
+		done
+		cd "$stage/src"
+		exec "${as_user[@]}" env -i "${environment[@]}" LANG=C.UTF-8 \
+			PATH="$stage/usr/lib/postgresql/$pg/bin:/usr/local/bin:/usr/bin:/bin" \
+			HOME="$stage" TMPDIR="$stage" POOL_STAGE="$stage" \
+			"$BASH" "$script" "$@"
+	fi
+
+	trap leave_stage EXIT
+	trap 'exit 129' HUP
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+	private_postgres
+}
+
+leave_stage()
+{
+	local pids
+
+	trap '' HUP INT TERM
+	pids=$(jobs -p)
+	# shellcheck disable=SC2086	# one word per process
+	[ -z "$pids" ] || { kill $pids; wait; } 2>/dev/null || true
+	[ "$keep" = clusters ] || stop_all
+	[ -n "$keep" ] || rm -rf "$stage"
+}
+
+private_postgres()
+{
+	bin=$stage/usr/lib/postgresql/$pg/bin
+	mkdir "$stage/usr"
+	tar -C /usr --exclude=bitcode --exclude=man -cf - \
+		"lib/postgresql/$pg" "share/postgresql/$pg" | tar -C "$stage/usr" -xf -
+	ln -s /usr/include "$stage/usr/include"
+	pgxs=$("$bin/pg_config" --pkglibdir)/pgxs
+	[[ $pgxs == "$stage"/* ]] || die "this PostgreSQL cannot be moved: $pgxs"
+}
+
+# build flag...: compile and install into the private copy; bitcode for JIT
+# would only take time
+build()
+{
+	local make=(make -s PG_CONFIG="$bin/pg_config" with_llvm=no COPT="$*")
+
+	"${make[@]}" -j"$(nproc)" all || die 'the build failed'
+	"${make[@]}" install || die 'the installation failed'
+}
+
+# start_cluster name host-authentication setting...: superuser postgres, trusted
+# on the socket in $stage; leaves the port in ${port[name]}
+start_cluster()
+{
+	local name=$1 data=$stage/$1
+	local log=$data.log
+
+	"$bin/initdb" -D "$data" -U postgres --auth-local=trust --auth-host="$2" \
+		--no-sync -E UTF8 --locale=C.UTF-8 >"$log" 2>&1 ||
+		die "initdb failed:"$'\n'"$(cat "$log")"
+	shift 2
+	printf '%s\n' "listen_addresses = '127.0.0.1'" "fsync = off" \
+		"unix_socket_directories = '$stage'" "$@" >>"$data/postgresql.conf"
+
+	# Only the server can tell whether a port is free: it tries to have it.
+	for _ in {1..20}; do
+		port[$name]=$((20000 + RANDOM % 12000))
+		echo "port = ${port[$name]}" >>"$data/postgresql.conf"
+		: >"$log"
+		! "$bin/pg_ctl" -s -w -D "$data" -l "$log" start >/dev/null 2>&1 || return 0
+		grep -q 'Address already in use' "$log" || break
+	done
+	die "cluster $name does not start:"$'\n'"$(tail -n 20 "$log")"
+}
+
+# stop_cluster data-directory: false if it did not stop on a friendly request
+stop_cluster()
+{
+	"$bin/pg_ctl" -s -D "$1" -m fast -t 30 stop && return
+	"$bin/pg_ctl" -s -D "$1" -m immediate -t 30 stop
+	return 1
+}
+
+# Every server of $stage, also those that a test has started and lost.  A file
+# that survived a crash may name a process that is someone else's by now.
+stop_all()
+{
+	local pidfile pid
+
+	while read -r pidfile; do
+		read -r pid <"$pidfile" || continue
+		[ "$(readlink "/proc/$pid/exe")" = "$bin/postgres" ] || continue
+		stop_cluster "${pidfile%/*}" || true
+	done < <(find "$stage" -name postmaster.pid 2>/dev/null)
+}
+
+# limited seconds command...: in the background, so that a signal to the script
+# is not kept waiting, and in a process group of its own, so that a command
+# which hangs goes with its children
+limited()
+{
+	timeout -k 15 "$@" </dev/null &
+	wait $!
+}
