@@ -53,23 +53,19 @@ raise_timeout(Pool *pool, const PoolTarget *target, int64 started)
 
 	read_figures(pool, &figures);
 	pool_stats_add(&pool->stats, POOL_COUNT_ACQUIRE_TIMEOUTS, 1);
-	ereport(
-		ERROR,
-		(errcode(ERRCODE_TOO_MANY_CONNECTIONS),
-		 errmsg("could not get a connection to server \"%s\" within %d ms",
-				NameStr(target->server_name),
-				(int) ((pool_clock_us() - started) / 1000)),
-		 figures.connect_failed
-			 ? errdetail("The pool allows %d connections; %d are leased and %d "
-						 "other sessions are waiting.  The last attempt to "
-						 "connect failed: %s",
-						 figures.max_size, figures.leased, figures.nwaiting,
-						 figures.error.message)
-			 : errdetail("The pool allows %d connections; %d are leased and %d "
-						 "other sessions are waiting.",
-						 figures.max_size, figures.leased, figures.nwaiting),
-		 errhint("Raise max_size of the server, or look in pool_connections "
-				 "for who holds connections.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_TOO_MANY_CONNECTIONS),
+			 errmsg("could not get a connection to server \"%s\" within %d ms",
+					NameStr(target->server_name),
+					(int) ((pool_clock_us() - started) / 1000)),
+			 figures.connect_failed
+				 ? errdetail("The pool allows %d connections; %d are leased and %d other sessions are waiting.  The last attempt to connect failed: %s",
+							 figures.max_size, figures.leased, figures.nwaiting,
+							 figures.error.message)
+				 : errdetail("The pool allows %d connections; %d are leased and %d other sessions are waiting.",
+							 figures.max_size, figures.leased, figures.nwaiting),
+			 errhint(
+				 "Raise max_size of the server, or look in pool_connections for who holds connections.")));
 }
 
 /*
@@ -99,15 +95,12 @@ raise_queue_full(Pool *pool, const PoolTarget *target)
 
 	read_figures(pool, &figures);
 	pool_stats_add(&pool->stats, POOL_COUNT_ACQUIRE_FAILURES, 1);
-	ereport(
-		ERROR,
-		(errcode(ERRCODE_TOO_MANY_CONNECTIONS),
-		 errmsg(
-			 "too many sessions are waiting for a connection to server \"%s\"",
-			 NameStr(target->server_name)),
-		 errdetail("The pool allows %d connections; %d are leased and %d "
-				   "sessions are waiting, which is max_waiters.",
-				   figures.max_size, figures.leased, figures.nwaiting)));
+	ereport(ERROR,
+			(errcode(ERRCODE_TOO_MANY_CONNECTIONS),
+			 errmsg("too many sessions are waiting for a connection to server \"%s\"",
+					NameStr(target->server_name)),
+			 errdetail("The pool allows %d connections; %d are leased and %d sessions are waiting, which is max_waiters.",
+					   figures.max_size, figures.leased, figures.nwaiting)));
 }
 
 /*
@@ -131,9 +124,10 @@ wait_in_queue(PoolRequest *request, int64 deadline)
 				verdict = pool_wait_leave(request);
 				break;
 			}
-			(void) WaitLatch(
-				MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-				(long) Min((left + 999) / 1000, INT_MAX), PG_WAIT_EXTENSION);
+			(void) WaitLatch(MyLatch,
+							 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+							 (long) Min((left + 999) / 1000, INT_MAX),
+							 PG_WAIT_EXTENSION);
 			ResetLatch(MyLatch);
 			CHECK_FOR_INTERRUPTS();
 		}
@@ -168,8 +162,9 @@ static void
 configure(const char *server_name, PoolTarget *target, Pool *pool,
 		  uint64 pool_id, int64 deadline)
 {
-	MemoryContext context = AllocSetContextCreate(
-		CurrentMemoryContext, "pool conninfo", ALLOCSET_SMALL_SIZES);
+	MemoryContext context =
+		AllocSetContextCreate(CurrentMemoryContext, "pool conninfo",
+							  ALLOCSET_SMALL_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	PoolConninfo conninfo;
 

@@ -74,10 +74,10 @@ listen_to_self(char *host, size_t size)
 		if (sock >= 0)
 			close(sock);
 		errno = save_errno;
-		ereport(
-			ERROR,
-			(errcode_for_socket_access(),
-			 errmsg("could not listen on a socket of the session's own: %m")));
+		ereport(ERROR,
+				(errcode_for_socket_access(),
+				 errmsg(
+					 "could not listen on a socket of the session's own: %m")));
 	}
 	return sock;
 }
@@ -230,15 +230,14 @@ pool_adopt(PoolHandover *handover)
 		listener = listen_to_self(host, sizeof(host));
 		conn = start_libpq(host, encoding);
 		server = accept_self(listener);
-		if (conn == NULL || server < 0 ||
-			!play_startup(conn, server, &startup) ||
+		if (conn == NULL || server < 0 || !play_startup(conn, server, &startup) ||
 			dup3(handover->fd, PQsocket(conn), O_CLOEXEC) < 0)
-			ereport(
-				ERROR,
-				(errcode(ERRCODE_CONNECTION_FAILURE),
-				 errmsg("could not set up a pooled connection in this session"),
-				 errdetail_internal("%s", conn ? PQerrorMessage(conn)
-											   : "out of memory")));
+			ereport(ERROR,
+					(errcode(ERRCODE_CONNECTION_FAILURE),
+					 errmsg(
+						 "could not set up a pooled connection in this session"),
+					 errdetail_internal("%s", conn ? PQerrorMessage(conn)
+												   : "out of memory")));
 		PQsetnonblocking(conn, 1);
 	}
 	PG_CATCH();

@@ -48,8 +48,7 @@ row_options(int cacheid, HeapTuple row, AttrNumber column)
 List *
 pool_catalog_server_options(HeapTuple row)
 {
-	return row_options(FOREIGNSERVEROID, row,
-					   Anum_pg_foreign_server_srvoptions);
+	return row_options(FOREIGNSERVEROID, row, Anum_pg_foreign_server_srvoptions);
 }
 
 List *
@@ -74,8 +73,7 @@ pool_catalog_check_mapping(HeapTuple row, const char *server_name)
 	if (!HeapTupleIsValid(row))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("user mapping not found for user \"%s\", "
-						"server \"%s\"",
+				 errmsg("user mapping not found for user \"%s\", server \"%s\"",
 						GetUserNameFromId(GetUserId(), false), server_name),
 				 errhint("Use CREATE USER MAPPING to make one.")));
 }
@@ -92,10 +90,8 @@ pool_catalog_check_password(const PoolTarget *target, List *mapping)
 	ereport(ERROR,
 			(errcode(ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED),
 			 errmsg("password is required"),
-			 errdetail("The user mapping for server \"%s\" has no password, "
-					   "and the current role is not a superuser.",
+			 errdetail("The user mapping for server \"%s\" has no password, and the current role is not a superuser.",
 					   NameStr(target->server_name)),
-			 errhint("Set the option \"password\" on the user mapping, or "
-					 "have a superuser set \"password_required\" to "
-					 "false.")));
+			 errhint(
+				 "Set the option \"password\" on the user mapping, or have a superuser set \"password_required\" to false.")));
 }

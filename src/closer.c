@@ -58,8 +58,7 @@ finish(PoolConn *conn)
 	(void) shutdown(PQsocket(conn->pg), SHUT_RDWR);
 	if (pool_guc_log_connections)
 		ereport(LOG,
-				(errmsg("disconnected pool for server \"%s\" from %s, remote "
-						"process %d: %s",
+				(errmsg("disconnected pool for server \"%s\" from %s, remote process %d: %s",
 						NameStr(pool->server_name), slot->remote_address,
 						slot->remote_pid, pool_close_reason_name(slot->doom))));
 	pool_conn_forget(conn);
@@ -83,8 +82,7 @@ say_goodbye(PoolConn *conn)
 	static const char terminate[5] = {'X', 0, 0, 0, 4};
 	int sock = PQsocket(conn->pg);
 
-	(void) send(sock, terminate, sizeof(terminate),
-				MSG_DONTWAIT | MSG_NOSIGNAL);
+	(void) send(sock, terminate, sizeof(terminate), MSG_DONTWAIT | MSG_NOSIGNAL);
 	(void) shutdown(sock, SHUT_WR);
 	cancel_step(conn);
 }
@@ -136,8 +134,7 @@ void
 pool_closer_timeout(PoolConn *conn)
 {
 	ereport(LOG,
-			(errmsg("pool for server \"%s\" gave up waiting for remote process "
-					"%d to end",
+			(errmsg("pool for server \"%s\" gave up waiting for remote process %d to end",
 					NameStr(conn->pool->server_name), conn->slot->remote_pid)));
 	finish(conn);
 }
@@ -194,8 +191,7 @@ pool_closer_all(const bool *leased)
 		{
 			PoolConn *conn = pool_conn_of(&pool_slots[i]);
 
-			if (conn->pg == NULL || conn->eof ||
-				conn->task == POOL_TASK_CONNECT)
+			if (conn->pg == NULL || conn->eof || conn->task == POOL_TASK_CONNECT)
 				continue;
 			if (exit_step(conn, leased[i]))
 			{

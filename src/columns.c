@@ -37,10 +37,10 @@ pool_columns_note(const PGresult *res)
 	PoolColumns *columns;
 
 	if (count > MaxTupleAttributeNumber)
-		ereport(ERROR, (errcode(ERRCODE_TOO_MANY_COLUMNS),
-						errmsg("the remote returned %d columns, but a row can "
-							   "have at most %d",
-							   count, MaxTupleAttributeNumber)));
+		ereport(ERROR,
+				(errcode(ERRCODE_TOO_MANY_COLUMNS),
+				 errmsg("the remote returned %d columns, but a row can have at most %d",
+						count, MaxTupleAttributeNumber)));
 
 	columns = palloc(offsetof(PoolColumns, items) + count * sizeof(PoolColumn));
 	columns->count = count;
@@ -89,17 +89,17 @@ check_column(const PoolColumn *column, int number, Oid wanted)
 
 	if (pool_type_fits(column->type, wanted))
 		return;
-	ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-					errmsg("column %d \"%s\" is of type %s on the remote, but "
-						   "of type %s in the column list",
-						   number, column->name, column->type_name,
-						   format_type_be(wanted)),
-					misread ? errdetail("Its text could be read as %s, but "
-										"would silently become another value.",
-										format_type_be(wanted))
-							: 0,
-					errhint("Change the type in the column list, or cast the "
-							"column in the remote query.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("column %d \"%s\" is of type %s on the remote, but of type %s in the column list",
+					number, column->name, column->type_name,
+					format_type_be(wanted)),
+			 misread
+				 ? errdetail("Its text could be read as %s, but would silently become another value.",
+							 format_type_be(wanted))
+				 : 0,
+			 errhint(
+				 "Change the type in the column list, or cast the column in the remote query.")));
 }
 
 /*
@@ -112,18 +112,16 @@ pool_columns_check(const PoolColumns *columns, TupleDesc expected)
 	int count = columns->count;
 
 	if (count != expected->natts)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_DATATYPE_MISMATCH),
-			 errmsg_plural(
-				 "the remote returned %d column, but the column list has %d",
-				 "the remote returned %d columns, but the column list has %d",
-				 count, count, expected->natts),
-			 count > 0 ? errdetail("The remote returned: %s.",
-								   pool_columns_list(columns))
-					   : 0,
-			 errhint("The column list must have a column for each that the "
-					 "remote query returns.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg_plural("the remote returned %d column, but the column list has %d",
+							   "the remote returned %d columns, but the column list has %d",
+							   count, count, expected->natts),
+				 count > 0 ? errdetail("The remote returned: %s.",
+									   pool_columns_list(columns))
+						   : 0,
+				 errhint(
+					 "The column list must have a column for each that the remote query returns.")));
 
 	for (int i = 0; i < count; i++)
 		check_column(&columns->items[i], i + 1,
@@ -216,8 +214,7 @@ pool_columns_context(const PoolColumns *columns, const char *server_name)
 		return;
 	}
 	column = &columns->items[columns->reading];
-	errcontext("column %d \"%s\" of the result from server \"%s\", of type %s "
-			   "on the remote",
+	errcontext("column %d \"%s\" of the result from server \"%s\", of type %s on the remote",
 			   columns->reading + 1, column->name, server_name,
 			   column->type_name);
 }

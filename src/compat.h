@@ -57,6 +57,13 @@
 #define POOL_ROWS_STATUS(status) ((status) == PGRES_SINGLE_TUPLE)
 #endif
 
+/* A Sync that leaves with the next flush, where libpq can do that. */
+#ifdef LIBPQ_HAS_SEND_PIPELINE_SYNC
+#define pool_pipeline_sync_unflushed(conn) PQsendPipelineSync(conn)
+#else
+#define pool_pipeline_sync_unflushed(conn) PQpipelineSync(conn)
+#endif
+
 /*
  * Microseconds of a clock that only goes forward and that all processes of
  * the machine share.  All deadlines and ages in shared memory use it, so

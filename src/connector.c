@@ -56,8 +56,7 @@ pool_connector_init(void)
 
 	configs = MemoryContextAllocZero(TopMemoryContext,
 									 sizeof(PoolConfig) * pool_shared->npools);
-	for (PQconninfoOption *option = options; option && option->keyword;
-		 option++)
+	for (PQconninfoOption *option = options; option && option->keyword; option++)
 	{
 		if (option->envvar)
 			unsetenv(option->envvar);
@@ -103,8 +102,7 @@ keep_config(PoolConfig *config, const PoolRequestMessage *request)
 	config->block_size = 1;
 	for (int i = 0; i < n; i++)
 		config->block_size += strlen(request->strings[i]) + 1;
-	at = config->block =
-		MemoryContextAlloc(config->context, config->block_size);
+	at = config->block = MemoryContextAlloc(config->context, config->block_size);
 	config->keywords =
 		MemoryContextAllocZero(config->context, sizeof(char *) * (n / 2 + 1));
 	config->values =
@@ -226,8 +224,8 @@ exponential_delay_ms(const PoolOptions *options, int failures)
 
 	delay = Min(delay, options->retry_max_delay);
 	spread = delay * options->retry_jitter / 100.0;
-	return (int) Max(
-		1, delay + spread * (2 * pg_prng_double(&pg_global_prng_state) - 1));
+	return (int)
+		Max(1, delay + spread * (2 * pg_prng_double(&pg_global_prng_state) - 1));
 }
 
 /* Takes the figures of a failed attempt into the pool.  Needs the lock. */
@@ -393,8 +391,7 @@ static const char *
 objection(PoolConn *conn)
 {
 	if (conn->pool->key.needs_password && !PQconnectionUsedPassword(conn->pg))
-		return "password is required: the remote did not ask for the password "
-			   "of the user mapping";
+		return "password is required: the remote did not ask for the password of the user mapping";
 	return NULL;
 }
 
@@ -410,10 +407,10 @@ finish_attempt(PoolConn *conn)
 
 	if (problem != NULL)
 	{
-		PoolConnectError error = {
-			.incurable = true,
-			.sqlstate = ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED,
-			.at = GetCurrentTimestamp()};
+		PoolConnectError error =
+			{.incurable = true,
+			 .sqlstate = ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED,
+			 .at = GetCurrentTimestamp()};
 
 		strlcpy(error.message, problem, POOL_ERROR_LEN);
 		fail_attempt(conn, &error);
@@ -442,11 +439,10 @@ finish_attempt(PoolConn *conn)
 		pool_wake_backend(&wake);
 	ConditionVariableBroadcast(&pool->changed);
 	if (pool_guc_log_connections)
-		ereport(
-			LOG,
-			(errmsg("connected pool for server \"%s\" to %s, remote process %d",
-					NameStr(pool->server_name), address,
-					PQbackendPID(conn->pg))));
+		ereport(LOG,
+				(errmsg("connected pool for server \"%s\" to %s, remote process %d",
+						NameStr(pool->server_name), address,
+						PQbackendPID(conn->pg))));
 }
 
 /* Something happened on the socket of an attempt. */
@@ -474,9 +470,9 @@ pool_connector_step(PoolConn *conn)
 void
 pool_connector_timeout(PoolConn *conn)
 {
-	PoolConnectError error = {
-		.sqlstate = ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
-		.at = GetCurrentTimestamp()};
+	PoolConnectError error =
+		{.sqlstate = ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
+		 .at = GetCurrentTimestamp()};
 
 	snprintf(error.message, POOL_ERROR_LEN,
 			 "connection to server at \"%s\", port %s failed: timeout expired",

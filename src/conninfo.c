@@ -35,11 +35,10 @@ refuse_encryption(const PoolTarget *target, List *on_server, const char *name,
 	if (!mode && service)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("server \"%s\" has the option \"service\" and not "
-						"\"%s\"",
+				 errmsg("server \"%s\" has the option \"service\" and not \"%s\"",
 						NameStr(target->server_name), name),
-				 errdetail("The service could ask for encryption, which is "
-						   "not supported."),
+				 errdetail(
+					 "The service could ask for encryption, which is not supported."),
 				 errhint("Set \"%s\" to \"disable\" on the server.", name)));
 
 	if (!mode && option)
@@ -47,19 +46,18 @@ refuse_encryption(const PoolTarget *target, List *on_server, const char *name,
 	if (!mode || !pool_libpq_wants_encryption(name, mode))
 		return;
 
-	ereport(
-		ERROR,
-		(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-		 strcmp(name, "sslmode") == 0
-			 ? errmsg("TLS connections are not supported yet")
-			 : errmsg("GSS-encrypted connections are not supported"),
-		 errdetail("The %s for server \"%s\" is \"%s\".", name,
-				   NameStr(target->server_name), mode),
-		 strcmp(name, "sslmode") == 0
-			 ? errhint("Set sslmode to \"disable\", \"allow\" or \"prefer\" to "
-					   "connect without TLS.")
-			 : errhint("Set gssencmode to \"disable\" or \"prefer\" to connect "
-					   "without GSS encryption.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 strcmp(name, "sslmode") == 0
+				 ? errmsg("TLS connections are not supported yet")
+				 : errmsg("GSS-encrypted connections are not supported"),
+			 errdetail("The %s for server \"%s\" is \"%s\".", name,
+					   NameStr(target->server_name), mode),
+			 strcmp(name, "sslmode") == 0
+				 ? errhint(
+					   "Set sslmode to \"disable\", \"allow\" or \"prefer\" to connect without TLS.")
+				 : errhint(
+					   "Set gssencmode to \"disable\" or \"prefer\" to connect without GSS encryption.")));
 }
 
 /* Keeps a copy of the value, which the caller of all this can wipe. */
@@ -109,11 +107,10 @@ remote_user(const PoolTarget *target, List *on_mapping)
 	if (!OidIsValid(target->mapping_user))
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
-				 errmsg("user mapping for public, server \"%s\", needs the "
-						"option \"user\"",
+				 errmsg("user mapping for public, server \"%s\", needs the option \"user\"",
 						NameStr(target->server_name)),
-				 errdetail("Only the user mapping of a role has a name to "
-						   "use instead."),
+				 errdetail(
+					 "Only the user mapping of a role has a name to use instead."),
 				 errhint("Use ALTER USER MAPPING to add it.")));
 	return GetUserNameFromId(target->mapping_user, false);
 }

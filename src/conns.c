@@ -178,8 +178,7 @@ pool_conns_wait(int64 timeout_ms, bool *request, PoolConn **ready, int nready)
 
 	*request = false;
 	n = WaitEventSetWait(wait_set, timeout_ms, events,
-						 Min(nready, (int) lengthof(events)),
-						 PG_WAIT_EXTENSION);
+						 Min(nready, (int) lengthof(events)), PG_WAIT_EXTENSION);
 	for (int i = 0; i < n; i++)
 	{
 		if (events[i].events & WL_LATCH_SET)

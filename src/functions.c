@@ -139,8 +139,9 @@ pool_acquire(PG_FUNCTION_ARGS)
 	bool hold = !PG_ARGISNULL(2) && PG_GETARG_BOOL(2);
 	PoolLease *lease;
 
-	lease = pool_lease_begin(
-		server, hold ? POOL_LEASE_HOLD : POOL_LEASE_TRANSACTION, timeout_ms);
+	lease = pool_lease_begin(server,
+							 hold ? POOL_LEASE_HOLD : POOL_LEASE_TRANSACTION,
+							 timeout_ms);
 	PG_RETURN_INT64(lease->id);
 }
 

@@ -26,8 +26,7 @@ static void
 define_sizes(void)
 {
 	DefineCustomIntVariable("pool.max_connections",
-							"Sets the number of connections of all pools "
-							"together.",
+							"Sets the number of connections of all pools together.",
 							NULL, &pool_guc_max_connections, 100, 1, 10000,
 							PGC_POSTMASTER, 0, NULL, NULL, NULL);
 
@@ -43,18 +42,15 @@ pool_guc_init(void)
 	if (process_shared_preload_libraries_in_progress)
 		define_sizes();
 
-	DefineCustomIntVariable("pool.session_cache",
-							"Sets how many connections a session keeps open "
-							"for its next lease.",
-							"The session only keeps descriptors; the "
-							"connections stay shared.",
-							&pool_guc_session_cache, 8, 1, 1000, PGC_USERSET, 0,
-							NULL, NULL, NULL);
+	DefineCustomIntVariable(
+		"pool.session_cache",
+		"Sets how many connections a session keeps open for its next lease.",
+		"The session only keeps descriptors; the connections stay shared.",
+		&pool_guc_session_cache, 8, 1, 1000, PGC_USERSET, 0, NULL, NULL, NULL);
 
 	DefineCustomIntVariable("pool.acquire_timeout",
 							"Sets the longest wait for a connection.",
-							"-1 uses the option of the server or user "
-							"mapping.",
+							"-1 uses the option of the server or user mapping.",
 							&pool_guc_acquire_timeout, -1, -1, INT_MAX,
 							PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
 

@@ -46,20 +46,19 @@
  * The parameters that libpq and its users ask for.  libpq has no call to
  * enumerate what the server reported.
  */
-static const char *const reported_parameters[] = {
-	"server_version",
-	"server_encoding",
-	"client_encoding",
-	"application_name",
-	"is_superuser",
-	"session_authorization",
-	"DateStyle",
-	"IntervalStyle",
-	"TimeZone",
-	"integer_datetimes",
-	"standard_conforming_strings",
-	"default_transaction_read_only",
-	"in_hot_standby"};
+static const char *const reported_parameters[] = {"server_version",
+												  "server_encoding",
+												  "client_encoding",
+												  "application_name",
+												  "is_superuser",
+												  "session_authorization",
+												  "DateStyle",
+												  "IntervalStyle",
+												  "TimeZone",
+												  "integer_datetimes",
+												  "standard_conforming_strings",
+												  "default_transaction_read_only",
+												  "in_hot_standby"};
 
 /* Room for one descriptor and one set of credentials, suitably aligned. */
 typedef union ControlBuffer
@@ -216,11 +215,12 @@ wait_for_worker(int sock, uint32 event, int64 deadline)
 		ereport(ERROR,
 				(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
 				 errmsg("pool worker does not answer"),
-				 errhint("See the server log, and pg_stat_activity for "
-						 "backend_type \"pool worker\".")));
-	rc = WaitLatchOrSocket(
-		MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH | event, sock,
-		Min(left, 60000), PG_WAIT_EXTENSION);
+				 errhint(
+					 "See the server log, and pg_stat_activity for backend_type \"pool worker\".")));
+	rc = WaitLatchOrSocket(MyLatch,
+						   WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH |
+							   event,
+						   sock, Min(left, 60000), PG_WAIT_EXTENSION);
 	if (rc & WL_LATCH_SET)
 	{
 		ResetLatch(MyLatch);
@@ -233,8 +233,7 @@ wait_for_worker(int sock, uint32 event, int64 deadline)
  * return the worker's end of the pair is in flight and closed here.
  */
 static void
-send_request(int sock, const void *data, size_t len, int pair_fd,
-			 int64 deadline)
+send_request(int sock, const void *data, size_t len, int pair_fd, int64 deadline)
 {
 	struct sockaddr_un address;
 
@@ -252,13 +251,12 @@ send_request(int sock, const void *data, size_t len, int pair_fd,
 			long left = (long) ((deadline - pool_clock_us()) / 1000);
 
 			if (left <= 0)
-				ereport(
-					ERROR,
-					(errcode(
-						 ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
-					 errmsg("pool worker is not running"),
-					 errhint("It is restarted within a second; see the server "
-							 "log if it is not.")));
+				ereport(ERROR,
+						(errcode(
+							 ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
+						 errmsg("pool worker is not running"),
+						 errhint(
+							 "It is restarted within a second; see the server log if it is not.")));
 			ConditionVariableTimedSleep(&pool_shared->worker_started, left,
 										PG_WAIT_EXTENSION);
 		}
@@ -282,12 +280,11 @@ await_answer(int sock, char *reply, int64 deadline, int *fd)
 	while ((got = receive_with_fd(sock, reply, REPLY_MAX, fd, &peer)) < 0)
 	{
 		if (errno == EMFILE || errno == EPROTO)
-			ereport(
-				ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-				 errmsg(
-					 "could not receive a descriptor from the pool worker: %m"),
-				 errhint("The session may have too many files open.")));
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+					 errmsg(
+						 "could not receive a descriptor from the pool worker: %m"),
+					 errhint("The session may have too many files open.")));
 		if (errno != EAGAIN && errno != EINTR)
 			return 0; /* ECONNRESET: the request was never read */
 		wait_for_worker(sock, WL_SOCKET_READABLE, deadline);
@@ -332,8 +329,7 @@ begin_exchange(Exchange *exchange)
  * worker ended without one.  A descriptor that came with it is the caller's.
  */
 static pg_noinline size_t
-ask_worker(const void *request, size_t len, char *reply, int64 deadline,
-		   int *fd)
+ask_worker(const void *request, size_t len, char *reply, int64 deadline, int *fd)
 {
 	Exchange exchange;
 	volatile size_t got = 0;
@@ -536,11 +532,10 @@ pool_handover_receive(int sock, PoolRequestMessage *request)
 		}
 		if (request->reply_fd >= 0)
 			close(request->reply_fd);
-		ereport(
-			LOG,
-			(errcode(ERRCODE_PROTOCOL_VIOLATION),
-			 errmsg("pool worker ignored a malformed request from process %d",
-					(int) peer.pid)));
+		ereport(LOG,
+				(errcode(ERRCODE_PROTOCOL_VIOLATION),
+				 errmsg("pool worker ignored a malformed request from process %d",
+						(int) peer.pid)));
 	}
 }
 

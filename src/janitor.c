@@ -235,8 +235,7 @@ pool_janitor_look(Pool *pool)
 			errand = look_at_slot(pool, slot, now);
 			rollback = slot->in_transaction;
 			timeout = pool->options.health_check_timeout;
-			strlcpy(reset_query, pool->options.reset_query,
-					sizeof(reset_query));
+			strlcpy(reset_query, pool->options.reset_query, sizeof(reset_query));
 		}
 		LWLockRelease(&pool->lock);
 

@@ -152,11 +152,10 @@ pool_libpq_wants_encryption(const char *name, const char *value)
 			return modes[i].insists;
 	}
 
-	ereport(
-		ERROR,
-		(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
-		 errmsg("invalid value for option \"%s\": \"%s\"", name, value),
-		 gss ? errdetail("It must be \"disable\", \"prefer\" or \"require\".")
-			 : errdetail("It must be \"disable\", \"allow\", \"prefer\", "
-						 "\"require\", \"verify-ca\" or \"verify-full\".")));
+	ereport(ERROR,
+			(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+			 errmsg("invalid value for option \"%s\": \"%s\"", name, value),
+			 gss ? errdetail("It must be \"disable\", \"prefer\" or \"require\".")
+				 : errdetail(
+					   "It must be \"disable\", \"allow\", \"prefer\", \"require\", \"verify-ca\" or \"verify-full\".")));
 }

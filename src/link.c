@@ -27,16 +27,15 @@
 static dlist_head links = DLIST_STATIC_INIT(links);
 
 /* A change of one of these means that a statement left something behind. */
-static const char *const telling_parameters[] = {
-	"client_encoding",
-	"DateStyle",
-	"IntervalStyle",
-	"TimeZone",
-	"session_authorization",
-	"is_superuser",
-	"standard_conforming_strings",
-	"default_transaction_read_only",
-	"search_path"};
+static const char *const telling_parameters[] = {"client_encoding",
+												 "DateStyle",
+												 "IntervalStyle",
+												 "TimeZone",
+												 "session_authorization",
+												 "is_superuser",
+												 "standard_conforming_strings",
+												 "default_transaction_read_only",
+												 "search_path"};
 
 static PoolLink *
 find_link(int slot, uint64 generation)
@@ -99,11 +98,11 @@ prune_links(void)
 static void
 too_many_files(void)
 {
-	ereport(
-		ERROR,
-		(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-		 errmsg("could not get a pooled connection: too many open files"),
-		 errhint("Raise max_files_per_process, or lower pool.session_cache.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+			 errmsg("could not get a pooled connection: too many open files"),
+			 errhint(
+				 "Raise max_files_per_process, or lower pool.session_cache.")));
 }
 
 /* Makes the PGconn, and what is needed to wait for it. */
@@ -128,6 +127,7 @@ make_link(int slot, uint64 generation, PoolHandover *handover)
 	link->generation = generation;
 	dlist_push_head(&links, &link->node);
 	pool_notices_listen(pg, &link->notices);
+	link->fingerprint = pool_link_fingerprint(link);
 
 	/* An error from here on leaves a link that pool_link_get() closes. */
 	set = pool_create_wait_set(3);
@@ -185,10 +185,19 @@ pool_link_get(int slot, uint64 generation, int64 deadline)
 	return link;
 }
 
-/* The lease is over; the copy is kept for the next one. */
+/*
+ * The lease is over; the copy is kept for the next one.  But when a statement
+ * changed what the remote reports, the report of the reset goes to whoever
+ * does it, and this PGconn would never know: then the copy is closed.
+ */
 void
-pool_link_put(PoolLink *link)
+pool_link_put(PoolLink *link, bool left_state)
 {
+	if (left_state && pool_link_fingerprint(link) != link->fingerprint)
+	{
+		pool_link_close(link);
+		return;
+	}
 	link->leased = false;
 	dlist_move_head(&links, &link->node);
 	prune_links();
@@ -253,9 +262,10 @@ pool_link_fingerprint(const PoolLink *link)
 		const char *value = PQparameterStatus(link->pg, telling_parameters[i]);
 
 		if (value != NULL)
-			hash = hash_combine64(
-				hash, hash_bytes_extended((const unsigned char *) value,
-										  (int) strlen(value), i));
+			hash =
+				hash_combine64(hash,
+							   hash_bytes_extended((const unsigned char *) value,
+												   (int) strlen(value), i));
 	}
 	return hash;
 }

@@ -28,7 +28,7 @@ typedef struct PoolLink
 	 * link that is busy when its lease ends cannot be used by anyone again.
 	 */
 	bool busy;
-	uint64 fingerprint; /* of the parameters reported after a reset */
+	uint64 fingerprint; /* of the parameters as they were at the start */
 	PoolNotices notices;
 	PGresult *result; /* being looked at; NULL: none */
 
@@ -39,7 +39,7 @@ typedef struct PoolLink
 
 extern bool pool_link_exists(int slot, uint64 generation);
 extern PoolLink *pool_link_get(int slot, uint64 generation, int64 deadline);
-extern void pool_link_put(PoolLink *link);
+extern void pool_link_put(PoolLink *link, bool left_state);
 extern void pool_link_close(PoolLink *link);
 extern bool pool_link_is_quiet(const PoolLink *link);
 extern bool pool_link_wait(PoolLink *link, uint32 events, int64 deadline);

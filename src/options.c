@@ -40,42 +40,41 @@
 #define SERVER POOL_ON_SERVER
 #define BOTH (POOL_ON_SERVER | POOL_ON_MAPPING)
 
-const PoolOptionDef pool_option_table[] = {
-	NUMBER(min_size, INT, BOTH, 0, 0, MAX_SIZE),
-	NUMBER(max_size, INT, BOTH, 10, 1, MAX_SIZE),
-	NUMBER(max_server_size, INT, SERVER, 0, 0, MAX_SIZE), /* 0: no limit */
-	NUMBER(acquire_timeout, DURATION, BOTH, 30 * SECOND, 0, LONGEST),
-	NUMBER(query_timeout, DURATION, BOTH, 0, 0, LONGEST), /* 0: off */
-	NUMBER(max_waiters, INT, SERVER, 0, 0, 1000000),	  /* 0: no limit */
-	NUMBER(priority, INT, BOTH, 0, -1000, 1000),
-	NUMBER(idle_timeout, DURATION, SERVER, 10 * MINUTE, 0, LONGEST),
-	NUMBER(max_lifetime, DURATION, SERVER, 30 * MINUTE, 0, LONGEST),
-	NUMBER(lifetime_jitter, PERCENT, SERVER, 10, 0, 100),
-	NUMBER(validate_after_idle, DURATION, SERVER, 5 * SECOND, 0, LONGEST),
-	NUMBER(health_check_interval, DURATION, SERVER, 30 * SECOND, 0, LONGEST),
-	TEXT(health_check_query, ""),
-	NUMBER(health_check_timeout, DURATION, SERVER, 5 * SECOND, 1, HOUR),
-	TEXT(reset_query, "DISCARD ALL"),
-	NUMBER(retry_attempts, INT, SERVER, 5, 0, 1000),
-	NUMBER(retry_delay, DURATION, SERVER, 200, 1, DAY),
-	NUMBER(retry_max_delay, DURATION, SERVER, 10 * SECOND, 1, DAY),
-	NUMBER(retry_jitter, PERCENT, SERVER, 10, 0, 100),
-	NUMBER(breaker_threshold, INT, SERVER, 5, 0, 1000000), /* 0: off */
-	NUMBER(breaker_timeout, DURATION, SERVER, 30 * SECOND, 1, DAY),
-	NUMBER(breaker_successes, INT, SERVER, 2, 1, 1000),
-	NUMBER(leak_threshold, DURATION, SERVER, 5 * MINUTE, 0, LONGEST),
-	NUMBER(leak_action, LEAK_ACTION, SERVER, POOL_LEAK_WARN, POOL_LEAK_WARN,
-		   POOL_LEAK_RECLAIM),
-	NUMBER(autoscale, BOOL, SERVER, false, 0, 1),
-	NUMBER(scale_up_threshold, PERCENT, SERVER, 80, 1, 100),
-	NUMBER(scale_down_threshold, PERCENT, SERVER, 50, 0, 99),
-	NUMBER(scale_step, PERCENT, SERVER, 20, 1, 100),
-	NUMBER(scale_interval, DURATION, SERVER, 60 * SECOND, 100, DAY),
-	NUMBER(connect_parallel, INT, SERVER, 4, 1, 100),
-	NUMBER(connect_timeout, CONNECT_TIMEOUT, SERVER, 10 * SECOND, 0, LONGEST),
-	{"password_required", POOL_KIND_BOOL, -1, POOL_ON_MAPPING, true, 0, 1,
-	 NULL},
-	{NULL, POOL_KIND_INT, -1, 0, 0, 0, 0, NULL}};
+const PoolOptionDef pool_option_table[] =
+	{NUMBER(min_size, INT, BOTH, 0, 0, MAX_SIZE),
+	 NUMBER(max_size, INT, BOTH, 10, 1, MAX_SIZE),
+	 NUMBER(max_server_size, INT, SERVER, 0, 0, MAX_SIZE), /* 0: no limit */
+	 NUMBER(acquire_timeout, DURATION, BOTH, 30 * SECOND, 0, LONGEST),
+	 NUMBER(query_timeout, DURATION, BOTH, 0, 0, LONGEST), /* 0: off */
+	 NUMBER(max_waiters, INT, SERVER, 0, 0, 1000000),	   /* 0: no limit */
+	 NUMBER(priority, INT, BOTH, 0, -1000, 1000),
+	 NUMBER(idle_timeout, DURATION, SERVER, 10 * MINUTE, 0, LONGEST),
+	 NUMBER(max_lifetime, DURATION, SERVER, 30 * MINUTE, 0, LONGEST),
+	 NUMBER(lifetime_jitter, PERCENT, SERVER, 10, 0, 100),
+	 NUMBER(validate_after_idle, DURATION, SERVER, 5 * SECOND, 0, LONGEST),
+	 NUMBER(health_check_interval, DURATION, SERVER, 30 * SECOND, 0, LONGEST),
+	 TEXT(health_check_query, ""),
+	 NUMBER(health_check_timeout, DURATION, SERVER, 5 * SECOND, 1, HOUR),
+	 TEXT(reset_query, "DISCARD ALL"),
+	 NUMBER(retry_attempts, INT, SERVER, 5, 0, 1000),
+	 NUMBER(retry_delay, DURATION, SERVER, 200, 1, DAY),
+	 NUMBER(retry_max_delay, DURATION, SERVER, 10 * SECOND, 1, DAY),
+	 NUMBER(retry_jitter, PERCENT, SERVER, 10, 0, 100),
+	 NUMBER(breaker_threshold, INT, SERVER, 5, 0, 1000000), /* 0: off */
+	 NUMBER(breaker_timeout, DURATION, SERVER, 30 * SECOND, 1, DAY),
+	 NUMBER(breaker_successes, INT, SERVER, 2, 1, 1000),
+	 NUMBER(leak_threshold, DURATION, SERVER, 5 * MINUTE, 0, LONGEST),
+	 NUMBER(leak_action, LEAK_ACTION, SERVER, POOL_LEAK_WARN, POOL_LEAK_WARN,
+			POOL_LEAK_RECLAIM),
+	 NUMBER(autoscale, BOOL, SERVER, false, 0, 1),
+	 NUMBER(scale_up_threshold, PERCENT, SERVER, 80, 1, 100),
+	 NUMBER(scale_down_threshold, PERCENT, SERVER, 50, 0, 99),
+	 NUMBER(scale_step, PERCENT, SERVER, 20, 1, 100),
+	 NUMBER(scale_interval, DURATION, SERVER, 60 * SECOND, 100, DAY),
+	 NUMBER(connect_parallel, INT, SERVER, 4, 1, 100),
+	 NUMBER(connect_timeout, CONNECT_TIMEOUT, SERVER, 10 * SECOND, 0, LONGEST),
+	 {"password_required", POOL_KIND_BOOL, -1, POOL_ON_MAPPING, true, 0, 1, NULL},
+	 {NULL, POOL_KIND_INT, -1, 0, 0, 0, 0, NULL}};
 
 StaticAssertDecl(lengthof(pool_option_table) <= 64,
 				 "PoolOptionSet has no bit for some options");
@@ -142,8 +141,11 @@ number_text(const PoolOptionDef *def, int value)
 	{
 		int ms;
 		const char *unit;
-	} units[] = {
-		{DAY, "d"}, {HOUR, "h"}, {MINUTE, "min"}, {SECOND, "s"}, {1, "ms"}};
+	} units[] = {{DAY, "d"},
+				 {HOUR, "h"},
+				 {MINUTE, "min"},
+				 {SECOND, "s"},
+				 {1, "ms"}};
 
 	if (def->kind == POOL_KIND_PERCENT)
 		return psprintf("%d%%", value);
@@ -172,19 +174,16 @@ explain_kind(const PoolOptionDef *def)
 		case POOL_KIND_INT:
 			return errdetail("It must be an integer from %s to %s.", min, max);
 		case POOL_KIND_DURATION:
-			return errdetail("It must be a time from %s to %s; a number "
-							 "without a unit is in milliseconds.",
+			return errdetail("It must be a time from %s to %s; a number without a unit is in milliseconds.",
 							 min, max);
 		case POOL_KIND_CONNECT_TIMEOUT:
-			return errdetail("It must be a time from %s to %s; a number "
-							 "without a unit is in seconds.",
+			return errdetail("It must be a time from %s to %s; a number without a unit is in seconds.",
 							 min, max);
 		case POOL_KIND_PERCENT:
-			return errdetail("It must be a percentage from %s to %s.", min,
-							 max);
+			return errdetail("It must be a percentage from %s to %s.", min, max);
 		case POOL_KIND_BOOL:
-			return errdetail("It must be a Boolean value, such as \"on\" or "
-							 "\"off\".");
+			return errdetail(
+				"It must be a Boolean value, such as \"on\" or \"off\".");
 		case POOL_KIND_LEAK_ACTION:
 			return errdetail("It must be \"warn\" or \"reclaim\".");
 		case POOL_KIND_TEXT:
@@ -299,8 +298,7 @@ pool_option_set(const PoolOptionDef *def, const char *value,
  * not known yet, and only those are compared that were given.
  */
 void
-pool_option_check(const PoolOptions *options, PoolOptionSet given,
-				  bool complete)
+pool_option_check(const PoolOptions *options, PoolOptionSet given, bool complete)
 {
 	for (size_t i = 0; i < lengthof(relations); i++)
 	{

@@ -19,10 +19,11 @@ void
 _PG_init(void)
 {
 	if (!process_shared_preload_libraries_in_progress)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("pool must be loaded when the server starts"),
-						errhint("Add \"pool\" to shared_preload_libraries in "
-								"postgresql.conf and restart the server.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("pool must be loaded when the server starts"),
+				 errhint(
+					 "Add \"pool\" to shared_preload_libraries in postgresql.conf and restart the server.")));
 
 	pool_guc_init();
 	pool_shmem_install_hooks();

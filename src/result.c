@@ -96,13 +96,15 @@ pool_result_create(FunctionCallInfo fcinfo, PoolResultMode mode,
 	if (mode != POOL_RESULT_COUNT)
 	{
 		if (rsinfo == NULL || !IsA(rsinfo, ReturnSetInfo))
-			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-							errmsg("set-valued function called in context that "
-								   "cannot accept a set")));
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg(
+						 "set-valued function called in context that cannot accept a set")));
 		if (!(rsinfo->allowedModes & SFRM_Materialize))
-			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-							errmsg("materialize mode required, but it is not "
-								   "allowed in this context")));
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg(
+						 "materialize mode required, but it is not allowed in this context")));
 	}
 
 	context = AllocSetContextCreate(CurrentMemoryContext, "pool result",
@@ -127,9 +129,9 @@ pool_result_create(FunctionCallInfo fcinfo, PoolResultMode mode,
 			TupleDescInitEntry(result->json_desc, 1, NULL, JSONBOID, -1, 0);
 		}
 		MemoryContextSwitchTo(rsinfo->econtext->ecxt_per_query_memory);
-		result->store = tuplestore_begin_heap(
-			(rsinfo->allowedModes & SFRM_Materialize_Random) != 0, false,
-			work_mem);
+		result->store = tuplestore_begin_heap((rsinfo->allowedModes &
+											   SFRM_Materialize_Random) != 0,
+											  false, work_mem);
 	}
 	MemoryContextSwitchTo(old_context);
 	return result;
@@ -169,13 +171,14 @@ check_row_type_is_stable(PoolResult *result)
 		result->caller->fn_extra = first;
 	}
 	else if (*first != result->desc->tdtypmod)
-		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-						errmsg("the remote returned other columns than at the "
-							   "first call in this query"),
-						errdetail("The remote returned: %s.",
-								  pool_columns_list(result->columns)),
-						errhint("Call the function in FROM with a column list, "
-								"or call pool_query_json.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg(
+					 "the remote returned other columns than at the first call in this query"),
+				 errdetail("The remote returned: %s.",
+						   pool_columns_list(result->columns)),
+				 errhint(
+					 "Call the function in FROM with a column list, or call pool_query_json.")));
 }
 
 /* Settles the row type of the set, and how each column gets there. */
@@ -364,8 +367,7 @@ pool_result_finish(PoolResult *result)
 
 	rsinfo->returnMode = SFRM_Materialize;
 	rsinfo->setResult = result->store;
-	old_context =
-		MemoryContextSwitchTo(rsinfo->econtext->ecxt_per_query_memory);
+	old_context = MemoryContextSwitchTo(rsinfo->econtext->ecxt_per_query_memory);
 	if (result->mode == POOL_RESULT_JSON)
 		rsinfo->setDesc = CreateTupleDescCopy(result->json_desc);
 	else if (rsinfo->expectedDesc != NULL)

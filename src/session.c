@@ -83,7 +83,7 @@ end_slot(PoolLease *lease, PoolCloseReason reason)
 	pool_give_back(slot, lease->request.generation, how,
 				   reason != POOL_CLOSE_NONE ? reason : POOL_CLOSE_UNCLEAN);
 	if (link != NULL && how < POOL_RETURN_BROKEN)
-		pool_link_put(link);
+		pool_link_put(link, lease->left_state);
 }
 
 static void
@@ -105,8 +105,8 @@ get_slot(PoolLease *lease)
 	{
 		PoolRequest *request = &lease->request;
 
-		lease->deadline = pool_acquire_slot(
-			lease->name, &lease->target, lease->timeout_ms, started, request);
+		lease->deadline = pool_acquire_slot(lease->name, &lease->target,
+											lease->timeout_ms, started, request);
 		lease->prove = pool_slots[request->slot].last_holder !=
 					   pool_session_self()->serial;
 		lease->touched = lease->left_state = false;
@@ -125,8 +125,7 @@ get_slot(PoolLease *lease)
  * raises.
  */
 PoolLease *
-pool_lease_begin(const char *server_name, PoolLeaseScope scope,
-				 int64 timeout_ms)
+pool_lease_begin(const char *server_name, PoolLeaseScope scope, int64 timeout_ms)
 {
 	PoolLease *lease;
 	char *name;
@@ -186,10 +185,10 @@ pool_lease_find(int64 id)
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
 			 errmsg("lease " INT64_FORMAT " does not exist", id),
-			 errdetail("A lease belongs to the session that acquired it, and "
-					   "ends with pool_release() or with the transaction."),
-			 errhint("Acquire with hold => true to keep a lease beyond the "
-					 "transaction.")));
+			 errdetail(
+				 "A lease belongs to the session that acquired it, and ends with pool_release() or with the transaction."),
+			 errhint(
+				 "Acquire with hold => true to keep a lease beyond the transaction.")));
 	return NULL;
 }
 
@@ -266,24 +265,26 @@ run_once_alive(PoolLease *lease, const PoolStatement *statement,
 static void
 raise_left_open(const PoolLease *lease)
 {
-	ereport(ERROR, (errcode(ERRCODE_INVALID_TRANSACTION_STATE),
-					errmsg("statement left a transaction open on server \"%s\"",
-						   NameStr(lease->target.server_name)),
-					errdetail("The remote transaction is rolled back."),
-					errhint("Use pool_acquire() and run the statements of a "
-							"transaction on the lease.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
+			 errmsg("statement left a transaction open on server \"%s\"",
+					NameStr(lease->target.server_name)),
+			 errdetail("The remote transaction is rolled back."),
+			 errhint(
+				 "Use pool_acquire() and run the statements of a transaction on the lease.")));
 }
 
 static void
 raise_not_proven(const PoolLease *lease)
 {
-	ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
-					errmsg("connection to server \"%s\" failed",
-						   NameStr(lease->target.server_name)),
-					errdetail("The remote did not answer the reset of the "
-							  "connection as expected; it is closed."),
-					errhint("The statement may have been executed or not; it "
-							"is not sent again.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_CONNECTION_FAILURE),
+			 errmsg("connection to server \"%s\" failed",
+					NameStr(lease->target.server_name)),
+			 errdetail(
+				 "The remote did not answer the reset of the connection as expected; it is closed."),
+			 errhint(
+				 "The statement may have been executed or not; it is not sent again.")));
 }
 
 static void
@@ -308,7 +309,9 @@ settle(PoolLease *lease, PoolRun *run, PoolRunOutcome outcome)
 		pool_stats_add(stats, POOL_COUNT_QUERY_ERRORS, 1);
 	if (outcome == POOL_RUN_DONE)
 	{
-		lease->prove = false;
+		lease->prove = run->error != NULL && run->reset_undone;
+		if (lease->prove)
+			pool_slots[lease->request.slot].last_holder = 0;
 		lease->left_state = lease->left_state || run->left_state;
 	}
 	else if (outcome == POOL_RUN_LOST)
@@ -415,10 +418,11 @@ static void
 refuse_prepare(void)
 {
 	if (!dlist_is_empty(&leases))
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("cannot PREPARE a transaction while a pooled "
-							   "connection is leased"),
-						errhint("Call pool_release() before.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg(
+					 "cannot PREPARE a transaction while a pooled connection is leased"),
+				 errhint("Call pool_release() before.")));
 }
 
 /* Ends the leases of the transaction; at commit, held ones stay. */

@@ -32,8 +32,8 @@ shmem_size(void)
 	Size size = MAXALIGN(sizeof(PoolShared));
 
 	size = add_size(size, MAXALIGN(mul_size(pool_guc_max_pools, sizeof(Pool))));
-	size = add_size(
-		size, MAXALIGN(mul_size(pool_guc_max_connections, sizeof(PoolSlot))));
+	size = add_size(size, MAXALIGN(mul_size(pool_guc_max_connections,
+											sizeof(PoolSlot))));
 	return add_size(size, MAXALIGN(mul_size(MaxBackends, sizeof(PoolWaiter))));
 }
 

@@ -83,9 +83,10 @@ count_move(Pool *pool, PoolSlot *slot, PoolSlotState to)
 	if (from == POOL_SLOT_CONNECTING && to != POOL_SLOT_CLOSING)
 		pool_stats_add(&pool->stats, POOL_COUNT_CONNECTS, 1);
 	if (from == POOL_SLOT_LEASED)
-		pool_stats_add(
-			&pool->stats,
-			to == POOL_SLOT_CLOSING ? POOL_COUNT_LOST : POOL_COUNT_RELEASES, 1);
+		pool_stats_add(&pool->stats,
+					   to == POOL_SLOT_CLOSING ? POOL_COUNT_LOST
+											   : POOL_COUNT_RELEASES,
+					   1);
 	if (to == POOL_SLOT_LEASED)
 		pool_stats_add(&pool->stats, POOL_COUNT_ACQUIRES, 1);
 	if (to == POOL_SLOT_CLOSING && from != POOL_SLOT_CONNECTING)
@@ -110,11 +111,10 @@ pool_slot_move(Pool *pool, PoolSlot *slot, PoolSlotState to)
 	Assert(slot->pool == pool_index(pool));
 
 	if ((allowed_moves[from] & TO(to)) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("pool slot %d cannot go from state %s to %s",
-						pool_slot_index(slot), pool_slot_state_name(from),
-						pool_slot_state_name(to))));
+		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
+						errmsg("pool slot %d cannot go from state %s to %s",
+							   pool_slot_index(slot), pool_slot_state_name(from),
+							   pool_slot_state_name(to))));
 
 	count_move(pool, slot, to);
 	if (from == POOL_SLOT_IDLE)
@@ -176,9 +176,9 @@ pool_slot_claim(Pool *pool)
 	pool_shared->free_head = slot->next;
 	slot->prev = slot->next = POOL_NONE;
 	slot->pool = pool_index(pool);
-	pg_atomic_write_u64(
-		&slot->generation,
-		pg_atomic_add_fetch_u64(&pool_shared->last_generation, 1));
+	pg_atomic_write_u64(&slot->generation,
+						pg_atomic_add_fetch_u64(&pool_shared->last_generation,
+												1));
 	slot->config = pool->config;
 	slot->last_holder = 0;
 	slot->uses = 0;

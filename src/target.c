@@ -144,11 +144,10 @@ check_wrapper(Oid wrapper_id, const char *server_name)
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("cannot pool connections of server \"%s\"", server_name),
-			 errdetail("Its foreign-data wrapper \"%s\" does not describe "
-					   "PostgreSQL servers as libpq does.",
+			 errdetail("Its foreign-data wrapper \"%s\" does not describe PostgreSQL servers as libpq does.",
 					   wrapper->fdwname),
-			 errhint("Use a server of the foreign-data wrapper pool, "
-					 "postgres_fdw or dblink_fdw.")));
+			 errhint(
+				 "Use a server of the foreign-data wrapper pool, postgres_fdw or dblink_fdw.")));
 }
 
 /*
@@ -164,16 +163,14 @@ written_here(HeapTuple row, bool is_server, const char *server_name)
 	if (!TransactionIdIsCurrentTransactionId(xmin))
 		return false;
 	if (row->t_data->t_infomask & HEAP_UPDATED)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 is_server
-				 ? errmsg("server \"%s\" was changed in this transaction",
-						  server_name)
-				 : errmsg("user mapping for server \"%s\" was changed in this "
-						  "transaction",
-						  server_name),
-			 errhint("The change can be used after it is committed.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 is_server
+					 ? errmsg("server \"%s\" was changed in this transaction",
+							  server_name)
+					 : errmsg("user mapping for server \"%s\" was changed in this transaction",
+							  server_name),
+				 errhint("The change can be used after it is committed.")));
 	return true;
 }
 
@@ -216,8 +213,7 @@ fill_target(PoolTarget *target, HeapTuple server_row, HeapTuple mapping_row,
 {
 	Form_pg_foreign_server server =
 		(Form_pg_foreign_server) GETSTRUCT(server_row);
-	Form_pg_user_mapping mapping =
-		(Form_pg_user_mapping) GETSTRUCT(mapping_row);
+	Form_pg_user_mapping mapping = (Form_pg_user_mapping) GETSTRUCT(mapping_row);
 	List *on_server = pool_catalog_server_options(server_row);
 	List *on_mapping = pool_catalog_mapping_options(mapping_row);
 	PoolOptionSet given = 0;
@@ -257,13 +253,13 @@ read_target(const char *server_name, PoolTarget *target)
 	check_usage(server, server_name);
 	server_row = SearchSysCache1(FOREIGNSERVEROID, server);
 	pool_catalog_check_server(server_row, server_name);
-	guarded = check_wrapper(
-		((Form_pg_foreign_server) GETSTRUCT(server_row))->srvfdw, server_name);
+	guarded =
+		check_wrapper(((Form_pg_foreign_server) GETSTRUCT(server_row))->srvfdw,
+					  server_name);
 
 	mapping_row = SearchSysCache2(USERMAPPINGUSERSERVER, GetUserId(), server);
 	if (!HeapTupleIsValid(mapping_row))
-		mapping_row =
-			SearchSysCache2(USERMAPPINGUSERSERVER, InvalidOid, server);
+		mapping_row = SearchSysCache2(USERMAPPINGUSERSERVER, InvalidOid, server);
 	pool_catalog_check_mapping(mapping_row, server_name);
 
 	/* Such rows may vanish, and their place be taken, without a message. */

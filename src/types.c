@@ -157,8 +157,7 @@ pool_type_misreads(Oid remote, Oid local)
 		return pool_type_misreads(remote_element, local_element);
 
 	for (size_t i = 0; i < lengthof(misread_pairs); i++)
-		if (misread_pairs[i].remote == remote &&
-			misread_pairs[i].local == local)
+		if (misread_pairs[i].remote == remote && misread_pairs[i].local == local)
 			return true;
 	return false;
 }

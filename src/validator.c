@@ -102,8 +102,7 @@ suggest(const char *wanted, int context)
 	nearest = linitial(candidates);
 	if (nearest->distance <= MAX_EDITS &&
 		nearest->distance <= (int) strlen(wanted) / 2)
-		return errhint("Perhaps you meant the option \"%s\". "
-					   "Valid options in this context are: %s.",
+		return errhint("Perhaps you meant the option \"%s\". Valid options in this context are: %s.",
 					   nearest->name, names.data);
 	return errhint("Valid options in this context are: %s.", names.data);
 }
@@ -120,18 +119,18 @@ check_place(const char *name, int contexts, int context)
 						errmsg("option \"%s\" cannot be set", name),
 						errdetail("The pool makes this choice itself.")));
 
-	ereport(
-		ERROR,
-		(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
-		 context == POOL_ON_SERVER
-			 ? errmsg("option \"%s\" is not an option of a server", name)
-		 : context == POOL_ON_MAPPING
-			 ? errmsg("option \"%s\" is not an option of a user mapping", name)
-			 : errmsg("option \"%s\" is not valid in this context", name),
-		 contexts == POOL_ON_SERVER ? errhint("Set it on the server.")
-		 : contexts == POOL_ON_MAPPING
-			 ? errhint("Set it on a user mapping.")
-			 : errhint("Set it on the server or on a user mapping.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+			 context == POOL_ON_SERVER
+				 ? errmsg("option \"%s\" is not an option of a server", name)
+			 : context == POOL_ON_MAPPING
+				 ? errmsg("option \"%s\" is not an option of a user mapping",
+						  name)
+				 : errmsg("option \"%s\" is not valid in this context", name),
+			 contexts == POOL_ON_SERVER ? errhint("Set it on the server.")
+			 : contexts == POOL_ON_MAPPING
+				 ? errhint("Set it on a user mapping.")
+				 : errhint("Set it on the server or on a user mapping.")));
 }
 
 static void
@@ -141,8 +140,8 @@ check_libpq_option(const PoolLibpqOption *option, const char *value)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied to set option \"%s\"", option->name),
-				 errdetail("Only a superuser can create or change an object "
-						   "with this option.")));
+				 errdetail(
+					 "Only a superuser can create or change an object with this option.")));
 
 	/* Its value is looked at when connecting; here it must only exist. */
 	(void) pool_libpq_wants_encryption(option->name, value);
@@ -159,8 +158,8 @@ check_own_option(const PoolOptionDef *own, const char *value,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied to set option \"%s\" to false",
 						own->name),
-				 errdetail("Only a superuser can create or change an object "
-						   "with this setting.")));
+				 errdetail(
+					 "Only a superuser can create or change an object with this setting.")));
 }
 
 Datum

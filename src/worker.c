@@ -39,9 +39,8 @@ static pgsocket listener = PGINVALID_SOCKET;
 void
 pool_worker_register(void)
 {
-	BackgroundWorker worker = {.bgw_flags =
-								   BGWORKER_SHMEM_ACCESS |
-								   BGWORKER_BACKEND_DATABASE_CONNECTION,
+	BackgroundWorker worker = {.bgw_flags = BGWORKER_SHMEM_ACCESS |
+											BGWORKER_BACKEND_DATABASE_CONNECTION,
 							   .bgw_start_time = BgWorkerStart_ConsistentState,
 							   .bgw_restart_time = 1};
 

@@ -1,0 +1,51 @@
+/*
+ * run.c
+ *		Sending a statement and waiting for what comes back.
+ *
+ * libpq is used without blocking: every wait is on the socket and this
+ * session's latch at once.
+ */
+#include "postgres.h"
+
+#include "run.h"
+
+/* Puts the statement into libpq's hands. */
+bool
+pool_run_send(PoolRun *run)
+{
+	const PoolStatement *stmt = run->statement;
+
+	return PQsendQueryParams(run->link->pg, stmt->sql, stmt->nparams,
+							 stmt->types, stmt->values, stmt->lengths,
+							 stmt->formats, 0);
+}
+
+/*
+ * The next result, waiting for it.  *timed_out is set when the deadline comes
+ * first.  Interrupts are taken while waiting.
+ */
+PGresult *
+pool_run_next(PoolRun *run, int64 deadline, bool *timed_out)
+{
+	PGconn *pg = run->link->pg;
+
+	while (PQisBusy(pg))
+	{
+		int unsent = PQflush(pg);
+
+		if (unsent < 0)
+			break; /* PQgetResult() tells why */
+		if (!pool_link_wait(run->link,
+							unsent > 0 ? WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE
+									   : WL_SOCKET_READABLE,
+							deadline))
+		{
+			*timed_out = true;
+			return NULL;
+		}
+		if (!PQconsumeInput(pg))
+			break;
+		pool_notices_show(&run->link->notices, run->server_name);
+	}
+	return PQgetResult(pg);
+}
