@@ -97,27 +97,34 @@ send_proof(PoolRun *run, char *nonce)
 }
 
 /*
- * Reads the one result of a statement of the proof; with a nonce it must be a
- * row that carries it.
+ * Reads what a statement of the proof answers: no error, and with a nonce one
+ * row that carries it.  libpq may still be in single-row mode from an earlier
+ * statement, so the row can come in a result of its own.
  */
 static bool
 step_ok(PoolRun *run, int64 deadline, const char *nonce)
 {
 	bool timed_out = false;
-	PGresult *res = pool_run_next(run, deadline, &timed_out);
-	ExecStatusType status = PQresultStatus(res);
-	bool good = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK ||
-				status == PGRES_EMPTY_QUERY;
+	int proven = 0;
+	PGresult *res;
 
-	if (nonce != NULL)
-		good = PQntuples(res) == 1 && PQnfields(res) == 1 &&
-			   strncmp(PQgetvalue(res, 0, 0), nonce, NONCE_LEN) == 0;
-	PQclear(res);
-	if (!good)
-		return false;
-	res = pool_run_next(run, deadline, &timed_out);
-	PQclear(res);
-	return res == NULL && !timed_out;
+	while ((res = pool_run_next(run, deadline, &timed_out)) != NULL)
+	{
+		ExecStatusType status = PQresultStatus(res);
+		bool good = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK ||
+					status == PGRES_SINGLE_TUPLE || status == PGRES_EMPTY_QUERY;
+
+		if (nonce != NULL && PQntuples(res) > 0)
+		{
+			good = good && PQntuples(res) == 1 && PQnfields(res) == 1 &&
+				   strncmp(PQgetvalue(res, 0, 0), nonce, NONCE_LEN) == 0;
+			proven++;
+		}
+		PQclear(res);
+		if (!good)
+			return false;
+	}
+	return !timed_out && (nonce == NULL || proven == 1);
 }
 
 static bool

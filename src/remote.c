@@ -49,10 +49,18 @@ refuse_copy(PoolRun *run)
 				 "Use SELECT and INSERT, or COPY with a file or program on the remote.")));
 }
 
+/* Did that command perhaps leave something behind? */
 static void
-note_tag(PoolRun *run, const char *tag)
+note_command(PoolRun *run, const PGresult *res)
 {
-	for (int i = 0; i < (int) lengthof(stateless_tags); i++)
+	const char *tag = PQcmdStatus(unconstify(PGresult *, res));
+	bool rowless_select = PQresultStatus(res) == PGRES_COMMAND_OK &&
+						  strncmp(tag, "SELECT", 6) == 0;
+
+	/* SELECT INTO and CREATE TABLE AS have the tag of SELECT. */
+	if (tag[0] == '\0')
+		return;
+	for (int i = 0; i < (int) lengthof(stateless_tags) && !rowless_select; i++)
 	{
 		size_t len = strlen(stateless_tags[i]);
 
@@ -60,8 +68,7 @@ note_tag(PoolRun *run, const char *tag)
 			(tag[len] == '\0' || tag[len] == ' '))
 			return;
 	}
-	if (tag[0] != '\0')
-		run->left_state = true;
+	run->left_state = true;
 }
 
 /* Takes one result of the statement.  Returns false when the remote is gone. */
@@ -74,7 +81,7 @@ take_result(PoolRun *run, PGresult *res)
 		case PGRES_TUPLES_OK:
 		case PGRES_COMMAND_OK:
 		case PGRES_EMPTY_QUERY:
-			note_tag(run, PQcmdStatus(res));
+			note_command(run, res);
 			if (run->error == NULL)
 				pool_result_take(run->result, res);
 			return true;
