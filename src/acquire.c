@@ -21,6 +21,9 @@
 #include "registry.h"
 #include "slot.h"
 
+/* How long the worker may take to note options; it takes no time, if it runs. */
+#define CONFIGURE_TIMEOUT_US INT64CONST(5000000)
+
 /* The wait under way, for the exit of the session. */
 static PoolRequest *waiting = NULL;
 
@@ -59,13 +62,15 @@ raise_timeout(Pool *pool, const PoolTarget *target, int64 started)
 					NameStr(target->server_name),
 					(int) ((pool_clock_us() - started) / 1000)),
 			 figures.connect_failed
-				 ? errdetail("The pool allows %d connections; %d are leased and %d other sessions are waiting.  The last attempt to connect failed: %s",
-							 figures.max_size, figures.leased, figures.nwaiting,
+				 ? errdetail("Leased: %d of at most %d; other sessions waiting: %d.  The last attempt to connect failed: %s",
+							 figures.leased, figures.max_size, figures.nwaiting,
 							 figures.error.message)
-				 : errdetail("The pool allows %d connections; %d are leased and %d other sessions are waiting.",
-							 figures.max_size, figures.leased, figures.nwaiting),
-			 errhint(
-				 "Raise max_size of the server, or look in pool_connections for who holds connections.")));
+				 : errdetail("Leased: %d of at most %d; other sessions waiting: %d.",
+							 figures.leased, figures.max_size, figures.nwaiting),
+			 figures.connect_failed
+				 ? 0
+				 : errhint(
+					   "Raise max_size of the server, or look in pool_connections for who holds connections.")));
 }
 
 /*
@@ -99,8 +104,8 @@ raise_queue_full(Pool *pool, const PoolTarget *target)
 			(errcode(ERRCODE_TOO_MANY_CONNECTIONS),
 			 errmsg("too many sessions are waiting for a connection to server \"%s\"",
 					NameStr(target->server_name)),
-			 errdetail("The pool allows %d connections; %d are leased and %d sessions are waiting, which is max_waiters.",
-					   figures.max_size, figures.leased, figures.nwaiting)));
+			 errdetail("Leased: %d of at most %d; sessions waiting: %d, which is max_waiters.",
+					   figures.leased, figures.max_size, figures.nwaiting)));
 }
 
 /*
@@ -167,10 +172,20 @@ configure(const char *server_name, PoolTarget *target, Pool *pool,
 							  ALLOCSET_SMALL_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	PoolConninfo conninfo;
+	PoolKey key = target->key;
 
 	pool_options_resolve(server_name, target);
+	if (!pool_key_equal(&target->key, &key))
+	{
+		/* Another pool's options by now: the caller looks that one up. */
+		MemoryContextSwitchTo(old);
+		MemoryContextDelete(context);
+		return;
+	}
 	pool_options_conninfo(target, &conninfo);
-	(void) pool_handover_configure(pool, pool_id, target, &conninfo, deadline);
+	(void) pool_handover_configure(pool, pool_id, target, &conninfo,
+								   Max(deadline,
+									   pool_clock_us() + CONFIGURE_TIMEOUT_US));
 	for (int i = 0; i < conninfo.count; i++)
 		explicit_bzero(unconstify(char *, conninfo.values[i]),
 					   strlen(conninfo.values[i]));
@@ -196,6 +211,7 @@ pool_acquire_slot(const char *server_name, PoolTarget *target, int64 timeout_ms,
 				  int64 started, PoolRequest *request)
 {
 	int64 deadline;
+	int tries = 0;
 
 	pool_options_resolve(server_name, target);
 	if (timeout_ms < 0)
@@ -243,8 +259,9 @@ pool_acquire_slot(const char *server_name, PoolTarget *target, int64 timeout_ms,
 				break;
 		}
 		CHECK_FOR_INTERRUPTS();
-		if (pool_clock_us() > deadline)
+		if (pool_clock_us() > deadline && tries++ > 0)
 			raise_timeout(request->pool, target, started);
+		pool_options_resolve(server_name, target);
 		request->pool = pool_registry_get(target, &request->pool_id);
 	}
 }
@@ -258,6 +275,8 @@ Pool *
 pool_acquire_configured(const char *server_name, PoolTarget *target,
 						int64 deadline, uint64 *pool_id)
 {
+	int64 started = pool_clock_us();
+
 	pool_options_resolve(server_name, target);
 	for (;;)
 	{
@@ -271,7 +290,7 @@ pool_acquire_configured(const char *server_name, PoolTarget *target,
 		if (ready)
 			return pool;
 		if (pool_clock_us() > deadline)
-			raise_timeout(pool, target, deadline);
+			raise_timeout(pool, target, started);
 		configure(server_name, target, pool, *pool_id, deadline);
 		CHECK_FOR_INTERRUPTS();
 	}

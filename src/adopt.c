@@ -19,12 +19,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "common/username.h"
 #include "lib/stringinfo.h"
 #include "libpq/pqformat.h"
 #include "miscadmin.h"
 #include "port/pg_bswap.h"
 #include "storage/fd.h"
+#include "utils/memutils.h"
 
 #include "adopt.h"
 
@@ -34,12 +34,37 @@
  */
 static int dead_fd = -1;
 
+/* The environment variables that libpq looks at, collected once. */
+static const char **libpq_variables = NULL;
+static int nvariables = 0;
+
+static void
+collect_variables(void)
+{
+	PQconninfoOption *options = PQconndefaults();
+	int n = 0;
+
+	nvariables = 0;
+	while (options != NULL && options[n].keyword != NULL)
+		n++;
+	libpq_variables =
+		MemoryContextAllocZero(TopMemoryContext, sizeof(char *) * (n + 1));
+	for (int i = 0; i < n; i++)
+	{
+		/* The names are constants of libpq's, only the rest is freed. */
+		if (options[i].envvar != NULL)
+			libpq_variables[nvariables++] = options[i].envvar;
+	}
+	PQconninfoFree(options);
+}
+
 /* Opens what pool_adopt_discard() needs.  Raises 53000. */
 void
 pool_adopt_prepare(void)
 {
 	if (dead_fd >= 0)
 		return;
+	collect_variables();
 	dead_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (dead_fd < 0)
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
@@ -54,12 +79,14 @@ pool_adopt_prepare(void)
 static int
 listen_to_self(char *host, size_t size)
 {
-	static uint32 serial = 0;
+	uint64 random = 0;
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	socklen_t len;
 	int sock;
 
-	snprintf(host, size, "@pool.%d.%u", MyProcPid, serial++);
+	/* A name that nobody can have taken before. */
+	(void) pg_strong_random(&random, sizeof(random));
+	snprintf(host, size, "@pool.%d.%016" INT64_MODIFIER "x", MyProcPid, random);
 	len = offsetof(struct sockaddr_un, sun_path) +
 		  snprintf(address.sun_path, sizeof(address.sun_path), "%s/.s.PGSQL.1",
 				   host);
@@ -82,51 +109,35 @@ listen_to_self(char *host, size_t size)
 	return sock;
 }
 
-/* Starts libpq on that socket.  No environment variable has a say in it. */
+/*
+ * Starts libpq on that socket.  Environment variables must not have a say in
+ * it, so those that are set are put away for the moment.
+ */
 static PGconn *
 start_libpq(const char *host, const char *encoding)
 {
-	static const char *const guarded[] = {"PGSERVICE", "PGREQUIREPEER"};
-	char *saved[lengthof(guarded)];
-	const char *keywords[] = {"host",
-							  "port",
-							  "dbname",
-							  "user",
-							  "password",
-							  "sslmode",
-							  "gssencmode",
-							  "channel_binding",
-							  "target_session_attrs",
-							  "application_name",
-							  "options",
-							  "client_encoding",
-#ifdef LIBPQ_HAS_REQUIRE_AUTH
-							  "require_auth",
-#endif
-							  NULL};
-	const char *values[] = {host,	  "1",		 "pool",	"pool",
-							"unused", "disable", "disable", "disable",
-							"any",	  "pool",	 " ",		encoding,
-#ifdef LIBPQ_HAS_REQUIRE_AUTH
-							"none",
-#endif
-							NULL};
+	const char *keywords[] = {"host",	  "port",	 "dbname",			"user",
+							  "password", "sslmode", "client_encoding", NULL};
+	const char *values[] = {host,	  "1",		 "pool",   "pool",
+							"unused", "disable", encoding, NULL};
+	char **saved = palloc0(sizeof(char *) * nvariables);
 	PGconn *conn;
 
-	/* These two work although no parameter can say "none". */
-	for (int i = 0; i < (int) lengthof(guarded); i++)
+	for (int i = 0; i < nvariables; i++)
 	{
-		char *value = getenv(guarded[i]);
+		char *value = getenv(libpq_variables[i]);
 
-		saved[i] = value ? pstrdup(value) : NULL;
-		if (value)
-			unsetenv(guarded[i]);
+		if (value != NULL)
+		{
+			saved[i] = pstrdup(value);
+			unsetenv(libpq_variables[i]);
+		}
 	}
 	conn = PQconnectStartParams(keywords, values, 0);
-	for (int i = 0; i < (int) lengthof(guarded); i++)
+	for (int i = 0; i < nvariables; i++)
 	{
-		if (saved[i])
-			setenv(guarded[i], saved[i], 1);
+		if (saved[i] != NULL)
+			setenv(libpq_variables[i], saved[i], 1);
 	}
 	return conn;
 }

@@ -6,6 +6,7 @@
 #define POOL_ADOPT_H
 
 #include "handover.h"
+#include "libpq-fe.h"
 
 extern void pool_adopt_prepare(void);
 extern PGconn *pool_adopt(PoolHandover *handover);

@@ -52,11 +52,11 @@ pool_trace_begin(PoolTrace *trace, PGconn *conn)
 }
 
 /*
- * Ends that, and finds the cancel key in it, if "key" is not NULL.  The caller
- * has called PQuntrace() or ended the connection.
+ * Ends that, and finds the cancel key of that backend in it, if "key" is not
+ * NULL.  The caller has called PQuntrace().
  */
 void
-pool_trace_end(PoolTrace *trace, PoolCancelKey *key)
+pool_trace_end(PoolTrace *trace, PoolCancelKey *key, int backend_pid)
 {
 	if (trace->file == NULL)
 		return;
@@ -65,10 +65,16 @@ pool_trace_end(PoolTrace *trace, PoolCancelKey *key)
 	trace->buffer[TRACE_SIZE - 1] = '\0';
 	if (key != NULL)
 	{
-		const char *line = strstr(trace->buffer, "\tBackendKeyData\t");
+		const char *line = trace->buffer;
 
-		key->known = line != NULL && sscanf(line, "\tBackendKeyData\t %d %d",
-											&key->pid, &key->secret) == 2;
+		/* The last one counts: hosts tried before may have sent one too. */
+		while ((line = strstr(line, "\tBackendKeyData\t")) != NULL)
+		{
+			key->known = sscanf(line, "\tBackendKeyData\t %d %d", &key->pid,
+								&key->secret) == 2;
+			line++;
+		}
+		key->known = key->known && key->pid == backend_pid;
 	}
 	explicit_bzero(trace->buffer, TRACE_SIZE);
 	free(trace->buffer);

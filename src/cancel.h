@@ -37,7 +37,8 @@ typedef struct PoolCancel
 } PoolCancel;
 
 extern void pool_trace_begin(PoolTrace *trace, PGconn *conn);
-extern void pool_trace_end(PoolTrace *trace, PoolCancelKey *key);
+extern void pool_trace_end(PoolTrace *trace, PoolCancelKey *key,
+						   int backend_pid);
 
 extern bool pool_cancel_step(PoolCancel *cancel, const PoolCancelKey *key,
 							 PGconn *conn);

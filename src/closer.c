@@ -82,7 +82,10 @@ say_goodbye(PoolConn *conn)
 	static const char terminate[5] = {'X', 0, 0, 0, 4};
 	int sock = PQsocket(conn->pg);
 
-	(void) send(sock, terminate, sizeof(terminate), MSG_DONTWAIT | MSG_NOSIGNAL);
+	/* After a message that was cut short it would be taken for its rest. */
+	if (!conn->cancels)
+		(void) send(sock, terminate, sizeof(terminate),
+					MSG_DONTWAIT | MSG_NOSIGNAL);
 	(void) shutdown(sock, SHUT_WR);
 	cancel_step(conn);
 }

@@ -19,162 +19,15 @@
 #include <netdb.h>
 
 #include "common/pg_prng.h"
-#include "mb/pg_wchar.h"
-#include "miscadmin.h"
-#include "utils/elog.h"
-#include "utils/memutils.h"
+#include "storage/fd.h"
 
 #include "compat.h"
+#include "config.h"
 #include "connector.h"
+#include "failure.h"
 #include "guc.h"
 #include "slot.h"
 #include "waiters.h"
-
-/* How to connect, by pool index.  The password is here and nowhere else. */
-typedef struct PoolConfig
-{
-	uint64 pool_id;
-	MemoryContext context;
-	char *block; /* all strings, to wipe them */
-	Size block_size;
-	int count;
-	const char **keywords;
-	const char **values;
-} PoolConfig;
-
-static PoolConfig *configs;
-
-/*
- * Once, when the worker starts.  The environment of the server must not lend
- * its PG* variables to connections: what a connection is made of comes from
- * SQL alone.
- */
-void
-pool_connector_init(void)
-{
-	PQconninfoOption *options = PQconndefaults();
-
-	configs = MemoryContextAllocZero(TopMemoryContext,
-									 sizeof(PoolConfig) * pool_shared->npools);
-	for (PQconninfoOption *option = options; option && option->keyword; option++)
-	{
-		if (option->envvar)
-			unsetenv(option->envvar);
-	}
-	PQconninfoFree(options);
-	unsetenv("PGSERVICE");
-	unsetenv("PGSERVICEFILE");
-	unsetenv("PGSYSCONFDIR");
-	unsetenv("PGDATESTYLE");
-	unsetenv("PGTZ");
-	unsetenv("PGGEQO");
-}
-
-static bool
-same_config(const PoolConfig *config, const PoolRequestMessage *request)
-{
-	if (config->count * 2 != request->head.nstrings)
-		return false;
-	for (int i = 0; i < config->count; i++)
-	{
-		if (strcmp(config->keywords[i], request->strings[2 * i]) != 0 ||
-			strcmp(config->values[i], request->strings[2 * i + 1]) != 0)
-			return false;
-	}
-	return true;
-}
-
-static void
-keep_config(PoolConfig *config, const PoolRequestMessage *request)
-{
-	int n = request->head.nstrings;
-	char *at;
-
-	if (config->context)
-	{
-		explicit_bzero(config->block, config->block_size);
-		MemoryContextDelete(config->context);
-	}
-	config->context = AllocSetContextCreate(TopMemoryContext, "pool options",
-											ALLOCSET_SMALL_SIZES);
-	config->pool_id = request->head.pool_id;
-	config->count = n / 2;
-	config->block_size = 1;
-	for (int i = 0; i < n; i++)
-		config->block_size += strlen(request->strings[i]) + 1;
-	at = config->block = MemoryContextAlloc(config->context, config->block_size);
-	config->keywords =
-		MemoryContextAllocZero(config->context, sizeof(char *) * (n / 2 + 1));
-	config->values =
-		MemoryContextAllocZero(config->context, sizeof(char *) * (n / 2 + 1));
-	for (int i = 0; i < n; i++)
-	{
-		strcpy(at, request->strings[i]);
-		if (i % 2 == 0)
-			config->keywords[i / 2] = at;
-		else
-			config->values[i / 2] = at;
-		at += strlen(at) + 1;
-	}
-}
-
-/* No connection made with the old options is used again.  Needs the lock. */
-static void
-outdate_connections(Pool *pool)
-{
-	pool->config++;
-	pool->failures = 0;
-	pool->next_attempt = 0;
-	memset(&pool->last_error, 0, sizeof(pool->last_error));
-	for (int i = 0; i < pool_shared->nslots; i++)
-	{
-		PoolSlot *slot = &pool_slots[i];
-
-		if (slot->pool != pool_index(pool))
-			continue;
-		if (slot->state == POOL_SLOT_IDLE)
-			pool_slot_close(pool, slot, POOL_CLOSE_CONFIG_CHANGED, false);
-		else if (slot->doom == POOL_CLOSE_NONE)
-			slot->doom = POOL_CLOSE_CONFIG_CHANGED;
-	}
-}
-
-/*
- * A session tells how a pool's connections are to be made.  The session has
- * checked the rights of its user; here only the process is checked.
- */
-bool
-pool_connector_configure(const PoolRequestMessage *request)
-{
-	const PoolMessage *head = &request->head;
-	PoolConfig *config;
-	Pool *pool;
-	bool known;
-	bool changed;
-
-	if (head->pool < 0 || head->pool >= pool_shared->npools ||
-		head->nstrings % 2 != 0)
-		return false;
-	pool = &pool_pools[head->pool];
-	config = &configs[head->pool];
-
-	changed = config->pool_id != head->pool_id || !same_config(config, request);
-	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
-	known = pool->id == head->pool_id && pool->id != 0;
-	if (known)
-	{
-		pool->stamp = head->target.stamp;
-		pool->options = head->target.options;
-		pool->server_name = head->target.server_name;
-		if (changed || !pool->configured)
-			outdate_connections(pool);
-		pool->configured = true;
-	}
-	LWLockRelease(&pool->lock);
-	if (known && changed)
-		keep_config(config, request);
-	return known;
-}
 
 /* How many more connections the pool needs now.  Needs the lock. */
 static int
@@ -246,14 +99,12 @@ note_failure(Pool *pool, const PoolConnectError *error)
 	return error->incurable || pool->failures >= Max(attempts, 1);
 }
 
+/* The attempt in that slot is over. */
 static void
-fail_attempt(PoolConn *conn, const PoolConnectError *error)
+fail_slot(Pool *pool, PoolSlot *slot, const PoolConnectError *error)
 {
-	Pool *pool = conn->pool;
-	PoolSlot *slot = conn->slot;
 	bool give_up = false;
 
-	pool_conn_forget(conn);
 	LWLockAcquire(&pool_shared->registry_lock, LW_EXCLUSIVE);
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 	/* Options changed meanwhile: that failure is nobody's concern any more. */
@@ -273,52 +124,14 @@ fail_attempt(PoolConn *conn, const PoolConnectError *error)
 	ConditionVariableBroadcast(&pool->changed);
 }
 
-static bool
-incurable(int sqlstate)
-{
-	return ERRCODE_TO_CATEGORY(sqlstate) ==
-			   ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION ||
-		   sqlstate == ERRCODE_INVALID_CATALOG_NAME ||
-		   sqlstate == ERRCODE_INSUFFICIENT_PRIVILEGE ||
-		   sqlstate == ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED;
-}
-
-/*
- * Splits libpq's verbose message "...FATAL:  28P01: text\nLOCATION: ..." into
- * SQLSTATE and text.  libpq has no other way to tell the SQLSTATE of a failed
- * attempt.
- */
 static void
-parse_error(const char *verbose, PoolConnectError *error)
+fail_attempt(PoolConn *conn, const PoolConnectError *error)
 {
-	const char *location = strstr(verbose, "\nLOCATION:");
-	const char *code = strstr(verbose, ":  ");
-	size_t len = location ? (size_t) (location - verbose) : strlen(verbose);
-	size_t head = len;
+	Pool *pool = conn->pool;
+	PoolSlot *slot = conn->slot;
 
-	error->at = GetCurrentTimestamp();
-	error->sqlstate = ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION;
-	if (code != NULL && (size_t) (code - verbose) + 10 < len &&
-		strspn(code + 3, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 5 &&
-		code[8] == ':')
-	{
-		error->sqlstate =
-			MAKE_SQLSTATE(code[3], code[4], code[5], code[6], code[7]);
-		head = code + 3 - verbose;
-	}
-	error->incurable = incurable(error->sqlstate);
-	if (head < len)
-		snprintf(error->message, POOL_ERROR_LEN, "%.*s%.*s", (int) head,
-				 verbose, (int) (len - head - 7), verbose + head + 7);
-	else
-		strlcpy(error->message, verbose, POOL_ERROR_LEN);
-
-	/* Cut at a character's end, without trailing white space. */
-	len = pg_mbcliplen(error->message, strlen(error->message),
-					   POOL_ERROR_LEN - 1);
-	while (len > 0 && isspace((unsigned char) error->message[len - 1]))
-		len--;
-	error->message[len] = '\0';
+	pool_conn_forget(conn);
+	fail_slot(pool, slot, error);
 }
 
 static void
@@ -326,7 +139,7 @@ fail_from_libpq(PoolConn *conn)
 {
 	PoolConnectError error = {0};
 
-	parse_error(PQerrorMessage(conn->pg), &error);
+	pool_failure_parse(PQerrorMessage(conn->pg), &error);
 	fail_attempt(conn, &error);
 }
 
@@ -334,10 +147,20 @@ fail_from_libpq(PoolConn *conn)
 static void
 start_attempt(Pool *pool, PoolSlot *slot)
 {
-	PoolConfig *config = &configs[pool_index(pool)];
-	PGconn *pg = PQconnectStartParams(config->keywords, config->values, 0);
+	const PoolConninfo *conninfo = pool_config_of(pool, pool->id);
+	PGconn *pg;
 	PoolConn *conn;
 
+	if (!AcquireExternalFD())
+	{
+		PoolConnectError error;
+
+		pool_failure_set(&error, ERRCODE_INSUFFICIENT_RESOURCES,
+						 "too many files are open in the pool worker (max_files_per_process)");
+		fail_slot(pool, slot, &error);
+		return;
+	}
+	pg = PQconnectStartParams(conninfo->keywords, conninfo->values, 0);
 	if (pg == NULL)
 		ereport(FATAL,
 				(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
@@ -361,7 +184,7 @@ pool_connector_demand(Pool *pool)
 	bool missing;
 
 	LWLockAcquire(&pool->lock, LW_SHARED);
-	missing = pool->id == configs[pool_index(pool)].pool_id &&
+	missing = pool->id != 0 && pool_config_of(pool, pool->id) != NULL &&
 			  missing_connections(pool) > 0;
 	LWLockRelease(&pool->lock);
 	while (missing && (slot = claim_if_missing(pool)) != NULL)
@@ -407,18 +230,17 @@ finish_attempt(PoolConn *conn)
 
 	if (problem != NULL)
 	{
-		PoolConnectError error =
-			{.incurable = true,
-			 .sqlstate = ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED,
-			 .at = GetCurrentTimestamp()};
+		PoolConnectError error;
 
-		strlcpy(error.message, problem, POOL_ERROR_LEN);
+		pool_failure_set(&error,
+						 ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED,
+						 problem);
 		fail_attempt(conn, &error);
 		return;
 	}
 
 	PQuntrace(conn->pg);
-	pool_trace_end(&conn->trace, &conn->key);
+	pool_trace_end(&conn->trace, &conn->key, PQbackendPID(conn->pg));
 	PQsetErrorVerbosity(conn->pg, PQERRORS_DEFAULT);
 	PQsetnonblocking(conn->pg, 1);
 	describe_remote(conn, address, sizeof(address));
@@ -470,13 +292,14 @@ pool_connector_step(PoolConn *conn)
 void
 pool_connector_timeout(PoolConn *conn)
 {
-	PoolConnectError error =
-		{.sqlstate = ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
-		 .at = GetCurrentTimestamp()};
+	PoolConnectError error;
+	char message[POOL_ERROR_LEN];
 
-	snprintf(error.message, POOL_ERROR_LEN,
+	snprintf(message, sizeof(message),
 			 "connection to server at \"%s\", port %s failed: timeout expired",
 			 PQhost(conn->pg) ? PQhost(conn->pg) : "",
 			 PQport(conn->pg) ? PQport(conn->pg) : "");
+	pool_failure_set(&error, ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
+					 message);
 	fail_attempt(conn, &error);
 }

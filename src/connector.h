@@ -6,10 +6,7 @@
 #define POOL_CONNECTOR_H
 
 #include "conns.h"
-#include "handover.h"
 
-extern void pool_connector_init(void);
-extern bool pool_connector_configure(const PoolRequestMessage *request);
 extern void pool_connector_demand(Pool *pool);
 extern void pool_connector_step(PoolConn *conn);
 extern void pool_connector_timeout(PoolConn *conn);

@@ -35,6 +35,14 @@ pool_conns_init(pgsocket request_socket)
 								   sizeof(PoolConn) * pool_shared->nslots);
 }
 
+/* The socket for requests is closed. */
+void
+pool_conns_stop_requests(void)
+{
+	listener = PGINVALID_SOCKET;
+	wait_set_stale = true;
+}
+
 /* The worker's side of a slot; its pg is NULL if there is no connection. */
 PoolConn *
 pool_conn_of(const PoolSlot *slot)
@@ -42,7 +50,10 @@ pool_conn_of(const PoolSlot *slot)
 	return &conns[pool_slot_index(slot)];
 }
 
-/* A connection begins in that slot. */
+/*
+ * A connection begins in that slot.  The caller has acquired an external
+ * descriptor for it.
+ */
 PoolConn *
 pool_conn_open(Pool *pool, PoolSlot *slot, PGconn *pg)
 {
@@ -57,7 +68,6 @@ pool_conn_open(Pool *pool, PoolSlot *slot, PGconn *pg)
 	conn->watched_sock = PGINVALID_SOCKET;
 	conn->cancel.sock = PGINVALID_SOCKET;
 	conn->deadline = PG_INT64_MAX;
-	ReserveExternalFD();
 	return conn;
 }
 
@@ -85,7 +95,7 @@ void
 pool_conn_forget(PoolConn *conn)
 {
 	PQuntrace(conn->pg);
-	pool_trace_end(&conn->trace, NULL);
+	pool_trace_end(&conn->trace, NULL, 0);
 	pool_cancel_end(&conn->cancel);
 	PQfinish(conn->pg);
 	ReleaseExternalFD();
@@ -126,11 +136,13 @@ build_wait_set(void)
 {
 	if (wait_set != NULL)
 		FreeWaitEventSet(wait_set);
+	wait_set = NULL; /* making the new one can fail */
 	wait_set = pool_create_wait_set(3 + 2 * pool_shared->nslots);
 	AddWaitEventToSet(wait_set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
 	AddWaitEventToSet(wait_set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL,
 					  NULL);
-	AddWaitEventToSet(wait_set, WL_SOCKET_READABLE, listener, NULL, NULL);
+	if (listener != PGINVALID_SOCKET)
+		AddWaitEventToSet(wait_set, WL_SOCKET_READABLE, listener, NULL, NULL);
 
 	for (int i = 0; i < pool_shared->nslots; i++)
 	{
@@ -147,12 +159,10 @@ build_wait_set(void)
 			conn->position = AddWaitEventToSet(wait_set, conn->events,
 											   conn->watched_sock, NULL, conn);
 		}
+		conn->watched_cancel = conn->cancel.serial;
 		if (conn->cancel.sock != PGINVALID_SOCKET)
-		{
-			conn->watched_cancel = conn->cancel.serial;
 			AddWaitEventToSet(wait_set, conn->cancel.events, conn->cancel.sock,
 							  NULL, conn);
-		}
 	}
 	wait_set_stale = false;
 }

@@ -46,6 +46,7 @@ typedef struct PoolConn
 } PoolConn;
 
 extern void pool_conns_init(pgsocket listener);
+extern void pool_conns_stop_requests(void);
 extern PoolConn *pool_conn_of(const PoolSlot *slot);
 extern PoolConn *pool_conn_open(Pool *pool, PoolSlot *slot, PGconn *pg);
 extern void pool_conn_watch(PoolConn *conn, uint32 events);

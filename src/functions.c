@@ -46,7 +46,7 @@ run_on_server(FunctionCallInfo fcinfo, PoolResultMode mode)
 	PoolStatement *statement = pool_statement_from_args(fcinfo, 1);
 	PoolResult *result = pool_result_create(fcinfo, mode, server);
 
-	pool_run_on_server(server, statement, result);
+	pool_session_run(server, statement, result);
 	pool_result_finish(result);
 	return result;
 }
@@ -60,7 +60,7 @@ run_on_lease(FunctionCallInfo fcinfo, PoolResultMode mode)
 
 	refuse_null(fcinfo, 0, "lease");
 	statement = pool_statement_from_args(fcinfo, 1);
-	lease = pool_lease_find(PG_GETARG_INT64(0));
+	lease = pool_session_find(PG_GETARG_INT64(0));
 	result =
 		pool_result_create(fcinfo, mode, NameStr(lease->target.server_name));
 	pool_lease_run(lease, statement, result);
@@ -139,9 +139,9 @@ pool_acquire(PG_FUNCTION_ARGS)
 	bool hold = !PG_ARGISNULL(2) && PG_GETARG_BOOL(2);
 	PoolLease *lease;
 
-	lease = pool_lease_begin(server,
-							 hold ? POOL_LEASE_HOLD : POOL_LEASE_TRANSACTION,
-							 timeout_ms);
+	lease = pool_session_lease(server,
+							   hold ? POOL_LEASE_HOLD : POOL_LEASE_TRANSACTION,
+							   timeout_ms);
 	PG_RETURN_INT64(lease->id);
 }
 
@@ -149,19 +149,20 @@ Datum
 pool_release(PG_FUNCTION_ARGS)
 {
 	refuse_null(fcinfo, 0, "lease");
-	pool_lease_end(pool_lease_find(PG_GETARG_INT64(0)));
+	pool_session_release(pool_session_find(PG_GETARG_INT64(0)));
 	PG_RETURN_VOID();
 }
 
-/* Are there "wanted" connections, and if not, does the worker still try? */
+/* How many are open?  Does the worker still try, and did it fail last? */
 static int
-count_open(Pool *pool, uint64 pool_id, bool *trying)
+count_open(Pool *pool, uint64 pool_id, bool *trying, bool *failed)
 {
 	int open;
 
 	LWLockAcquire(&pool->lock, LW_SHARED);
 	open = pool->id == pool_id ? pool_open_slots(pool) : 0;
 	*trying = pool->id == pool_id && pool->configured && pool->prewarm > open;
+	*failed = pool->id == pool_id && pool->failures > 0;
 	LWLockRelease(&pool->lock);
 	return open;
 }
@@ -181,6 +182,7 @@ pool_prewarm(PG_FUNCTION_ARGS)
 	int wanted;
 	int open;
 	bool trying;
+	bool failed;
 
 	refuse_null(fcinfo, 1, "number of connections");
 	wanted = PG_GETARG_INT32(1);
@@ -202,7 +204,8 @@ pool_prewarm(PG_FUNCTION_ARGS)
 	pool_wake_worker();
 
 	ConditionVariablePrepareToSleep(&pool->changed);
-	while ((open = count_open(pool, pool_id, &trying)) < wanted && trying)
+	while ((open = count_open(pool, pool_id, &trying, &failed)) < wanted &&
+		   trying)
 	{
 		int64 left = (deadline - pool_clock_us()) / 1000;
 
@@ -211,7 +214,7 @@ pool_prewarm(PG_FUNCTION_ARGS)
 		ConditionVariableTimedSleep(&pool->changed, left, PG_WAIT_EXTENSION);
 	}
 	ConditionVariableCancelSleep();
-	if (open == 0 && wanted > 0)
+	if (open == 0 && wanted > 0 && failed)
 		pool_acquire_raise_failure(pool, &target);
 	PG_RETURN_INT32(open);
 }

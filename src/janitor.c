@@ -19,7 +19,7 @@
  */
 #include "postgres.h"
 
-#include "storage/procarray.h"
+#include "utils/memutils.h"
 
 #include "closer.h"
 #include "compat.h"
@@ -217,32 +217,34 @@ look_at_slot(Pool *pool, PoolSlot *slot, int64 now)
 void
 pool_janitor_look(Pool *pool)
 {
+	static Errand *errands = NULL;
 	int64 now = pool_clock_us();
+	int timeout;
+	char reset_query[POOL_QUERY_OPTION_LEN];
+
+	if (errands == NULL)
+		errands = MemoryContextAlloc(TopMemoryContext,
+									 sizeof(Errand) * pool_shared->nslots);
+
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	timeout = pool->options.health_check_timeout;
+	strlcpy(reset_query, pool->options.reset_query, sizeof(reset_query));
+	for (int i = 0; i < pool_shared->nslots; i++)
+		errands[i] = pool_slots[i].pool == pool_index(pool)
+						 ? look_at_slot(pool, &pool_slots[i], now)
+						 : ERRAND_NONE;
+	if (pool_taken_slots(pool) > 0)
+		pool_wake_later(now + INT64CONST(1000) * TICK_MS);
+	LWLockRelease(&pool->lock);
 
 	for (int i = 0; i < pool_shared->nslots; i++)
 	{
 		PoolSlot *slot = &pool_slots[i];
-		Errand errand = ERRAND_NONE;
-		bool rollback = false;
-		int timeout = 0;
-		char reset_query[POOL_QUERY_OPTION_LEN];
 
-		if (slot->pool != pool_index(pool))
-			continue;
-		LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
-		if (slot->pool == pool_index(pool))
-		{
-			errand = look_at_slot(pool, slot, now);
-			rollback = slot->in_transaction;
-			timeout = pool->options.health_check_timeout;
-			strlcpy(reset_query, pool->options.reset_query, sizeof(reset_query));
-		}
-		LWLockRelease(&pool->lock);
-
-		pool_wake_later(now + INT64CONST(1000) * TICK_MS);
-		if (errand == ERRAND_CLOSE)
+		if (errands[i] == ERRAND_CLOSE)
 			pool_closer_begin(slot);
-		else if (errand != ERRAND_NONE)
-			begin_reset(pool_conn_of(slot), rollback, reset_query, timeout);
+		else if (errands[i] != ERRAND_NONE)
+			begin_reset(pool_conn_of(slot), slot->in_transaction, reset_query,
+						timeout);
 	}
 }

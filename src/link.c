@@ -125,6 +125,7 @@ make_link(int slot, uint64 generation, PoolHandover *handover)
 	link->pg = pg;
 	link->slot = slot;
 	link->generation = generation;
+	link->unproven = true;
 	dlist_push_head(&links, &link->node);
 	pool_notices_listen(pg, &link->notices);
 	link->fingerprint = pool_link_fingerprint(link);
@@ -188,12 +189,14 @@ pool_link_get(int slot, uint64 generation, int64 deadline)
 /*
  * The lease is over; the copy is kept for the next one.  But when a statement
  * changed what the remote reports, the report of the reset goes to whoever
- * does it, and this PGconn would never know: then the copy is closed.
+ * does it, and this PGconn would never know: then the copy is closed.  So it is
+ * after a very wide row, since libpq never gives that memory back.
  */
 void
 pool_link_put(PoolLink *link, bool left_state)
 {
-	if (left_state && pool_link_fingerprint(link) != link->fingerprint)
+	if (link->bulky ||
+		(left_state && pool_link_fingerprint(link) != link->fingerprint))
 	{
 		pool_link_close(link);
 		return;

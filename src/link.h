@@ -22,6 +22,8 @@ typedef struct PoolLink
 	int slot;
 	uint64 generation;
 	bool leased;
+	bool unproven; /* new: what other copies had read of it is not known */
+	bool bulky;	   /* libpq's buffer has grown large */
 
 	/*
 	 * From the first byte of a statement sent to the ReadyForQuery read.  A

@@ -272,6 +272,15 @@ pool_option_set(const PoolOptionDef *def, const char *value,
 					(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
 					 errmsg("value of option \"%s\" is too long", def->name),
 					 explain_kind(def)));
+		/* The extended protocol, which both are sent by, takes one command. */
+		if (strchr(value, ';') && strspn(strchr(value, ';'), "; \t\n\r") !=
+									  strlen(strchr(value, ';')))
+			ereport(ERROR,
+					(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+					 errmsg("value of option \"%s\" is more than one statement",
+							def->name),
+					 errhint(
+						 "Put the statements into a function on the remote.")));
 		strlcpy(text_field(def, options), value, POOL_QUERY_OPTION_LEN);
 	}
 	else

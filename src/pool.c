@@ -7,6 +7,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 
+#include "drops.h"
 #include "guc.h"
 #include "shmem.h"
 #include "worker.h"
@@ -28,4 +29,5 @@ _PG_init(void)
 	pool_guc_init();
 	pool_shmem_install_hooks();
 	pool_worker_register();
+	pool_drops_init();
 }

@@ -119,7 +119,10 @@ step_ok(PoolRun *run, int64 deadline, const char *nonce)
 			good = good && PQntuples(res) == 1 && PQnfields(res) == 1 &&
 				   strncmp(PQgetvalue(res, 0, 0), nonce, NONCE_LEN) == 0;
 			proven++;
+			pool_notices_drop(&run->link->notices);
 		}
+		if (status == PGRES_FATAL_ERROR && run->proof_error == NULL)
+			run->proof_error = pool_report_error(res);
 		PQclear(res);
 		if (!good)
 			return false;
@@ -138,20 +141,23 @@ sync_ok(PoolRun *run, int64 deadline)
 	return good;
 }
 
-/* Reads the answers to the proof. */
+/*
+ * Reads the answers to the proof.  Notices that came before it was seen may be
+ * somebody else's and are dropped (in step_ok); those after are shown.
+ */
 static bool
 answers_ok(PoolRun *run, int64 deadline, const char *nonce)
 {
-	PoolLink *link = run->link;
+	PoolNotices *notices = &run->link->notices;
 	bool good;
 
-	/* Notices of this time may be somebody else's. */
-	link->notices.muted = true;
+	notices->held = true;
 	good = (run->reset_query[0] == '\0' || step_ok(run, deadline, NULL)) &&
 		   step_ok(run, deadline, nonce);
-	link->notices.muted = false;
-	pool_notices_drop(&link->notices);
-	return good && !link->notices.protocol_doubt;
+	notices->held = false;
+	if (!good)
+		pool_notices_drop(notices);
+	return good && !notices->protocol_doubt;
 }
 
 /* Sends the proof alone and waits for it, no longer than proof_timeout. */
@@ -204,6 +210,6 @@ pool_proof_with_statement(PoolRun *run)
 	return send_proof(run, nonce) &&
 		   (together || pool_pipeline_sync_unflushed(pg)) &&
 		   pool_run_send(run) && PQpipelineSync(pg) &&
-		   answers_ok(run, PG_INT64_MAX, nonce) &&
-		   (together || sync_ok(run, PG_INT64_MAX));
+		   answers_ok(run, run->deadline, nonce) &&
+		   (together || sync_ok(run, run->deadline));
 }

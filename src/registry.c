@@ -11,12 +11,18 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_database.h"
+#include "catalog/pg_foreign_server.h"
+#include "miscadmin.h"
+
 #include "compat.h"
 #include "registry.h"
 #include "slot.h"
+#include "waiters.h"
 
-static bool
-key_equal(const PoolKey *a, const PoolKey *b)
+/* Do they identify the same pool? */
+bool
+pool_key_equal(const PoolKey *a, const PoolKey *b)
 {
 	return a->database == b->database && a->server == b->server &&
 		   a->mapping == b->mapping && a->needs_password == b->needs_password;
@@ -28,7 +34,7 @@ lookup(const PoolKey *key)
 {
 	for (int i = 0; i < pool_shared->npools; i++)
 	{
-		if (pool_pools[i].id != 0 && key_equal(&pool_pools[i].key, key))
+		if (pool_pools[i].id != 0 && pool_key_equal(&pool_pools[i].key, key))
 			return &pool_pools[i];
 	}
 	return NULL;
@@ -40,7 +46,7 @@ reset_entry(Pool *pool)
 {
 	pool->id = 0;
 	memset(&pool->key, 0, sizeof(pool->key));
-	pool->configured = false;
+	pool->configured = pool->dropped = false;
 	memset(&pool->stamp, 0, sizeof(pool->stamp));
 	memset(&pool->options, 0, sizeof(pool->options));
 	memset(&pool->last_error, 0, sizeof(pool->last_error));
@@ -124,4 +130,84 @@ pool_registry_get(const PoolTarget *target, uint64 *id)
 						   pool_shared->npools),
 				 errhint("Raise pool.max_pools and restart the server.")));
 	return pool;
+}
+
+static bool
+belongs_to(const Pool *pool, Oid catalog, Oid object)
+{
+	const PoolKey *key = &pool->key;
+
+	if (pool->id == 0)
+		return false;
+	if (catalog == DatabaseRelationId)
+		return key->database == object;
+	if (key->database != MyDatabaseId)
+		return false;
+	return catalog == ForeignServerRelationId ? key->server == object
+											  : key->mapping == object;
+}
+
+/* Nobody can lease from it again.  Needs the pool's lock. */
+static void
+drop_locked(Pool *pool)
+{
+	pool->dropped = true;
+	pool->configured = false;
+	pool->prewarm = 0;
+	for (int i = 0; i < pool_shared->nslots; i++)
+	{
+		PoolSlot *slot = &pool_slots[i];
+
+		if (slot->pool != pool_index(pool))
+			continue;
+		if (slot->state == POOL_SLOT_IDLE)
+			pool_slot_close(pool, slot, POOL_CLOSE_DROPPED, false);
+		else if (slot->doom == POOL_CLOSE_NONE)
+			slot->doom = POOL_CLOSE_DROPPED;
+	}
+}
+
+/*
+ * A server, user mapping or database was dropped: closes its pools.  Leases
+ * that are under way finish; those who wait look again and get the error that
+ * the server or mapping does not exist.
+ */
+void
+pool_registry_drop(Oid catalog, Oid object)
+{
+	for (int i = 0; i < pool_shared->npools; i++)
+	{
+		Pool *pool = &pool_pools[i];
+		bool found;
+
+		LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+		found = belongs_to(pool, catalog, object);
+		if (found)
+			drop_locked(pool);
+		LWLockRelease(&pool->lock);
+		if (found)
+		{
+			pool_waiters_tell(pool, POOL_VERDICT_RETRY);
+			pool_wake_worker();
+		}
+	}
+}
+
+/*
+ * Gives up the place of a dropped pool when nothing is left of it.  Returns
+ * true if the pool is a dropped one, gone or not.
+ */
+bool
+pool_registry_clear(Pool *pool)
+{
+	bool dropped;
+
+	LWLockAcquire(&pool_shared->registry_lock, LW_EXCLUSIVE);
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	dropped = pool->dropped;
+	if (dropped && pool_taken_slots(pool) == 0 && pool->nwaiting == 0)
+		reset_entry(pool);
+	LWLockRelease(&pool->lock);
+	LWLockRelease(&pool_shared->registry_lock);
+	return dropped;
 }

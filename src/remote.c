@@ -17,6 +17,9 @@
 #include "remote.h"
 #include "waiters.h"
 
+/* A row of so many bytes has made libpq's buffer too large to keep. */
+#define BULKY_RESULT (1024 * 1024)
+
 /*
  * Command tags that leave nothing behind in the remote session, if no function
  * in them does.  What follows any other is a reset.
@@ -108,20 +111,12 @@ take_and_clear(PoolRun *run, PGresult *res)
 	bool alive;
 
 	link->result = res;
+	if (PQresultMemorySize(res) > BULKY_RESULT)
+		link->bulky = true;
 	alive = take_result(run, res);
 	link->result = NULL;
 	PQclear(res);
 	return alive;
-}
-
-static void
-query_timed_out(PoolRun *run)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_QUERY_CANCELED),
-			 errmsg("canceling remote statement on server \"%s\" due to query_timeout",
-					run->server_name),
-			 errdetail("It ran for longer than %d ms.", run->query_timeout)));
 }
 
 /*
@@ -129,17 +124,17 @@ query_timed_out(PoolRun *run)
  * it is that of the commit, say of a deferred constraint.
  */
 static bool
-read_sync(PoolRun *run, int64 deadline)
+read_sync(PoolRun *run)
 {
 	/* A NULL ends the results of the commit's error; a second one is odd. */
 	for (int ends = 0; ends < 2;)
 	{
 		bool timed_out = false;
-		PGresult *res = pool_run_next(run, deadline, &timed_out);
+		PGresult *res = pool_run_next(run, run->deadline, &timed_out);
 		ExecStatusType status = PQresultStatus(res);
 
 		if (timed_out)
-			query_timed_out(run);
+			pool_run_timed_out(run);
 		if (status == PGRES_PIPELINE_SYNC)
 		{
 			PQclear(res);
@@ -162,22 +157,18 @@ static PoolRunOutcome
 read_results(PoolRun *run, bool pipeline)
 {
 	PGconn *pg = run->link->pg;
-	int64 deadline =
-		run->query_timeout > 0
-			? pool_clock_us() + INT64CONST(1000) * run->query_timeout
-			: PG_INT64_MAX;
 	bool timed_out = false;
 	PGresult *res;
 
 	PQsetSingleRowMode(pg);
-	while ((res = pool_run_next(run, deadline, &timed_out)) != NULL)
+	while ((res = pool_run_next(run, run->deadline, &timed_out)) != NULL)
 	{
 		if (!take_and_clear(run, res))
 			return POOL_RUN_LOST;
 	}
 	if (timed_out)
-		query_timed_out(run);
-	if (pipeline && !read_sync(run, deadline))
+		pool_run_timed_out(run);
+	if (pipeline && !read_sync(run))
 	{
 		if (run->error == NULL)
 			lost(run, "connection to the remote was lost");
@@ -266,17 +257,25 @@ pool_remote_run(PoolRun *run)
 	slot->used = true;
 	if (several)
 		pool_result_expect_several(run->result);
+	run->deadline = run->query_timeout > 0
+						? pool_clock_us() + INT64CONST(1000) * run->query_timeout
+						: PG_INT64_MAX;
 
 	if (pipeline)
 	{
 		if (!pool_proof_with_statement(run))
+		{
+			if (pool_clock_us() >= run->deadline)
+				pool_run_timed_out(run);
 			return POOL_RUN_NOT_PROVEN;
+		}
 	}
 	else
 	{
 		if ((run->prove || run->validate) && !pool_proof_alone(run))
 			return POOL_RUN_NOT_SENT;
 		link->busy = true;
+		run->sent = true;
 		if (!(several ? PQsendQuery(link->pg, run->statement->sql)
 					  : pool_run_send(run)))
 		{

@@ -9,6 +9,7 @@
  */
 #include "postgres.h"
 
+#include "mb/pg_wchar.h"
 #include "utils/memutils.h"
 
 #include "report.h"
@@ -17,8 +18,16 @@ static char *
 copy_field(const PGresult *res, int field)
 {
 	const char *value = PQresultErrorField(res, field);
+	char *copy = value ? pstrdup(value) : NULL;
 
-	return value ? pstrdup(value) : NULL;
+	/* The remote's bytes need not be text in this database's encoding. */
+	if (copy && !pg_verifymbstr(copy, (int) strlen(copy), true))
+	{
+		for (char *c = copy; *c; c++)
+			if (IS_HIGHBIT_SET(*c))
+				*c = '?';
+	}
+	return copy;
 }
 
 static int
@@ -134,8 +143,7 @@ receive_notice(void *arg, const PGresult *res)
 		notices->protocol_doubt = true;
 		return;
 	}
-	if (notices->muted ||
-		PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY) == NULL)
+	if (PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY) == NULL)
 		return;
 
 	/*
@@ -174,7 +182,7 @@ free_report(PoolRemoteReport *report)
 void
 pool_notices_show(PoolNotices *notices, const char *server_name)
 {
-	while (notices->list != NIL)
+	while (notices->list != NIL && !notices->held)
 	{
 		PoolRemoteReport *report = linitial(notices->list);
 

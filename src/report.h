@@ -12,7 +12,7 @@
 typedef struct PoolNotices
 {
 	List *list;			 /* of PoolRemoteReport, in TopMemoryContext */
-	bool muted;			 /* throw them away */
+	bool held;			 /* not to be shown yet */
 	bool protocol_doubt; /* libpq itself complained */
 } PoolNotices;
 

@@ -15,9 +15,22 @@ pool_run_send(PoolRun *run)
 {
 	const PoolStatement *stmt = run->statement;
 
+	run->sent = true;
+
 	return PQsendQueryParams(run->link->pg, stmt->sql, stmt->nparams,
 							 stmt->types, stmt->values, stmt->lengths,
 							 stmt->formats, 0);
+}
+
+/* Raises 57014: query_timeout is over. */
+void
+pool_run_timed_out(const PoolRun *run)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_QUERY_CANCELED),
+			 errmsg("canceling remote statement on server \"%s\" due to query_timeout",
+					run->server_name),
+			 errdetail("It ran for longer than %d ms.", run->query_timeout)));
 }
 
 /*

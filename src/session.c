@@ -6,14 +6,12 @@
  * A lease is put into the list before anything is acquired for it.  From then
  * on whatever happens, one of these ends it:
  *
- *		pool_lease_end			the normal way
+ *		pool_session_release	the normal way
  *		end of transaction		commit or abort
  *		end of subtransaction	abort, for leases begun inside
  *		exit of the session		also after FATAL, when no error is caught
  *
- * They all come down to end_slot(), which raises nothing and does no network
- * traffic: it looks at what is known of the connection and gives the slot back
- * as clean, to be reset, or to be closed.  Doubt means closing.
+ * They all come down to pool_lease_close() in lease.c.
  */
 #include "postgres.h"
 
@@ -24,100 +22,19 @@
 #include "utils/memutils.h"
 
 #include "compat.h"
-#include "remote.h"
 #include "session.h"
 
 static dlist_head leases = DLIST_STATIC_INIT(leases);
 
 static void register_callbacks(void);
 
-/*
- * What may the next user expect of the connection?  Only what this function
- * calls clean goes to another session without a reset by the worker.
- */
-static PoolReturn
-judge(const PoolLease *lease)
-{
-	const PoolLink *link = lease->link;
-
-	if (link == NULL || !lease->touched)
-		return POOL_RETURN_CLEAN;
-	if (link->busy)
-		return POOL_RETURN_BUSY;
-	if (PQstatus(link->pg) != CONNECTION_OK || link->notices.protocol_doubt ||
-		PQpipelineStatus(link->pg) != PQ_PIPELINE_OFF)
-		return POOL_RETURN_BROKEN;
-	switch (PQtransactionStatus(link->pg))
-	{
-		case PQTRANS_IDLE:
-			return lease->left_state || lease->scope != POOL_LEASE_STATEMENT
-					   ? POOL_RETURN_RESET
-					   : POOL_RETURN_CLEAN;
-		case PQTRANS_INTRANS:
-		case PQTRANS_INERROR:
-			return POOL_RETURN_ROLLBACK;
-		default:
-			return POOL_RETURN_BROKEN;
-	}
-}
-
-/* Gives the lease's slot back.  The lease has none then.  Raises nothing. */
-static void
-end_slot(PoolLease *lease, PoolCloseReason reason)
-{
-	PoolReturn how = judge(lease);
-	PoolLink *link = lease->link;
-	int slot = lease->request.slot;
-
-	lease->link = NULL;
-	lease->request.slot = POOL_NONE;
-	if (slot == POOL_NONE)
-		return;
-	if (reason != POOL_CLOSE_NONE && how < POOL_RETURN_BROKEN &&
-		reason != POOL_CLOSE_HOLDER_EXITED)
-		how = POOL_RETURN_BROKEN;
-
-	/* Let go of the copy first: the next owner may be at it at once. */
-	if (link != NULL && how >= POOL_RETURN_BROKEN)
-		pool_link_close(link);
-	pool_give_back(slot, lease->request.generation, how,
-				   reason != POOL_CLOSE_NONE ? reason : POOL_CLOSE_UNCLEAN);
-	if (link != NULL && how < POOL_RETURN_BROKEN)
-		pool_link_put(link, lease->left_state);
-}
-
 static void
 forget_lease(PoolLease *lease, PoolCloseReason reason)
 {
-	end_slot(lease, reason);
+	pool_lease_close(lease, reason);
 	dlist_delete(&lease->node);
 	pfree(lease->name);
 	pfree(lease);
-}
-
-/* Acquires a slot for the lease, and the session's copy of its connection. */
-static void
-get_slot(PoolLease *lease)
-{
-	int64 started = pool_clock_us();
-
-	for (;;)
-	{
-		PoolRequest *request = &lease->request;
-
-		lease->deadline = pool_acquire_slot(lease->name, &lease->target,
-											lease->timeout_ms, started, request);
-		lease->prove = pool_slots[request->slot].last_holder !=
-					   pool_session_self()->serial;
-		lease->touched = lease->left_state = false;
-		lease->link =
-			pool_link_get(request->slot, request->generation, lease->deadline);
-		if (lease->link != NULL)
-			return;
-
-		/* It ended on its way here. */
-		end_slot(lease, POOL_CLOSE_HANDOVER_FAILED);
-	}
 }
 
 /*
@@ -125,7 +42,8 @@ get_slot(PoolLease *lease)
  * raises.
  */
 PoolLease *
-pool_lease_begin(const char *server_name, PoolLeaseScope scope, int64 timeout_ms)
+pool_session_lease(const char *server_name, PoolLeaseScope scope,
+				   int64 timeout_ms)
 {
 	PoolLease *lease;
 	char *name;
@@ -149,7 +67,7 @@ pool_lease_begin(const char *server_name, PoolLeaseScope scope, int64 timeout_ms
 
 	PG_TRY();
 	{
-		get_slot(lease);
+		pool_lease_open(lease, pool_clock_us());
 	}
 	PG_CATCH();
 	{
@@ -165,7 +83,7 @@ pool_lease_begin(const char *server_name, PoolLeaseScope scope, int64 timeout_ms
  * 42501 if another user of this session took it.
  */
 PoolLease *
-pool_lease_find(int64 id)
+pool_session_find(int64 id)
 {
 	dlist_iter iter;
 
@@ -192,204 +110,27 @@ pool_lease_find(int64 id)
 	return NULL;
 }
 
-static void
-refuse_if_running(const PoolLease *lease)
-{
-	if (lease->running)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
-						errmsg("lease " INT64_FORMAT " is running a statement",
-							   lease->id)));
-}
-
 /* Ends a lease.  Raises 55006 if a statement is running on it. */
 void
-pool_lease_end(PoolLease *lease)
+pool_session_release(PoolLease *lease)
 {
-	refuse_if_running(lease);
+	pool_lease_refuse_if_running(lease);
 	forget_lease(lease, POOL_CLOSE_NONE);
-}
-
-/* The statement goes out on another connection: this one was never used. */
-static void
-replace_slot(PoolLease *lease)
-{
-	end_slot(lease, POOL_CLOSE_CHECK_FAILED);
-	get_slot(lease);
-}
-
-static void
-prepare_run(PoolLease *lease, const PoolStatement *statement,
-			PoolResult *result, PoolRun *run)
-{
-	const PoolOptions *options = &lease->target.options;
-
-	memset(run, 0, sizeof(*run));
-	run->link = lease->link;
-	run->server_name = NameStr(lease->target.server_name);
-	run->reset_query = options->reset_query;
-	run->prove = lease->prove;
-	run->validate =
-		!lease->touched && lease->request.idle_us >
-							   INT64CONST(1000) * options->validate_after_idle;
-	run->proof_timeout = options->health_check_timeout;
-	run->query_timeout = options->query_timeout;
-	run->statement = statement;
-	run->result = result;
-}
-
-/*
- * Runs until the statement has gone out once.  While nothing of it was sent,
- * and nothing in this lease before, a connection that turns out to be dead is
- * replaced without the user noticing.
- */
-static PoolRunOutcome
-run_once_alive(PoolLease *lease, const PoolStatement *statement,
-			   PoolResult *result, PoolRun *run)
-{
-	for (;;)
-	{
-		bool fresh = !lease->touched;
-		PoolRunOutcome outcome;
-
-		prepare_run(lease, statement, result, run);
-		lease->touched = true;
-		outcome = pool_remote_run(run);
-		if (outcome != POOL_RUN_NOT_SENT)
-			return outcome;
-		if (!fresh)
-			return POOL_RUN_NOT_SENT;
-		replace_slot(lease);
-	}
-}
-
-static void
-raise_left_open(const PoolLease *lease)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
-			 errmsg("statement left a transaction open on server \"%s\"",
-					NameStr(lease->target.server_name)),
-			 errdetail("The remote transaction is rolled back."),
-			 errhint(
-				 "Use pool_acquire() and run the statements of a transaction on the lease.")));
-}
-
-static void
-raise_not_proven(const PoolLease *lease)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_CONNECTION_FAILURE),
-			 errmsg("connection to server \"%s\" failed",
-					NameStr(lease->target.server_name)),
-			 errdetail(
-				 "The remote did not answer the reset of the connection as expected; it is closed."),
-			 errhint(
-				 "The statement may have been executed or not; it is not sent again.")));
-}
-
-static void
-raise_lost_before(const PoolLease *lease)
-{
-	ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
-					errmsg("connection of lease " INT64_FORMAT
-						   " to server \"%s\" was lost",
-						   lease->id, NameStr(lease->target.server_name)),
-					errdetail("The statement was not sent.")));
-}
-
-/* The end of a statement that was sent, one way or another. */
-static void
-settle(PoolLease *lease, PoolRun *run, PoolRunOutcome outcome)
-{
-	PoolStats *stats = &lease->request.pool->stats;
-
-	pool_stats_add(stats, POOL_COUNT_QUERIES, 1);
-	pool_stats_add(stats, POOL_COUNT_ROWS, pool_result_rows(run->result));
-	if (outcome != POOL_RUN_DONE || run->error != NULL)
-		pool_stats_add(stats, POOL_COUNT_QUERY_ERRORS, 1);
-	if (outcome == POOL_RUN_DONE)
-	{
-		lease->prove = run->error != NULL && run->reset_undone;
-		if (lease->prove)
-			pool_slots[lease->request.slot].last_holder = 0;
-		lease->left_state = lease->left_state || run->left_state;
-	}
-	else if (outcome == POOL_RUN_LOST)
-		end_slot(lease, POOL_CLOSE_REMOTE_CLOSED);
-	else if (outcome == POOL_RUN_NOT_SENT)
-		end_slot(lease, POOL_CLOSE_CHECK_FAILED);
-	else
-		end_slot(lease, POOL_CLOSE_PROOF_FAILED);
-}
-
-/*
- * Runs a statement on the lease.  The caller ends the lease.
- *
- * Raises the remote's errors as they are, 08006 when the connection is lost,
- * 57014 on a cancel, 55006 when the lease is running a statement already.
- */
-void
-pool_lease_run(PoolLease *lease, const PoolStatement *statement,
-			   PoolResult *result)
-{
-	PoolRun run;
-	volatile PoolRunOutcome outcome = POOL_RUN_LOST;
-	volatile bool left_open = false;
-
-	refuse_if_running(lease);
-	if (lease->request.slot == POOL_NONE)
-		ereport(ERROR, (errcode(ERRCODE_CONNECTION_DOES_NOT_EXIST),
-						errmsg("lease " INT64_FORMAT " has lost its connection",
-							   lease->id),
-						errhint("Release it and acquire another one.")));
-
-	lease->running = true;
-	PG_TRY();
-	{
-		outcome = run_once_alive(lease, statement, result, &run);
-	}
-	PG_CATCH();
-	{
-		lease->running = false;
-		if (lease->link != NULL && lease->link->busy)
-			end_slot(lease, geterrcode() == ERRCODE_QUERY_CANCELED
-								? POOL_CLOSE_CANCELED
-								: POOL_CLOSE_ERROR);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-	lease->running = false;
-
-	settle(lease, &run, outcome);
-	if (lease->scope == POOL_LEASE_STATEMENT)
-	{
-		/* The slot goes back before anything is raised. */
-		left_open = judge(lease) == POOL_RETURN_ROLLBACK;
-		end_slot(lease, POOL_CLOSE_NONE);
-	}
-	if (run.error != NULL)
-		pool_report_raise(run.error, NameStr(lease->target.server_name));
-	if (outcome == POOL_RUN_NOT_PROVEN)
-		raise_not_proven(lease);
-	if (outcome == POOL_RUN_NOT_SENT)
-		raise_lost_before(lease);
-	if (left_open)
-		raise_left_open(lease);
 }
 
 /*
  * Runs a statement on any connection to the server, which commits by itself.
- * Raises what pool_lease_begin() and pool_lease_run() do, and 25000 when it
+ * Raises what pool_session_lease() and pool_lease_run() do, and 25000 when it
  * opened a transaction and left it open.
  */
 void
-pool_run_on_server(const char *server_name, const PoolStatement *statement,
-				   PoolResult *result)
+pool_session_run(const char *server_name, const PoolStatement *statement,
+				 PoolResult *result)
 {
-	PoolLease *lease = pool_lease_begin(server_name, POOL_LEASE_STATEMENT, -1);
+	PoolLease *lease = pool_session_lease(server_name, POOL_LEASE_STATEMENT, -1);
 
 	pool_lease_run(lease, statement, result);
-	pool_lease_end(lease);
+	pool_session_release(lease);
 }
 
 /* A lease that ends with the transaction while the remote has one open. */
@@ -404,7 +145,7 @@ warn_of_rollbacks(void)
 
 		if (lease->scope == POOL_LEASE_TRANSACTION &&
 			lease->subid != InvalidSubTransactionId &&
-			judge(lease) == POOL_RETURN_ROLLBACK)
+			pool_lease_judge(lease) == POOL_RETURN_ROLLBACK)
 			ereport(WARNING,
 					(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
 					 errmsg("lease " INT64_FORMAT

@@ -85,7 +85,7 @@ init_shared(void)
 	pg_atomic_init_u64(&pool_shared->last_lease, 0);
 	pg_atomic_init_u64(&pool_shared->last_generation, 0);
 	pg_atomic_init_u32(&pool_shared->worker_procno, (uint32) POOL_NONE);
-	pg_atomic_init_u64(&pool_shared->worker_epoch, 0);
+
 	ConditionVariableInit(&pool_shared->worker_started);
 	pool_shared->npools = pool_guc_max_pools;
 	pool_shared->nslots = pool_guc_max_connections;

@@ -123,6 +123,7 @@ typedef struct Pool
 
 	/* Under the lock. */
 	NameData server_name;
+	bool dropped;	 /* its server, mapping or database is no more */
 	bool configured; /* the worker knows how to connect */
 	PoolStamp stamp; /* the options' version */
 	uint64 config;	 /* grows when connection options change */
@@ -180,12 +181,8 @@ typedef struct PoolShared
 	pg_atomic_uint64 last_lease;
 	pg_atomic_uint64 last_generation;
 
-	/*
-	 * Written by the worker alone: procno while it runs, else POOL_NONE; and
-	 * a number that changes with each worker.
-	 */
+	/* Written by the worker alone: procno while it runs, else POOL_NONE. */
 	pg_atomic_uint32 worker_procno;
-	pg_atomic_uint64 worker_epoch;
 	ConditionVariable worker_started;
 
 	int npools;

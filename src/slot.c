@@ -97,8 +97,10 @@ count_move(Pool *pool, PoolSlot *slot, PoolSlotState to)
 }
 
 /*
- * Moves a slot to another state.  Refuses, with an error in every build, a
- * move that the table does not have.
+ * Moves a slot to another state.  A move that the table does not have means
+ * that shared memory is not what every process takes it for; then the server
+ * starts again with fresh shared memory, as for any such damage, rather than
+ * let two processes use one connection.
  *
  * Needs the pool's lock, and the registry's as well from and to FREE.
  */
@@ -111,7 +113,7 @@ pool_slot_move(Pool *pool, PoolSlot *slot, PoolSlotState to)
 	Assert(slot->pool == pool_index(pool));
 
 	if ((allowed_moves[from] & TO(to)) == 0)
-		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
+		ereport(PANIC, (errcode(ERRCODE_INTERNAL_ERROR),
 						errmsg("pool slot %d cannot go from state %s to %s",
 							   pool_slot_index(slot), pool_slot_state_name(from),
 							   pool_slot_state_name(to))));

@@ -13,6 +13,7 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/syscache.h"
 
 #include "compat.h"
 #include "slot.h"
@@ -62,6 +63,20 @@ put_time(RowBuilder *row, TimestampTz time)
 		put_null(row);
 }
 
+/* Adds the row to the function's result. */
+static void
+put_row(RowBuilder *row, ReturnSetInfo *rsinfo)
+{
+	if (row->n != rsinfo->setDesc->natts)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg(
+					 "extension pool in this database does not fit the loaded library"),
+				 errhint("Use ALTER EXTENSION pool UPDATE.")));
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, row->values,
+						 row->nulls);
+}
+
 /* The wall clock's time of a moment of pool_clock_us(); 0 stays 0. */
 static TimestampTz
 wall_time(int64 clock_us)
@@ -83,7 +98,8 @@ visible(const Pool *pool)
 		return has_privs_of_role(me, pool->mapping_user);
 
 	/* FOR PUBLIC: whoever may use the server shares the pool. */
-	return pool->key.database == MyDatabaseId &&
+	return pool->key.database == MyDatabaseId && !pool->dropped &&
+		   SearchSysCacheExists1(FOREIGNSERVEROID, pool->key.server) &&
 		   pool_server_aclcheck(pool->key.server, me) == ACLCHECK_OK;
 }
 
@@ -100,6 +116,8 @@ put_identity(RowBuilder *row, const Pool *pool)
 static const char *
 pool_state_name(const Pool *pool)
 {
+	if (pool->dropped)
+		return "dropped";
 	if (!pool->configured)
 		return "unconfigured";
 	return pool->failures > 0 ? "failing" : "ready";
@@ -161,8 +179,7 @@ pool_stats(PG_FUNCTION_ARGS)
 		put_counters(&row, &copy->stats);
 		put_text(&row, copy->last_error.message);
 		put_time(&row, copy->last_error.at);
-		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, row.values,
-							 row.nulls);
+		put_row(&row, rsinfo);
 	}
 	return (Datum) 0;
 }
@@ -212,8 +229,7 @@ pool_connections(PG_FUNCTION_ARGS)
 		put_text(&row, copy->doom != POOL_CLOSE_NONE
 						   ? pool_close_reason_name(copy->doom)
 						   : NULL);
-		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, row.values,
-							 row.nulls);
+		put_row(&row, rsinfo);
 	}
 	return (Datum) 0;
 }

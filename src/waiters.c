@@ -118,7 +118,7 @@ take_locked(PoolRequest *request, bool *grow)
 	Pool *pool = request->pool;
 	PoolWaiter *me = &pool_waiters[pool_session_self()->procno];
 
-	if (pool->id != request->pool_id)
+	if (pool->id != request->pool_id || pool->dropped)
 		return POOL_TAKE_GONE;
 	if (!pool->configured || !pool_stamp_equal(&pool->stamp, &request->stamp))
 		return POOL_TAKE_UNCONFIGURED;

@@ -27,8 +27,10 @@
 
 #include "closer.h"
 #include "compat.h"
+#include "config.h"
 #include "connector.h"
 #include "janitor.h"
+#include "registry.h"
 #include "slot.h"
 #include "waiters.h"
 #include "worker.h"
@@ -89,8 +91,8 @@ worker_exit(int code, Datum arg)
 	bool *leased = palloc0(sizeof(bool) * pool_shared->nslots);
 
 	pg_atomic_write_u32(&pool_shared->worker_procno, (uint32) POOL_NONE);
-	if (listener != PGINVALID_SOCKET)
-		pool_handover_unlisten(listener);
+	pool_listener_close(listener);
+	pool_conns_stop_requests();
 	disown_slots(leased);
 	pool_closer_all(leased);
 }
@@ -100,15 +102,15 @@ worker_start(void)
 {
 	bool *leased = palloc0(sizeof(bool) * pool_shared->nslots);
 
-	listener = pool_handover_listen();
+	listener = pool_listener_open();
 	ReserveExternalFD();
 	pool_conns_init(listener);
-	pool_connector_init();
+	pool_config_init();
 	before_shmem_exit(worker_exit, (Datum) 0);
 
 	/* An earlier worker may not have come to do this. */
 	disown_slots(leased);
-	pg_atomic_fetch_add_u64(&pool_shared->worker_epoch, 1);
+
 	pg_atomic_write_u32(&pool_shared->worker_procno, (uint32) pool_my_procno());
 	ConditionVariableBroadcast(&pool_shared->worker_started);
 }
@@ -137,9 +139,9 @@ serve_fetch(PoolRequestMessage *request)
 		}
 	}
 	if (good)
-		pool_handover_send(request, conn->pg);
+		pool_listener_send(request, conn->pg);
 	else
-		pool_handover_refuse(request);
+		pool_listener_refuse(request);
 }
 
 /* Only a session of this server may say how to connect. */
@@ -158,15 +160,17 @@ serve_requests(void)
 {
 	PoolRequestMessage request;
 
-	while (pool_handover_receive(listener, &request))
+	while (pool_listener_receive(listener, &request))
 	{
 		if (request.head.kind == POOL_MESSAGE_FETCH)
 			serve_fetch(&request);
 		else if (request.head.kind == POOL_MESSAGE_CONFIGURE &&
-				 is_session(&request) && pool_connector_configure(&request))
-			pool_handover_accept(&request);
+				 is_session(&request) && pool_config_accept(&request))
+			pool_listener_accept(&request);
 		else
-			pool_handover_refuse(&request);
+			pool_listener_refuse(&request);
+		if (request.head.kind != POOL_MESSAGE_FETCH)
+			pool_listener_wipe();
 	}
 }
 
@@ -220,10 +224,15 @@ serve_pools(void)
 {
 	for (int i = 0; i < pool_shared->npools; i++)
 	{
-		if (pool_pools[i].id == 0)
+		Pool *pool = &pool_pools[i];
+
+		if (pool->id == 0)
 			continue;
-		pool_janitor_look(&pool_pools[i]);
-		pool_connector_demand(&pool_pools[i]);
+		pool_janitor_look(pool);
+		if (pool->dropped && pool_registry_clear(pool))
+			pool_config_wipe(pool);
+		else
+			pool_connector_demand(pool);
 	}
 }
 
@@ -258,6 +267,7 @@ pool_worker_main(Datum arg)
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
+	pqsignal(SIGINT, SIG_IGN); /* pg_cancel_backend() is not for us */
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 	worker_start();

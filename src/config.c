@@ -1,0 +1,183 @@
+/*
+ * config.c
+ *		How the worker is to connect, for each pool.
+ *
+ * A session that finds that the worker does not know a pool's options, or not
+ * as the catalogs have them now, sends them (acquire.c).  They are kept here,
+ * in memory of the worker alone, and wiped when they are replaced or the pool
+ * goes.
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+
+#include "config.h"
+#include "registry.h"
+#include "slot.h"
+
+/* By pool index.  The password is here and nowhere else. */
+typedef struct PoolConfig
+{
+	uint64 pool_id;
+	MemoryContext context;
+	char *block; /* all strings, to wipe them */
+	Size block_size;
+	PoolConninfo conninfo;
+} PoolConfig;
+
+static PoolConfig *configs;
+
+/*
+ * Once, when the worker starts.  The environment of the server must not lend
+ * its PG* variables to connections: what a connection is made of comes from
+ * SQL alone.
+ */
+void
+pool_config_init(void)
+{
+	PQconninfoOption *options = PQconndefaults();
+
+	configs = MemoryContextAllocZero(TopMemoryContext,
+									 sizeof(PoolConfig) * pool_shared->npools);
+	for (PQconninfoOption *option = options; option && option->keyword; option++)
+	{
+		if (option->envvar)
+			unsetenv(option->envvar);
+	}
+	PQconninfoFree(options);
+	unsetenv("PGSERVICE");
+	unsetenv("PGSERVICEFILE");
+	unsetenv("PGSYSCONFDIR");
+	unsetenv("PGDATESTYLE");
+	unsetenv("PGTZ");
+	unsetenv("PGGEQO");
+}
+
+static bool
+same_config(const PoolConfig *config, const PoolRequestMessage *request)
+{
+	if (config->conninfo.count * 2 != request->head.nstrings)
+		return false;
+	for (int i = 0; i < config->conninfo.count; i++)
+	{
+		if (strcmp(config->conninfo.keywords[i], request->strings[2 * i]) != 0 ||
+			strcmp(config->conninfo.values[i], request->strings[2 * i + 1]) != 0)
+			return false;
+	}
+	return true;
+}
+
+/* How to connect for the pool; NULL if its options are not known here. */
+const PoolConninfo *
+pool_config_of(const Pool *pool, uint64 pool_id)
+{
+	const PoolConfig *config = &configs[pool_index(pool)];
+
+	return config->pool_id == pool_id ? &config->conninfo : NULL;
+}
+
+/* Forgets it, and leaves no password behind. */
+void
+pool_config_wipe(const Pool *pool)
+{
+	PoolConfig *config = &configs[pool_index(pool)];
+
+	if (config->context)
+	{
+		explicit_bzero(config->block, config->block_size);
+		MemoryContextDelete(config->context);
+	}
+	memset(config, 0, sizeof(*config));
+}
+
+static void
+keep_config(const Pool *pool, const PoolRequestMessage *request)
+{
+	PoolConfig *config = &configs[pool_index(pool)];
+	int n = request->head.nstrings;
+	char *at;
+
+	pool_config_wipe(pool);
+	config->context = AllocSetContextCreate(TopMemoryContext, "pool options",
+											ALLOCSET_SMALL_SIZES);
+	config->pool_id = request->head.pool_id;
+	config->conninfo.count = n / 2;
+	config->block_size = 1;
+	for (int i = 0; i < n; i++)
+		config->block_size += strlen(request->strings[i]) + 1;
+	at = config->block = MemoryContextAlloc(config->context, config->block_size);
+	config->conninfo.keywords =
+		MemoryContextAllocZero(config->context, sizeof(char *) * (n / 2 + 1));
+	config->conninfo.values =
+		MemoryContextAllocZero(config->context, sizeof(char *) * (n / 2 + 1));
+	for (int i = 0; i < n; i++)
+	{
+		strcpy(at, request->strings[i]);
+		if (i % 2 == 0)
+			config->conninfo.keywords[i / 2] = at;
+		else
+			config->conninfo.values[i / 2] = at;
+		at += strlen(at) + 1;
+	}
+}
+
+/* No connection made with the old options is used again.  Needs the lock. */
+static void
+outdate_connections(Pool *pool)
+{
+	pool->config++;
+	pool->failures = 0;
+	pool->next_attempt = 0;
+	memset(&pool->last_error, 0, sizeof(pool->last_error));
+	for (int i = 0; i < pool_shared->nslots; i++)
+	{
+		PoolSlot *slot = &pool_slots[i];
+
+		if (slot->pool != pool_index(pool))
+			continue;
+		if (slot->state == POOL_SLOT_IDLE)
+			pool_slot_close(pool, slot, POOL_CLOSE_CONFIG_CHANGED, false);
+		else if (slot->doom == POOL_CLOSE_NONE)
+			slot->doom = POOL_CLOSE_CONFIG_CHANGED;
+	}
+}
+
+/*
+ * A session tells how a pool's connections are to be made.  It has checked the
+ * rights of its user, and the worker that it is a session; here the request
+ * has to be about the pool that is in that place, or one user's connections
+ * would be made for another's pool.  Returns false if it is not.
+ */
+bool
+pool_config_accept(const PoolRequestMessage *request)
+{
+	const PoolMessage *head = &request->head;
+	PoolConfig *config;
+	Pool *pool;
+	bool known;
+	bool changed;
+
+	if (head->pool < 0 || head->pool >= pool_shared->npools ||
+		head->nstrings % 2 != 0)
+		return false;
+	pool = &pool_pools[head->pool];
+	config = &configs[head->pool];
+
+	changed = config->pool_id != head->pool_id || !same_config(config, request);
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	known = pool->id == head->pool_id && pool->id != 0 && !pool->dropped &&
+			pool_key_equal(&pool->key, &head->target.key);
+	if (known)
+	{
+		pool->stamp = head->target.stamp;
+		pool->options = head->target.options;
+		pool->server_name = head->target.server_name;
+		if (changed || !pool->configured)
+			outdate_connections(pool);
+		pool->configured = true;
+	}
+	LWLockRelease(&pool->lock);
+	if (known && changed)
+		keep_config(pool, request);
+	return known;
+}

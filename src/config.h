@@ -1,0 +1,15 @@
+/*
+ * config.h
+ *		How the worker is to connect, for each pool.
+ */
+#ifndef POOL_CONFIG_H
+#define POOL_CONFIG_H
+
+#include "listener.h"
+
+extern void pool_config_init(void);
+extern bool pool_config_accept(const PoolRequestMessage *request);
+extern const PoolConninfo *pool_config_of(const Pool *pool, uint64 pool_id);
+extern void pool_config_wipe(const Pool *pool);
+
+#endif /* POOL_CONFIG_H */

@@ -1,0 +1,309 @@
+/*
+ * lease.c
+ *		One lease: a session's hold on a connection.
+ *
+ * However a lease ends, it comes down to pool_lease_close(), which raises
+ * nothing and does no network traffic: it looks at what is known of the
+ * connection and gives the slot back as clean, to be reset, or to be closed.
+ * Doubt means closing.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+
+#include "compat.h"
+#include "lease.h"
+#include "remote.h"
+
+/*
+ * Getting the descriptor of a slot that is granted takes little, but it must
+ * not fail because the wait for the slot took all of acquire_timeout.
+ */
+#define FETCH_TIMEOUT_US INT64CONST(5000000)
+
+/* The settings by which text is read were changed and will not be reset. */
+static bool
+misreads(const PoolLease *lease)
+{
+	return lease->left_state && lease->target.options.reset_query[0] == '\0' &&
+		   pool_link_fingerprint(lease->link) != lease->link->fingerprint;
+}
+
+/*
+ * What may the next user expect of the connection?  Only what this function
+ * calls clean goes to another session without a reset by the worker.
+ */
+PoolReturn
+pool_lease_judge(const PoolLease *lease)
+{
+	const PoolLink *link = lease->link;
+
+	if (link == NULL || !lease->touched)
+		return POOL_RETURN_CLEAN;
+	if (link->busy)
+		return POOL_RETURN_BUSY;
+	if (PQstatus(link->pg) != CONNECTION_OK || link->notices.protocol_doubt ||
+		PQpipelineStatus(link->pg) != PQ_PIPELINE_OFF)
+		return POOL_RETURN_BROKEN;
+	switch (PQtransactionStatus(link->pg))
+	{
+		case PQTRANS_IDLE:
+			if (misreads(lease))
+				return POOL_RETURN_BROKEN;
+			return lease->left_state || lease->scope != POOL_LEASE_STATEMENT
+					   ? POOL_RETURN_RESET
+					   : POOL_RETURN_CLEAN;
+		case PQTRANS_INTRANS:
+		case PQTRANS_INERROR:
+			return POOL_RETURN_ROLLBACK;
+		default:
+			return POOL_RETURN_BROKEN;
+	}
+}
+
+/*
+ * Gives the lease's slot back, for that reason if it is to be closed; the
+ * lease has none then.  With a reason other than NONE and HOLDER_EXITED it is
+ * closed in any case.  Raises nothing.
+ */
+void
+pool_lease_close(PoolLease *lease, PoolCloseReason reason)
+{
+	PoolReturn how = pool_lease_judge(lease);
+	PoolLink *link = lease->link;
+	int slot = lease->request.slot;
+
+	lease->link = NULL;
+	lease->request.slot = POOL_NONE;
+	if (slot == POOL_NONE)
+		return;
+	if (reason != POOL_CLOSE_NONE && how < POOL_RETURN_BROKEN &&
+		reason != POOL_CLOSE_HOLDER_EXITED)
+		how = POOL_RETURN_BROKEN;
+
+	/* Let go of the copy first: the next owner may be at it at once. */
+	if (link != NULL && how >= POOL_RETURN_BROKEN)
+		pool_link_close(link);
+	pool_give_back(slot, lease->request.generation, how,
+				   reason != POOL_CLOSE_NONE ? reason : POOL_CLOSE_UNCLEAN);
+	if (link != NULL && how < POOL_RETURN_BROKEN)
+		pool_link_put(link, lease->left_state);
+}
+
+/*
+ * Acquires a slot for the lease, and the session's copy of its connection.
+ * "started" is when the session began to wait.  Raises what
+ * pool_acquire_slot() and pool_link_get() do; the lease has no slot then, but
+ * for one that the caller's pool_lease_close() gives back.
+ */
+void
+pool_lease_open(PoolLease *lease, int64 started)
+{
+	PoolRequest *request = &lease->request;
+
+	for (;;)
+	{
+		int64 deadline = pool_acquire_slot(lease->name, &lease->target,
+										   lease->timeout_ms, started, request);
+
+		lease->prove = pool_slots[request->slot].last_holder !=
+					   pool_session_self()->serial;
+		lease->touched = lease->left_state = false;
+		lease->link =
+			pool_link_get(request->slot, request->generation,
+						  Max(deadline, pool_clock_us() + FETCH_TIMEOUT_US));
+		if (lease->link != NULL)
+			return;
+
+		/* It ended on its way here. */
+		pool_lease_close(lease, POOL_CLOSE_HANDOVER_FAILED);
+	}
+}
+
+/* Raises 55006 if a statement is running on the lease. */
+void
+pool_lease_refuse_if_running(const PoolLease *lease)
+{
+	if (lease->running)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
+						errmsg("lease " INT64_FORMAT " is running a statement",
+							   lease->id)));
+}
+
+static void
+prepare_run(PoolLease *lease, const PoolStatement *statement,
+			PoolResult *result, PoolRun *run)
+{
+	const PoolOptions *options = &lease->target.options;
+
+	memset(run, 0, sizeof(*run));
+	run->link = lease->link;
+	run->server_name = NameStr(lease->target.server_name);
+	run->reset_query = options->reset_query;
+	run->prove = lease->prove || lease->link->unproven;
+	run->validate =
+		!lease->touched && lease->request.idle_us >
+							   INT64CONST(1000) * options->validate_after_idle;
+	run->proof_timeout = options->health_check_timeout;
+	run->query_timeout = options->query_timeout;
+	run->statement = statement;
+	run->result = result;
+}
+
+/*
+ * Runs until the statement has gone out once.  While nothing of it was sent,
+ * and nothing in this lease before, a connection that turns out to be dead is
+ * replaced without the user noticing.
+ */
+static PoolRunOutcome
+run_once_alive(PoolLease *lease, const PoolStatement *statement,
+			   PoolResult *result, PoolRun *run)
+{
+	int64 started = pool_clock_us();
+
+	for (;;)
+	{
+		bool fresh = !lease->touched;
+		PoolRunOutcome outcome;
+
+		prepare_run(lease, statement, result, run);
+		lease->touched = true;
+		outcome = pool_remote_run(run);
+		if (outcome != POOL_RUN_NOT_SENT || !fresh)
+			return outcome;
+		pool_lease_close(lease, POOL_CLOSE_CHECK_FAILED);
+		pool_lease_open(lease, started);
+	}
+}
+
+static void
+raise_left_open(const PoolLease *lease)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
+			 errmsg("statement left a transaction open on server \"%s\"",
+					NameStr(lease->target.server_name)),
+			 errdetail("The remote transaction is rolled back."),
+			 errhint(
+				 "Use pool_acquire() and run the statements of a transaction on the lease.")));
+}
+
+static void
+raise_not_proven(const PoolLease *lease, const PoolRun *run)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_CONNECTION_FAILURE),
+			 errmsg("connection to server \"%s\" failed",
+					NameStr(lease->target.server_name)),
+			 run->proof_error
+				 ? errdetail("The remote did not accept the reset of the connection: %s",
+							 run->proof_error->message)
+				 : errdetail(
+					   "The remote did not answer the reset of the connection as expected."),
+			 errhint(
+				 "The statement may have been executed or not; it is not sent again.")));
+}
+
+static void
+raise_lost_before(const PoolLease *lease)
+{
+	ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
+					errmsg("connection of lease " INT64_FORMAT
+						   " to server \"%s\" was lost",
+						   lease->id, NameStr(lease->target.server_name)),
+					errdetail("The statement was not sent.")));
+}
+
+/* Counts a statement that was sent. */
+static void
+count_run(const PoolLease *lease, const PoolRun *run, bool failed)
+{
+	PoolStats *stats = &lease->request.pool->stats;
+
+	if (!run->sent)
+		return;
+	pool_stats_add(stats, POOL_COUNT_QUERIES, 1);
+	pool_stats_add(stats, POOL_COUNT_ROWS, pool_result_rows(run->result));
+	if (failed)
+		pool_stats_add(stats, POOL_COUNT_QUERY_ERRORS, 1);
+}
+
+/* The end of a statement, one way or another. */
+static void
+settle(PoolLease *lease, PoolRun *run, PoolRunOutcome outcome)
+{
+	count_run(lease, run, outcome != POOL_RUN_DONE || run->error != NULL);
+	if (outcome == POOL_RUN_DONE)
+	{
+		lease->link->unproven = false;
+		lease->prove = run->error != NULL && run->reset_undone;
+		if (lease->prove)
+			pool_slots[lease->request.slot].last_holder = 0;
+		lease->left_state = lease->left_state || run->left_state;
+	}
+	else if (outcome == POOL_RUN_LOST)
+		pool_lease_close(lease, POOL_CLOSE_REMOTE_CLOSED);
+	else if (outcome == POOL_RUN_NOT_SENT)
+		pool_lease_close(lease, POOL_CLOSE_CHECK_FAILED);
+	else
+		pool_lease_close(lease, POOL_CLOSE_PROOF_FAILED);
+}
+
+/*
+ * Runs a statement on the lease.  The caller ends the lease.
+ *
+ * Raises the remote's errors as they are, 08006 when the connection is lost,
+ * 57014 on a cancel, 55006 when the lease is running a statement already.
+ */
+void
+pool_lease_run(PoolLease *lease, const PoolStatement *statement,
+			   PoolResult *result)
+{
+	PoolRun run = {0};
+	volatile PoolRunOutcome outcome = POOL_RUN_LOST;
+	volatile bool left_open = false;
+
+	pool_lease_refuse_if_running(lease);
+	if (lease->request.slot == POOL_NONE)
+		ereport(ERROR, (errcode(ERRCODE_CONNECTION_DOES_NOT_EXIST),
+						errmsg("lease " INT64_FORMAT " has lost its connection",
+							   lease->id),
+						errhint("Release it and acquire another one.")));
+
+	lease->running = true;
+	PG_TRY();
+	{
+		outcome = run_once_alive(lease, statement, result, &run);
+	}
+	PG_CATCH();
+	{
+		lease->running = false;
+		count_run(lease, &run, true);
+		lease->left_state = true; /* whatever ran was not seen to its end */
+		if (lease->link != NULL && lease->link->busy)
+			pool_lease_close(lease, geterrcode() == ERRCODE_QUERY_CANCELED
+										? POOL_CLOSE_CANCELED
+										: POOL_CLOSE_ERROR);
+		else if (lease->link == NULL || lease->scope == POOL_LEASE_STATEMENT)
+			pool_lease_close(lease, POOL_CLOSE_NONE);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	lease->running = false;
+
+	settle(lease, &run, outcome);
+	if (lease->scope == POOL_LEASE_STATEMENT)
+	{
+		/* The slot goes back before anything is raised. */
+		left_open = pool_lease_judge(lease) == POOL_RETURN_ROLLBACK;
+		pool_lease_close(lease, POOL_CLOSE_NONE);
+	}
+	if (run.error != NULL)
+		pool_report_raise(run.error, NameStr(lease->target.server_name));
+	if (outcome == POOL_RUN_NOT_PROVEN)
+		raise_not_proven(lease, &run);
+	if (outcome == POOL_RUN_NOT_SENT)
+		raise_lost_before(lease);
+	if (left_open)
+		raise_left_open(lease);
+}

@@ -1,0 +1,28 @@
+/*
+ * listener.h
+ *		The worker's end of what sessions ask.
+ */
+#ifndef POOL_LISTENER_H
+#define POOL_LISTENER_H
+
+#include "libpq-fe.h"
+#include "wire.h"
+
+/* What the worker gets. */
+typedef struct PoolRequestMessage
+{
+	PoolMessage head;
+	const char **strings; /* head.nstrings of them */
+	pid_t peer_pid;		  /* as the kernel tells */
+	int reply_fd;
+} PoolRequestMessage;
+
+extern int pool_listener_open(void);
+extern void pool_listener_close(int sock);
+extern void pool_listener_wipe(void);
+extern bool pool_listener_receive(int sock, PoolRequestMessage *request);
+extern void pool_listener_refuse(PoolRequestMessage *request);
+extern void pool_listener_accept(PoolRequestMessage *request);
+extern void pool_listener_send(PoolRequestMessage *request, PGconn *conn);
+
+#endif /* POOL_LISTENER_H */
