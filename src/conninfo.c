@@ -22,8 +22,8 @@
 
 /*
  * Stops where libpq would be asked to encrypt, instead of connecting without.
- * What the server does not say, libpq has from its environment; a service
- * file is for libpq alone to read, so there the server has to say it.
+ * Where the server says nothing it is libpq's default; a service file is for
+ * libpq alone to read, so with one the server has to say it.
  */
 static void
 refuse_encryption(const PoolTarget *target, List *on_server, const char *name,

@@ -67,8 +67,9 @@ describe(PoolLibpqOption *option, const PQconninfoOption *source)
 		option->superuser = libpq_rules[i].superuser;
 	}
 
-	if (is_encryption_mode(source->keyword) && source->val)
-		option->fallback = pstrdup(source->val);
+	/* Not source->val, in which the server's environment has a say. */
+	if (is_encryption_mode(source->keyword) && source->compiled)
+		option->fallback = pstrdup(source->compiled);
 }
 
 /*

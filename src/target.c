@@ -130,11 +130,7 @@ check_wrapper(Oid wrapper_id, const char *server_name)
 		{"postgresql_fdw_validator", false},
 	};
 	ForeignDataWrapper *wrapper = GetForeignDataWrapper(wrapper_id);
-	char *validator = NULL;
-
-	if (!OidIsValid(wrapper->fdwvalidator))
-		return false;
-	validator = get_func_name(wrapper->fdwvalidator);
+	char *validator = get_func_name(wrapper->fdwvalidator);
 	for (size_t i = 0; validator && i < lengthof(known); i++)
 	{
 		if (strcmp(known[i].name, validator) == 0)
