@@ -131,6 +131,7 @@ check_wrapper(Oid wrapper_id, const char *server_name)
 	};
 	ForeignDataWrapper *wrapper = GetForeignDataWrapper(wrapper_id);
 	char *validator = get_func_name(wrapper->fdwvalidator);
+
 	for (size_t i = 0; validator && i < lengthof(known); i++)
 	{
 		if (strcmp(known[i].name, validator) == 0)

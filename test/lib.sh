@@ -75,7 +75,9 @@ copy_tree()
 # in the copy of the sources
 enter_stage()
 {
-	local script=test/${1##*/} base=${TMPDIR:-/tmp} as_user=() name environment=()
+	local script base=${TMPDIR:-/tmp} as_user=() name environment=()
+
+	script=$(realpath --relative-to="$(dirname "${BASH_SOURCE[0]}")/.." "$1")
 	shift
 
 	if [ -z "$stage" ]; then
