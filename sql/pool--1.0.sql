@@ -154,6 +154,7 @@ CREATE FUNCTION pool_stats(
 	OUT closed bigint,
 	OUT closed_idle_timeout bigint,
 	OUT closed_config_changed bigint,
+	OUT closed_surplus bigint,
 	OUT closed_dropped bigint,
 	OUT closed_remote_closed bigint,
 	OUT closed_canceled bigint,
@@ -207,6 +208,7 @@ COMMENT ON COLUMN pool_stats.resets IS 'Rollbacks and resets done by the worker'
 COMMENT ON COLUMN pool_stats.closed IS 'Usable connections closed, for any reason';
 COMMENT ON COLUMN pool_stats.closed_idle_timeout IS 'Closed after idle_timeout';
 COMMENT ON COLUMN pool_stats.closed_config_changed IS 'Closed because the options to connect were changed';
+COMMENT ON COLUMN pool_stats.closed_surplus IS 'Closed because max_size was lowered';
 COMMENT ON COLUMN pool_stats.closed_dropped IS 'Closed because the server, the user mapping or the database was dropped';
 COMMENT ON COLUMN pool_stats.closed_remote_closed IS 'Closed because the remote hung up';
 COMMENT ON COLUMN pool_stats.closed_canceled IS 'Closed because a statement was cancelled or timed out';

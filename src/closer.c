@@ -177,7 +177,7 @@ pool_closer_all(const bool *leased)
 
 		if (conn->pg == NULL)
 			continue;
-		conn->cancels = leased[i] || conn->cancels;
+		conn->cancels = leased[i] || conn->slot->cancel;
 		if (leased[i])
 			(void) shutdown(PQsocket(conn->pg), SHUT_RDWR);
 		else if (conn->task != POOL_TASK_CONNECT)

@@ -143,6 +143,19 @@ outdate_connections(Pool *pool)
 }
 
 /*
+ * Closes what is idle over max_size; what is leased over it goes when it comes
+ * back.  Needs the lock.
+ */
+static void
+close_surplus(Pool *pool)
+{
+	while (pool_open_slots(pool) > pool->options.max_size &&
+		   pool->idle_tail != POOL_NONE)
+		pool_slot_close(pool, &pool_slots[pool->idle_tail], POOL_CLOSE_SURPLUS,
+						false);
+}
+
+/*
  * A session tells how a pool's connections are to be made.  It has checked the
  * rights of its user, and the worker that it is a session; here the request
  * has to be about the pool that is in that place, or one user's connections
@@ -174,6 +187,7 @@ pool_config_accept(const PoolRequestMessage *request)
 		pool->server_name = head->target.server_name;
 		if (changed || !pool->configured)
 			outdate_connections(pool);
+		close_surplus(pool);
 		pool->configured = true;
 	}
 	LWLockRelease(&pool->lock);

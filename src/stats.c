@@ -11,6 +11,7 @@ static const char *const close_reason_names[POOL_NCLOSE_REASONS] = {
 	[POOL_CLOSE_CONNECT_FAILED] = "connect_failed",
 	[POOL_CLOSE_IDLE_TIMEOUT] = "idle_timeout",
 	[POOL_CLOSE_CONFIG_CHANGED] = "config_changed",
+	[POOL_CLOSE_SURPLUS] = "surplus",
 	[POOL_CLOSE_DROPPED] = "dropped",
 	[POOL_CLOSE_REMOTE_CLOSED] = "remote_closed",
 	[POOL_CLOSE_CANCELED] = "canceled",

@@ -19,6 +19,7 @@ typedef enum PoolCloseReason
 	POOL_CLOSE_CONNECT_FAILED,	/* it never became usable */
 	POOL_CLOSE_IDLE_TIMEOUT,	/* idle for longer than idle_timeout */
 	POOL_CLOSE_CONFIG_CHANGED,	/* opened with options since altered */
+	POOL_CLOSE_SURPLUS,			/* max_size was lowered */
 	POOL_CLOSE_DROPPED,			/* its server or user mapping was dropped */
 	POOL_CLOSE_REMOTE_CLOSED,	/* the remote hung up */
 	POOL_CLOSE_CANCELED,		/* its statement was cancelled or timed out */
