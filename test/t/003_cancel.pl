@@ -1,0 +1,258 @@
+# 003_cancel.pl
+#	A session that is cancelled, timed out or left by its client while the
+#	remote is busy is back at once, the remote's statement is gone, and that
+#	connection serves nobody else: a cancel never hits the next one.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+use PoolTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time);
+
+my $remote = start_remote();
+my $local = start_local(client_connection_check_interval => "'100ms'");
+create_server($local, 'srv', $remote,
+	options => { max_size => 1, acquire_timeout => '60s' });
+
+my $sleep = q(SELECT pool_query('srv', 'select pg_sleep(60)'));
+my $million = q(SELECT count(*) FROM pool_query('srv',
+	'select g, repeat(''x'', 100) from generate_series(1, 5000000) g')
+	AS r(g int, x text));
+my $control = session($local);
+my $other = session($local);
+my $soon = 10;    # seconds; pool promises one
+
+# The remote is at work for us.
+sub remote_active
+{
+	my ($what) = @_;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return ok(
+		wait_until(
+			20, sub { app_sessions($remote, q(state = 'active')) == 1 }),
+		"$what: the remote is at work");
+}
+
+# afterwards(what, closed): the remote's statement is gone, the slot was
+# closed, and the next session gets its own answer
+sub afterwards
+{
+	my ($what, $closed) = @_;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	ok( wait_until(
+			$soon, sub { app_sessions($remote, q(state = 'active')) == 0 }),
+		"$what: the remote's statement is gone");
+	is( $other->query("SELECT t FROM pool_query('srv', 'select \$1::text', '$what') AS r(t text)")
+		  ->{out},
+		$what,
+		"$what: the next session gets its own answer");
+	settled($local, "$what: settled");
+	is(stat_of($local, 'closed_canceled + closed_holder_exited'),
+		$closed, "$what: the connection was closed");
+	remote_count($local, $remote, "$what: none is left on the remote");
+	return;
+}
+
+#
+# One after the other
+#
+my $victim = session($local);
+$victim->query(q(SET statement_timeout = '500ms'));
+my $result = $victim->query($sleep, 65);
+is($result->{state}, '57014', 'statement_timeout: error');
+like($result->{err}, qr/statement timeout/, 'statement_timeout: says so');
+cmp_ok($result->{secs}, '<', $soon, 'statement_timeout: at once');
+$victim->query('RESET statement_timeout');
+afterwards('statement_timeout', 1);
+cmp_ok(stat_of($local, 'cancels'), '>=', 1, 'a cancel request was sent');
+ok( log_count($remote, qr/canceling statement due to user request/) >= 1,
+	'and the remote has obeyed it');
+
+$victim->begin($sleep);
+remote_active('pg_cancel_backend');
+my $start = time;
+$control->query('SELECT pg_cancel_backend(' . $victim->pid . ')');
+$result = $victim->result(65);
+is($result->{state}, '57014', 'pg_cancel_backend: error');
+cmp_ok(time - $start, '<', $soon, 'pg_cancel_backend: at once');
+afterwards('pg_cancel_backend', 2);
+is($victim->query(q(SELECT t FROM pool_query('srv', 'select 42') AS r(t int)))->{out},
+	'42', 'the cancelled session works');
+
+$victim->begin($sleep);
+remote_active('client killed');
+my $pid = $victim->pid;
+$start = time;
+$victim->die_now;
+wait_for_value($local, "SELECT count(*) FROM pg_stat_activity WHERE pid = $pid",
+	0, 'client killed: the session ends', seconds => $soon);
+afterwards('client killed', 3);
+
+$victim = session($local);
+$victim->begin($sleep);
+remote_active('pg_terminate_backend');
+$control->query('SELECT pg_terminate_backend(' . $victim->pid . ')');
+$result = $victim->result(65);
+is($result->{state}, '57P01', 'pg_terminate_backend: the session ends');
+cmp_ok($result->{secs}, '<', 30, 'pg_terminate_backend: at once');
+afterwards('pg_terminate_backend', 4);
+
+#
+# While rows stream in
+#
+$victim = session($local);
+foreach my $turn (1 .. 3)
+{
+	$victim->begin($million);
+	remote_active("stream $turn");
+	$start = time;
+	$control->query('SELECT pg_cancel_backend(' . $victim->pid . ')');
+	$result = $victim->result(65);
+	is($result->{state}, '57014', "stream $turn: error");
+	cmp_ok(time - $start, '<', $soon, "stream $turn: at once");
+	afterwards("stream $turn", 4 + $turn);
+}
+
+#
+# A statement on a lease: the lease is over, the session is not.
+#
+$victim->query('BEGIN');
+my $lease = $victim->query(q(SELECT pool_acquire('srv')))->{out};
+like($lease, qr/^\d+$/, 'lease: acquired');
+$victim->query('SAVEPOINT s');
+$victim->begin("SELECT pool_exec($lease, 'select pg_sleep(60)')");
+remote_active('lease');
+$control->query('SELECT pg_cancel_backend(' . $victim->pid . ')');
+is($victim->result(65)->{state}, '57014', 'lease: error');
+$victim->query('ROLLBACK TO s');
+$result = $victim->query("SELECT pool_exec($lease, 'select 1')");
+isnt($result->{state}, '00000', 'lease: it is over');
+unlike($result->{err}, qr/internal|XX000/, "lease: with a clear error ($result->{state})");
+$victim->query('ROLLBACK');
+afterwards('lease', 8);
+
+#
+# In the queue: nothing is closed, and the others do not notice.
+#
+my $holder = session($local);
+$lease = $holder->query(q(SELECT pool_acquire('srv', hold => true)))->{out};
+$victim->begin(q(SELECT pool_query('srv', 'select 1')));
+wait_for_value($local, 'SELECT waiting FROM pool_stats', 1, 'queue: one waits');
+$control->query('SELECT pg_cancel_backend(' . $victim->pid . ')');
+$result = $victim->result(65);
+is($result->{state}, '57014', 'queue: cancelled');
+is(stat_of($local, 'waiting'), 0, 'queue: nobody waits');
+is($holder->query("SELECT t FROM pool_query($lease, 'select 8') AS r(t int)")->{out},
+	'8', 'queue: the holder is not disturbed');
+$victim->query(q(SET statement_timeout = '300ms'));
+$result = $victim->query(q(SELECT pool_query('srv', 'select 1')), 65);
+is($result->{state}, '57014', 'queue: timed out');
+cmp_ok($result->{secs}, '<', $soon, 'queue: at once');
+is($holder->query("SELECT pool_release($lease)")->{state}, '00000', 'queue: released');
+afterwards('queue', 8);
+$holder->quit;
+$victim->quit;
+
+#
+# A few hundred cancels that race the end of short statements, while another
+# session uses the same slot: it must see neither another's row nor an error.
+#
+sql($local, <<'SQL');
+CREATE TABLE stop (now bool);
+CREATE PROCEDURE race(quiet bool, INOUT good int, INOUT cancelled int)
+LANGUAGE plpgsql AS $$
+DECLARE
+	token text;
+	got text;
+BEGIN
+	good := 0;
+	cancelled := 0;
+	WHILE NOT EXISTS (SELECT FROM stop) LOOP
+		token := pg_backend_pid() || '/' || good;
+		BEGIN
+			SELECT string_agg(t, ',') INTO got
+				FROM pool_query('srv',
+					'select $1::text from generate_series(1, 3)', token) AS r(t text);
+			IF got IS DISTINCT FROM concat_ws(',', token, token, token) THEN
+				RAISE EXCEPTION 'wrong answer to "%": "%"', token, got;
+			END IF;
+			good := good + 1;
+		EXCEPTION WHEN query_canceled THEN
+			IF quiet THEN
+				RAISE EXCEPTION 'somebody else''s cancel';
+			END IF;
+			cancelled := cancelled + 1;
+		END;
+	END LOOP;
+EXCEPTION WHEN query_canceled THEN	-- between two statements
+	IF quiet THEN
+		RAISE EXCEPTION 'somebody else''s cancel';
+	END IF;
+	cancelled := cancelled + 1;
+END $$;
+SQL
+
+my $offset = log_offset($remote);
+my $quiet = session($local);
+my $racer = session($local);
+my ($good, $cancelled, $calls) = (0, 0, 0);
+my $racing = 'CALL race(false, 0, 0)';
+my $before = stat_of($local, 'closed_canceled');
+$quiet->begin('CALL race(true, 0, 0)');
+$racer->begin($racing);
+foreach my $round (1 .. 40)
+{
+	# The time between two cancels differs, to hit every moment of a statement.
+	$control->query(sprintf <<'SQL', $racer->pid);
+DO $$
+BEGIN
+	FOR i IN 1 .. 10 LOOP
+		PERFORM pg_cancel_backend(%d), pg_sleep(random() * 0.012);
+	END LOOP;
+END $$
+SQL
+	next if $racer->busy;
+
+	# It was hit between two statements, and has left its loop.
+	$result = $racer->result;
+	if ($result->{out} =~ /^(\d+)\|(\d+)$/)
+	{
+		$good += $1;
+		$cancelled += $2;
+		$calls++;
+	}
+	elsif ($result->{state} ne '57014')
+	{
+		last;
+	}
+	$racer->begin($racing);
+}
+sql($local, 'INSERT INTO stop VALUES (true)');
+my $last = $racer->result(30);
+my $peace = $quiet->result(30);
+like($last->{state}, qr/^(00000|57014)$/, 'race: cancels and nothing else')
+  or diag($last->{err});
+if ($last->{out} =~ /^(\d+)\|(\d+)$/)
+{
+	$good += $1;
+	$cancelled += $2;
+}
+note "racer: $good answers, $cancelled cancels; quiet: $peace->{out}";
+is($peace->{state}, '00000', 'race: the other session has no error')
+  or diag($peace->{err});
+like($peace->{out}, qr/^[1-9]\d*\|0$/, 'race: and answers');
+cmp_ok($cancelled, '>=', 20, 'race: cancels have hit');
+cmp_ok(stat_of($local, 'closed_canceled'), '>', $before,
+	'race: and some hit statements under way');
+settled($local, 'race: settled');
+remote_count($local, $remote, 'race: sessions on the remote');
+
+no_crash($local, $remote);
+done_testing();
