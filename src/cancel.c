@@ -98,7 +98,7 @@ send_request(pgsocket sock, const PoolCancelKey *key)
 static pgsocket
 connect_like(PGconn *conn)
 {
-	struct sockaddr_storage address;
+	struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
 	socklen_t len = sizeof(address);
 	pgsocket sock;
 

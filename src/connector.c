@@ -194,7 +194,7 @@ pool_connector_demand(Pool *pool)
 static void
 describe_remote(PoolConn *conn, char *address, size_t size)
 {
-	struct sockaddr_storage peer;
+	struct sockaddr_storage peer = {.ss_family = AF_UNSPEC};
 	socklen_t len = sizeof(peer);
 	char host[NI_MAXHOST];
 	char port[NI_MAXSERV];

@@ -183,9 +183,9 @@ PoolStatement *
 pool_statement_from_args(FunctionCallInfo fcinfo, int sql_arg)
 {
 	PoolStatement *stmt = palloc0(sizeof(PoolStatement));
-	Datum *args;
-	Oid *types;
-	bool *nulls;
+	Datum *args = NULL;
+	Oid *types = NULL;
+	bool *nulls = NULL;
 
 	if (PG_ARGISNULL(sql_arg))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
