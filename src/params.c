@@ -199,7 +199,7 @@ pool_statement_from_args(FunctionCallInfo fcinfo, int sql_arg)
 		ereport(ERROR, (errcode(ERRCODE_TOO_MANY_ARGUMENTS),
 						errmsg("a query can have at most %d parameters, not %d",
 							   MAX_PARAMS, stmt->nparams)));
-	if (stmt->nparams > 0)
+	if (stmt->nparams > 0 && types != NULL)
 		set_params(stmt, args, types, nulls);
 	else
 		stmt->nparams = 0;
