@@ -36,8 +36,7 @@
 #include "compat.h"
 #include "proof.h"
 
-#define NONCE_BYTES 8
-#define NONCE_LEN (NONCE_BYTES * 2) /* as hexadecimal digits */
+#define NONCE_LEN 16 /* hexadecimal digits */
 
 /* Statements that can run in a transaction with others. */
 static const char *const plain_statements[] = {"SELECT", "INSERT", "UPDATE",
@@ -57,19 +56,28 @@ append_plain(StringInfo out, const char *text)
 	}
 }
 
+/*
+ * A number that no other statement of any session has: random for the session,
+ * counted within it.
+ */
+static void
+make_nonce(char *nonce)
+{
+	static uint64 last = 0;
+
+	if (last == 0 && !pg_strong_random(&last, sizeof(last)))
+		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
+						errmsg("could not generate a random number")));
+	snprintf(nonce, NONCE_LEN + 1, "%016" INT64_MODIFIER "x", ++last);
+}
+
 /* The SELECT of the proof.  The nonce comes first, since names are cut. */
 static char *
 compose_select(char *nonce)
 {
-	unsigned char random[NONCE_BYTES];
 	StringInfoData sql;
 
-	if (!pg_strong_random(random, sizeof(random)))
-		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
-						errmsg("could not generate a random number")));
-	hex_encode((char *) random, sizeof(random), nonce);
-	nonce[NONCE_LEN] = '\0';
-
+	make_nonce(nonce);
 	initStringInfo(&sql);
 	appendStringInfo(&sql,
 					 "SELECT pg_catalog.set_config('application_name', '%s pool ",

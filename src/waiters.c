@@ -85,24 +85,30 @@ dequeue(Pool *pool, PoolWaiter *waiter)
 }
 
 /*
- * The idle slot that suits best: one of which this session has a copy, most
- * recently used first, else the most recently used.  The search for a copy is
- * bounded by the length of the idle list.
+ * The idle slot that suits best: one that this session was the last to use,
+ * which needs no handover; else one of which it has a copy; else any.  Of
+ * several the most recently used, so that the surplus grows old.  The search
+ * is bounded by the length of the idle list.
  */
 static PoolSlot *
 choose_idle(const PoolRequest *request)
 {
+	uint64 me = pool_session_self()->serial;
 	int index = request->pool->idle_head;
+	PoolSlot *copied = NULL;
 
 	while (index != POOL_NONE)
 	{
 		PoolSlot *slot = &pool_slots[index];
 
-		if (request->has_copy(index, pg_atomic_read_u64(&slot->generation)))
+		if (slot->last_holder == me)
 			return slot;
+		if (copied == NULL &&
+			request->has_copy(index, pg_atomic_read_u64(&slot->generation)))
+			copied = slot;
 		index = slot->next;
 	}
-	return &pool_slots[request->pool->idle_head];
+	return copied ? copied : &pool_slots[request->pool->idle_head];
 }
 
 static bool

@@ -95,7 +95,8 @@ enter_stage()
 		[ "$EUID" -ne 0 ] || chown -R postgres: "$stage"
 
 		# Of the environment only what cannot change a result: no PG*, no LC_*.
-		for name in TERM PG_MAJOR PG_TEST_EXTRA PG_TEST_TIMEOUT_DEFAULT; do
+		for name in TERM PG_MAJOR PG_TEST_EXTRA PG_TEST_TIMEOUT_DEFAULT \
+			POOL_TEST_STATEMENTS POOL_TEST_SEED; do
 			[ -z "${!name:-}" ] || environment+=("$name=${!name}")
 		done
 		cd "$stage/src"

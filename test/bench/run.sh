@@ -126,7 +126,7 @@ median()
 	sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'
 }
 
-for sessions in 1 16 100; do
+for sessions in 1 5 16 100; do
 	printf '\npoint query, %d session(s), median of %d rounds of %d s\n' \
 		"$sessions" "$rounds" "$seconds"
 	rm -f ./*.tps

@@ -262,7 +262,7 @@ is(stat_of($local, 'cancels + acquire_timeouts + acquire_failures'),
 	0, 'no cancel, time-out or failure');
 
 #
-# In war: sessions are cancelled and terminated all the time.
+# In war: 32 sessions are cancelled and terminated all the time.
 #
 my $wanted = int($statements / 5);
 my $limit = 60 + $statements / 200;
@@ -279,8 +279,8 @@ start_watching();
 while (($done < $wanted || $cancelled < 40 || $terminated < 10 || $lost < 5)
 	&& time < $start + $limit)
 {
-	# Sixteen sessions at work; those that are lost are replaced.
-	foreach my $i (0 .. 15)
+	# All at work; those that are lost are replaced.
+	foreach my $i (0 .. 31)
 	{
 		my $session = $sessions[$i];
 
@@ -305,7 +305,7 @@ while (($done < $wanted || $cancelled < 40 || $terminated < 10 || $lost < 5)
 		$sessions[$i]->begin("CALL churn('w$i', 200)");
 	}
 
-	my $victim = $sessions[ int rand 16 ]->pid;
+	my $victim = $sessions[ int rand 32 ]->pid;
 	if (rand() < 0.7)
 	{
 		$control->query("SELECT pg_cancel_backend($victim)");

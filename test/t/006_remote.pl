@@ -285,6 +285,7 @@ sub fork_server
 
 	if (!$pid)
 	{
+		alarm 600;		# should nobody come to end it
 		while (my $client = $listen->accept)
 		{
 			$code->($client);
