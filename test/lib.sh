@@ -22,7 +22,7 @@ keep=					# '', 'files', or 'clusters' too
 declare -A port			# of each cluster, by name
 
 packages=("postgresql-$pg" "postgresql-server-dev-$pg" libpq-dev gcc make
-	libc6-dev perl libipc-run-perl)
+	libc6-dev perl libipc-run-perl strace)
 
 die()
 {
