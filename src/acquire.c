@@ -27,6 +27,14 @@
 /* The wait under way, for the exit of the session. */
 static PoolRequest *waiting = NULL;
 
+/* The pool that this session asked for last. */
+static struct
+{
+	PoolKey key;
+	Pool *pool;
+	uint64 pool_id;
+} recent;
+
 /* Figures of a pool for an error message, copied under the lock. */
 typedef struct PoolFigures
 {
@@ -220,7 +228,14 @@ pool_acquire_slot(const char *server_name, PoolTarget *target, int64 timeout_ms,
 						 : target->options.acquire_timeout;
 	deadline = started + timeout_ms * 1000;
 
-	request->pool = pool_registry_get(target, &request->pool_id);
+	/* Mostly the same pool again; pool_take() finds out if it is gone. */
+	if (recent.pool == NULL || !pool_key_equal(&recent.key, &target->key))
+	{
+		recent.pool = pool_registry_get(target, &recent.pool_id);
+		recent.key = target->key;
+	}
+	request->pool = recent.pool;
+	request->pool_id = recent.pool_id;
 	request->started = started;
 	request->has_copy = pool_link_exists;
 	for (;;)
@@ -250,6 +265,7 @@ pool_acquire_slot(const char *server_name, PoolTarget *target, int64 timeout_ms,
 						  deadline);
 				break;
 			case POOL_TAKE_GONE:
+				recent.pool = NULL;
 				break;
 			case POOL_TAKE_FULL:
 				raise_queue_full(request->pool, target);
