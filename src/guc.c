@@ -3,15 +3,11 @@
  *		The settings, all named pool.something.
  *
  * Those that size the shared memory are read once, when the server starts.
- * A backend can also load the library on its own, to run the validator while
- * a dump is restored for example; then only the others are defined, because
- * a PGC_POSTMASTER setting can no longer be made.
  */
 #include "postgres.h"
 
 #include <limits.h>
 
-#include "miscadmin.h"
 #include "utils/guc.h"
 
 #include "guc.h"
@@ -22,8 +18,9 @@ int pool_guc_session_cache = 8;
 int pool_guc_acquire_timeout = -1;
 bool pool_guc_log_connections = false;
 
-static void
-define_sizes(void)
+/* From _PG_init(), in the postmaster. */
+void
+pool_guc_init(void)
 {
 	DefineCustomIntVariable("pool.max_connections",
 							"Sets the number of connections of all pools together.",
@@ -34,13 +31,6 @@ define_sizes(void)
 							"A pool serves one user mapping of one server.",
 							&pool_guc_max_pools, 64, 1, 10000, PGC_POSTMASTER,
 							0, NULL, NULL, NULL);
-}
-
-void
-pool_guc_init(void)
-{
-	if (process_shared_preload_libraries_in_progress)
-		define_sizes();
 
 	DefineCustomIntVariable(
 		"pool.session_cache",

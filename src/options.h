@@ -100,7 +100,6 @@ typedef struct PoolConninfo
 	int count; /* without the terminator */
 } PoolConninfo;
 
-extern void pool_options_init(void);
 extern void pool_options_resolve(const char *server_name, PoolTarget *target);
 extern void pool_options_conninfo(const PoolTarget *target,
 								  PoolConninfo *conninfo);

@@ -83,8 +83,8 @@ find_room(void)
 }
 
 /* The pool of that key, or NULL. */
-Pool *
-pool_registry_find(const PoolKey *key, uint64 *id)
+static Pool *
+find(const PoolKey *key, uint64 *id)
 {
 	Pool *pool;
 
@@ -102,7 +102,7 @@ pool_registry_find(const PoolKey *key, uint64 *id)
 Pool *
 pool_registry_get(const PoolTarget *target, uint64 *id)
 {
-	Pool *pool = pool_registry_find(&target->key, id);
+	Pool *pool = find(&target->key, id);
 
 	if (pool != NULL)
 		return pool;

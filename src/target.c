@@ -55,12 +55,11 @@ count_change(Datum arg, int cacheid, uint32 hashvalue)
 }
 
 /*
- * Asks to be told of catalog changes.  Called in a backend, any number of
- * times; pool_options_resolve() does so itself.  Never in the postmaster,
- * whose children would inherit what only those who resolve names need.
+ * Asks to be told of catalog changes; once.  Never in the postmaster, whose
+ * children would inherit what only those who resolve names need.
  */
-void
-pool_options_init(void)
+static void
+listen_to_catalogs(void)
 {
 	static const int catalogs[] = {FOREIGNSERVEROID, USERMAPPINGOID,
 								   FOREIGNDATAWRAPPEROID, AUTHOID};
@@ -283,7 +282,7 @@ pool_options_resolve(const char *server_name, PoolTarget *target)
 	CacheEntry *entry;
 	uint64 before;
 
-	pool_options_init();
+	listen_to_catalogs();
 
 	/* Within a long transaction nothing else may look for changes. */
 	AcceptInvalidationMessages();
