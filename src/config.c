@@ -129,17 +129,7 @@ outdate_connections(Pool *pool)
 	pool->failures = 0;
 	pool->next_attempt = 0;
 	memset(&pool->last_error, 0, sizeof(pool->last_error));
-	for (int i = 0; i < pool_shared->nslots; i++)
-	{
-		PoolSlot *slot = &pool_slots[i];
-
-		if (slot->pool != pool_index(pool))
-			continue;
-		if (slot->state == POOL_SLOT_IDLE)
-			pool_slot_close(pool, slot, POOL_CLOSE_CONFIG_CHANGED, false);
-		else if (slot->doom == POOL_CLOSE_NONE)
-			slot->doom = POOL_CLOSE_CONFIG_CHANGED;
-	}
+	pool_slot_retire_all(pool, POOL_CLOSE_CONFIG_CHANGED);
 }
 
 /*

@@ -93,6 +93,7 @@ void
 pool_janitor_step(PoolConn *conn)
 {
 	PGresult *res;
+	int ends = 0;
 
 	if (!PQconsumeInput(conn->pg))
 	{
@@ -104,8 +105,10 @@ pool_janitor_step(PoolConn *conn)
 		ExecStatusType status;
 
 		res = PQgetResult(conn->pg);
-		if (res == NULL)
+		/* A NULL ends each statement; a second one means that libpq is lost. */
+		if (res == NULL && ++ends < 2)
 			continue;
+		ends = 0;
 		status = PQresultStatus(res);
 		PQclear(res);
 		if (status == PGRES_PIPELINE_SYNC)
@@ -151,8 +154,8 @@ pool_janitor_eof(PoolConn *conn)
 		pool_slot_close(conn->pool, slot, POOL_CLOSE_REMOTE_CLOSED, false);
 		closing = true;
 	}
-	else if (slot->doom == POOL_CLOSE_NONE)
-		slot->doom = POOL_CLOSE_REMOTE_CLOSED;
+	else
+		pool_slot_doom(slot, POOL_CLOSE_REMOTE_CLOSED);
 	LWLockRelease(&conn->pool->lock);
 	if (closing)
 		pool_closer_begin(slot);

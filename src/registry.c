@@ -154,17 +154,7 @@ drop_locked(Pool *pool)
 	pool->dropped = true;
 	pool->configured = false;
 	pool->prewarm = 0;
-	for (int i = 0; i < pool_shared->nslots; i++)
-	{
-		PoolSlot *slot = &pool_slots[i];
-
-		if (slot->pool != pool_index(pool))
-			continue;
-		if (slot->state == POOL_SLOT_IDLE)
-			pool_slot_close(pool, slot, POOL_CLOSE_DROPPED, false);
-		else if (slot->doom == POOL_CLOSE_NONE)
-			slot->doom = POOL_CLOSE_DROPPED;
-	}
+	pool_slot_retire_all(pool, POOL_CLOSE_DROPPED);
 }
 
 /*

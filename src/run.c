@@ -16,7 +16,6 @@ pool_run_send(PoolRun *run)
 	const PoolStatement *stmt = run->statement;
 
 	run->sent = true;
-
 	return PQsendQueryParams(run->link->pg, stmt->sql, stmt->nparams,
 							 stmt->types, stmt->values, stmt->lengths,
 							 stmt->formats, 0);

@@ -148,6 +148,17 @@ pool_slot_lease(Pool *pool, PoolSlot *slot, const PoolSessionRef *session)
 }
 
 /*
+ * The connection is not to be used by anyone again, for that reason, or for
+ * the one that was given before.  Needs the pool's lock.
+ */
+void
+pool_slot_doom(PoolSlot *slot, PoolCloseReason reason)
+{
+	if (slot->doom == POOL_CLOSE_NONE)
+		slot->doom = reason;
+}
+
+/*
  * Leaves the slot to the worker for closing.  "cancel": its remote session is
  * still busy with a statement.  Needs the pool's lock; wake the worker after
  * releasing it.
@@ -155,10 +166,30 @@ pool_slot_lease(Pool *pool, PoolSlot *slot, const PoolSessionRef *session)
 void
 pool_slot_close(Pool *pool, PoolSlot *slot, PoolCloseReason reason, bool cancel)
 {
-	if (slot->doom == POOL_CLOSE_NONE)
-		slot->doom = reason;
+	pool_slot_doom(slot, reason);
 	slot->cancel = cancel;
 	pool_slot_move(pool, slot, POOL_SLOT_CLOSING);
+}
+
+/*
+ * No connection that the pool has now is used again: closes the idle ones, and
+ * dooms the others.  Needs the pool's lock; wake the worker after releasing
+ * it.
+ */
+void
+pool_slot_retire_all(Pool *pool, PoolCloseReason reason)
+{
+	for (int i = 0; i < pool_shared->nslots; i++)
+	{
+		PoolSlot *slot = &pool_slots[i];
+
+		if (slot->pool != pool_index(pool))
+			continue;
+		if (slot->state == POOL_SLOT_IDLE)
+			pool_slot_close(pool, slot, reason, false);
+		else
+			pool_slot_doom(slot, reason);
+	}
 }
 
 /*

@@ -24,6 +24,8 @@ extern const char *pool_slot_state_name(PoolSlotState state);
 extern void pool_slot_move(Pool *pool, PoolSlot *slot, PoolSlotState to);
 extern void pool_slot_lease(Pool *pool, PoolSlot *slot,
 							const PoolSessionRef *session);
+extern void pool_slot_doom(PoolSlot *slot, PoolCloseReason reason);
+extern void pool_slot_retire_all(Pool *pool, PoolCloseReason reason);
 extern void pool_slot_close(Pool *pool, PoolSlot *slot, PoolCloseReason reason,
 							bool cancel);
 extern PoolSlot *pool_slot_claim(Pool *pool);

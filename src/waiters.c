@@ -226,9 +226,8 @@ pool_offer(Pool *pool, PoolSlot *slot, PoolSessionRef *wake)
 {
 	PoolWaiter *first;
 
-	if (slot->doom == POOL_CLOSE_NONE &&
-		pool_open_slots(pool) > pool->options.max_size)
-		slot->doom = POOL_CLOSE_SURPLUS;
+	if (pool_open_slots(pool) > pool->options.max_size)
+		pool_slot_doom(slot, POOL_CLOSE_SURPLUS);
 	if (slot->doom != POOL_CLOSE_NONE)
 	{
 		pool_slot_close(pool, slot, slot->doom, false);

@@ -74,8 +74,7 @@ disown_slots(bool *leased)
 			if (slot->pool != i)
 				continue;
 			leased[s] = slot->state == POOL_SLOT_LEASED;
-			if (slot->doom == POOL_CLOSE_NONE)
-				slot->doom = POOL_CLOSE_WORKER_EXITED;
+			pool_slot_doom(slot, POOL_CLOSE_WORKER_EXITED);
 			if (slot->state != POOL_SLOT_LEASED &&
 				slot->state != POOL_SLOT_CLOSING)
 				pool_slot_close(pool, slot, POOL_CLOSE_WORKER_EXITED, false);
