@@ -18,3 +18,17 @@ $$;
 select pool_query('loopback', 'select 1');
 select * from pool_query('loopback', 'select current_database() = $1, current_user = $2',
 						 current_database(), current_user) as t(database bool, "user" bool);
+-- Waits for what another process does: at most ten seconds.
+create function comes_true(condition text) returns bool
+language plpgsql as $$
+declare
+	answer bool;
+begin
+	for i in 1..1000 loop
+		execute 'select ' || condition into answer;
+		exit when answer;
+		perform pg_sleep(0.01);
+	end loop;
+	return answer;
+end
+$$;

@@ -37,24 +37,10 @@ create function pg_temp.backend(lease bigint) returns int
 language sql as $$
 	select pid from pool_query(lease, 'select pg_backend_pid()') as t(pid int)
 $$;
--- Waits for what another process does: at most ten seconds.
-create function pg_temp.comes_true(condition text) returns bool
-language plpgsql as $$
-declare
-	answer bool;
-begin
-	for i in 1..1000 loop
-		execute 'select ' || condition into answer;
-		exit when answer;
-		perform pg_sleep(0.01);
-	end loop;
-	return answer;
-end
-$$;
 -- Waits until nothing is leased and nothing is on its way back.
 create function pg_temp.at_rest() returns bool
 language sql as $$
-	select pg_temp.comes_true($x$(select active + resetting + connecting + closing + waiting = 0
+	select comes_true($x$(select active + resetting + connecting + closing + waiting = 0
 		and acquires = releases + lost from pool_stats where server = 'loopback')$x$)
 $$;
 create view lease_active as select active from pool_stats where server = 'loopback';

@@ -33,20 +33,6 @@ exception when others then
 end
 $$;
 
--- Waits for what another process does: at most ten seconds.
-create function pg_temp.comes_true(condition text) returns bool
-language plpgsql as $$
-declare
-	answer bool;
-begin
-	for i in 1..1000 loop
-		execute 'select ' || condition into answer;
-		exit when answer;
-		perform pg_sleep(0.01);
-	end loop;
-	return answer;
-end
-$$;
 
 --
 -- Where a call can stand
@@ -352,7 +338,7 @@ reset client_min_messages;
 -- Waits until every connection is idle, as another session would find it.
 create function pg_temp.at_rest() returns bool
 language sql as $$
-	select pg_temp.comes_true($x$
+	select comes_true($x$
 		(select idle = open and connecting + closing = 0 from pool_stats where server = 'loopback') $x$)
 $$;
 
@@ -388,26 +374,14 @@ select pool_query('loopback', 'select current_setting(''timezone'') = ''Asia/Tok
 \set SHOW_CONTEXT never
 -- (what a function in a plain statement leaves is the same session's to see
 -- until the worker has reset the connection, a second or two later)
-create procedure query_await_reset(before bigint) language plpgsql as $$
-begin
-	for i in 1..600 loop
-		if (select resets > before from pool_stats where server = 'loopback') then
-			return;
-		end if;
-		perform pg_sleep(0.1);
-		commit;
-	end loop;
-	raise exception 'no reset in a minute';
-end $$;
 select resets from pool_stats where server = 'loopback' \gset
 select pool_exec('loopback', 'select set_config(''work_mem'', ''123kB'', false)');
-call query_await_reset(:resets);
+select comes_true(format('(select resets > %s from pool_stats where server = ''loopback'')', :resets));
 select pool_query('loopback', 'select current_setting(''work_mem'') = ''123kB'' as changed');
 select resets from pool_stats where server = 'loopback' \gset
 select pool_exec('loopback', 'select pg_advisory_lock(43)');
-call query_await_reset(:resets);
+select comes_true(format('(select resets > %s from pool_stats where server = ''loopback'')', :resets));
 select pool_query('loopback', 'select count(*) from pg_locks where locktype = ''advisory''');
-drop procedure query_await_reset;
 select pool_exec('loopback', 'select 1 as a into temporary query_temp');
 select pool_exec('loopback', 'select 1 as a into temporary query_temp');
 -- what makes text mean something else

@@ -20,23 +20,9 @@ begin
 end
 $$;
 
--- Waits for what another process does: at most ten seconds.
-create function pg_temp.comes_true(condition text) returns bool
-language plpgsql as $$
-declare
-	answer bool;
-begin
-	for i in 1..1000 loop
-		execute 'select ' || condition into answer;
-		exit when answer;
-		perform pg_sleep(0.01);
-	end loop;
-	return answer;
-end
-$$;
 create function pg_temp.at_rest(server text) returns bool
 language sql as $$
-	select pg_temp.comes_true(format($x$(select active + resetting + connecting + closing + waiting = 0
+	select comes_true(format($x$(select active + resetting + connecting + closing + waiting = 0
 		from pool_stats where server = %L)$x$, server))
 $$;
 -- Runs a command and says how it failed, wherever the remote listens.
@@ -143,12 +129,12 @@ select pg_temp.at_rest('stats_here');
 select counter, value from pg_temp.counters('stats_here') where counter not in ('rows', 'acquires', 'acquire_timeouts', 'cancels');
 select pool_query('stats_here', 'select 1');
 select pg_terminate_backend(remote_pid, 10000) from pool_connections where server = 'stats_here';
-select pg_temp.comes_true('(select open = 0 and closing = 0 from pool_stats where server = ''stats_here'')');
+select comes_true('(select open = 0 and closing = 0 from pool_stats where server = ''stats_here'')');
 select acquires, releases, lost, connects, closed, closed_remote_closed, closed_canceled, closed_error, cancels >= 1 as cancels
 from pool_stats where server = 'stats_here';
 select count(*) from pool_connections where server = 'stats_here';
 select pool_query('stats_here', 'select 1');
-select pg_temp.comes_true('pg_temp.adds_up()');
+select comes_true('pg_temp.adds_up()');
 
 -- a remote that does not let us in: at once, by its own words, in one attempt
 select pg_temp.outcome($$ select pool_query('stats_failing', 'select 1') $$);
@@ -207,7 +193,7 @@ end $x$; select acquire_timeouts > 1 from pool_stats where server = 'stats_here'
 commit;
 select waiting from pool_stats where server = 'stats_here';
 select pg_temp.at_rest('loopback');
-select pg_temp.comes_true('pg_temp.adds_up()');
+select comes_true('pg_temp.adds_up()');
 
 --
 -- Who sees what
@@ -293,8 +279,8 @@ select pool_query('stats_prewarm', 'select 1');
 \set VERBOSITY terse
 drop server stats_here, stats_prewarm, stats_failing cascade;
 \set VERBOSITY default
-select pg_temp.comes_true('(select count(*) = 0 from pool_connections where server like ''stats%'')');
-select pg_temp.comes_true('(select count(*) = 0 from pool_stats where server like ''stats%'')');
+select comes_true('(select count(*) = 0 from pool_connections where server like ''stats%'')');
+select comes_true('(select count(*) = 0 from pool_stats where server like ''stats%'')');
 -- and leaves room for others: there may be more in all than at a time
 do $$
 declare
@@ -315,7 +301,7 @@ begin
 		drop user mapping for current_user server stats_passing;
 		drop server stats_passing;
 		commit;
-		perform pg_temp.comes_true('(select count(*) = 0 from pool_stats where server = ''stats_passing'')');
+		perform comes_true('(select count(*) = 0 from pool_stats where server = ''stats_passing'')');
 		exit when failed > 0;
 	end loop;
 	raise notice 'failed %, pools left %', failed, (select count(*) from pool_stats) - before;
