@@ -3,11 +3,12 @@
  *		Closing connections, in the worker.
  *
  * A slot in CLOSING still counts against the pool's size, because the session
- * on the remote still exists.  So the worker says Terminate, shuts its sending
- * half, reads and throws away what still comes (a remote that is blocked in
- * sending would not notice a cancel), sends cancel requests as long as a
- * statement may be running, and frees the slot when the remote has closed.
- * After CLOSE_TIMEOUT_MS it cuts the connection instead.
+ * on the remote still exists.  So the worker says Terminate, unless a statement
+ * may have been cut short, shuts its sending half, reads and throws away what
+ * still comes (a remote that is blocked in sending would not notice a cancel),
+ * sends cancel requests as long as a statement may be running, and frees the
+ * slot when the remote has closed.  After CLOSE_TIMEOUT_MS it cuts the
+ * connection instead.
  *
  * Other sessions may have copies of the descriptor.  shutdown() reaches all
  * of them, close() would not.
