@@ -47,6 +47,7 @@ free_slot(Pool *pool, PoolSlot *slot)
 	pool_slot_free(pool, slot);
 	LWLockRelease(&pool->lock);
 	LWLockRelease(&pool_shared->registry_lock);
+	pool_wake_starved();
 	ConditionVariableBroadcast(&pool->changed);
 }
 
@@ -74,6 +75,12 @@ cancel_step(PoolConn *conn)
 	if (pool_cancel_step(&conn->cancel, &conn->key, conn->pg))
 		pool_stats_add(&conn->pool->stats, POOL_COUNT_CANCELS, 1);
 	pool_wake_later(conn->cancel.next);
+	if (conn->cancel.serial != conn->watched_cancel)
+	{
+		pool_conn_watch(conn, POOL_SOCKET_CANCEL, conn->cancel.sock,
+						conn->cancel.events);
+		conn->watched_cancel = conn->cancel.serial;
+	}
 }
 
 /* Tells the remote to end the session. */
@@ -108,7 +115,7 @@ pool_closer_begin(PoolSlot *slot)
 	pool_conn_task(conn, POOL_TASK_CLOSE, CLOSE_TIMEOUT_MS);
 	conn->cancels = slot->cancel;
 	say_goodbye(conn);
-	pool_conn_watch(conn, WL_SOCKET_READABLE);
+	pool_conn_watch_remote(conn, WL_SOCKET_READABLE);
 }
 
 /* Something happened on one of its sockets, or it is time to cancel again. */
@@ -183,12 +190,12 @@ pool_closer_all(const bool *leased)
 			(void) shutdown(PQsocket(conn->pg), SHUT_RDWR);
 		else if (conn->task != POOL_TASK_CONNECT)
 			say_goodbye(conn);
-		pool_conn_watch(conn, leased[i] ? 0 : WL_SOCKET_READABLE);
+		pool_conn_watch_remote(conn, leased[i] ? 0 : WL_SOCKET_READABLE);
 	}
 	do
 	{
 		bool request;
-		PoolConn *ready[64];
+		PoolEvent ready[64];
 
 		busy = false;
 		for (int i = 0; i < pool_shared->nslots; i++)
@@ -201,13 +208,15 @@ pool_closer_all(const bool *leased)
 			{
 				(void) shutdown(PQsocket(conn->pg), SHUT_RDWR);
 				conn->eof = true;
-				pool_conn_watch(conn, 0);
+				pool_conn_watch_remote(conn, 0);
 			}
 			else
 				busy = true;
 		}
+		pool_wake_later(pool_clock_us() + 10000);
 		if (busy)
-			(void) pool_conns_wait(10, &request, ready, lengthof(ready));
+			(void) pool_conns_wait(&request, ready, lengthof(ready));
+		(void) pool_wake_due();
 	} while (busy && pool_clock_us() < deadline);
 
 	for (int i = 0; i < pool_shared->nslots; i++)

@@ -116,6 +116,7 @@ fail_slot(Pool *pool, PoolSlot *slot, const PoolConnectError *error)
 		pool->prewarm = 0;
 	LWLockRelease(&pool->lock);
 	LWLockRelease(&pool_shared->registry_lock);
+	pool_wake_starved();
 
 	ereport(LOG, (errmsg("could not connect pool for server \"%s\": %s",
 						 NameStr(pool->server_name), error->message)));
@@ -173,7 +174,7 @@ start_attempt(Pool *pool, PoolSlot *slot)
 	}
 	PQsetErrorVerbosity(pg, PQERRORS_VERBOSE);
 	pool_trace_begin(&conn->trace, pg);
-	pool_conn_watch(conn, WL_SOCKET_WRITEABLE);
+	pool_conn_watch_remote(conn, WL_SOCKET_WRITEABLE);
 }
 
 /* Opens what the pool needs now. */
@@ -245,7 +246,7 @@ finish_attempt(PoolConn *conn)
 	PQsetnonblocking(conn->pg, 1);
 	describe_remote(conn, address, sizeof(address));
 	pool_conn_task(conn, POOL_TASK_WATCH, 0);
-	pool_conn_watch(conn, WL_SOCKET_CLOSED);
+	pool_conn_watch_remote(conn, WL_SOCKET_CLOSED);
 
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 	strlcpy(slot->remote_address, address, POOL_ADDRESS_LEN);
@@ -280,10 +281,10 @@ pool_connector_step(PoolConn *conn)
 			fail_from_libpq(conn);
 			break;
 		case PGRES_POLLING_READING:
-			pool_conn_watch(conn, WL_SOCKET_READABLE);
+			pool_conn_watch_remote(conn, WL_SOCKET_READABLE);
 			break;
 		default:
-			pool_conn_watch(conn, WL_SOCKET_WRITEABLE);
+			pool_conn_watch_remote(conn, WL_SOCKET_WRITEABLE);
 			break;
 	}
 }

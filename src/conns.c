@@ -24,7 +24,7 @@ static PoolConn *conns;
 static pgsocket listener;
 static WaitEventSet *wait_set = NULL;
 static bool wait_set_stale = true;
-static int64 next_wake = PG_INT64_MAX;
+static int64 next_wake = 0;
 
 /* Once, when the worker starts. */
 void
@@ -65,29 +65,47 @@ pool_conn_open(Pool *pool, PoolSlot *slot, PGconn *pg)
 	conn->pool = pool;
 	conn->slot = slot;
 	conn->generation = pg_atomic_read_u64(&slot->generation);
-	conn->watched_sock = PGINVALID_SOCKET;
+	for (int i = 0; i < POOL_NSOCKETS; i++)
+	{
+		conn->watches[i].conn = conn;
+		conn->watches[i].sock = PGINVALID_SOCKET;
+		conn->watches[i].position = -1;
+	}
 	conn->cancel.sock = PGINVALID_SOCKET;
 	conn->deadline = PG_INT64_MAX;
 	return conn;
 }
 
-/* Waits for these events on the connection's socket; 0: for none. */
+/*
+ * From now on waits for these events on one of the connection's sockets; 0:
+ * for none.
+ */
 void
-pool_conn_watch(PoolConn *conn, uint32 events)
+pool_conn_watch(PoolConn *conn, PoolSocket which, pgsocket sock, uint32 events)
 {
+	PoolWatch *watch = &conn->watches[which];
+
 	/*
 	 * While connecting libpq may replace its socket by another of the same
-	 * number, which is not in the set.
+	 * number, which is not in the set.  So may a cancel request.
 	 */
-	conn->events = events;
-	if (conn->watched_sock == PQsocket(conn->pg) && events != 0 &&
-		conn->task != POOL_TASK_CONNECT && !wait_set_stale)
-	{
-		ModifyWaitEvent(wait_set, conn->position, events, NULL);
-		conn->watched_events = events;
-	}
-	else
+	bool may_be_another =
+		conn->task == POOL_TASK_CONNECT || which == POOL_SOCKET_CANCEL;
+
+	if (watch->position < 0 || watch->sock != sock || events == 0 ||
+		may_be_another)
 		wait_set_stale = true;
+	else if (!wait_set_stale && watch->events != events)
+		ModifyWaitEvent(wait_set, watch->position, events, NULL);
+	watch->sock = sock;
+	watch->events = events;
+}
+
+/* The same for the remote's. */
+void
+pool_conn_watch_remote(PoolConn *conn, uint32 events)
+{
+	pool_conn_watch(conn, POOL_SOCKET_REMOTE, PQsocket(conn->pg), events);
 }
 
 /* The connection is over: lets go of all that belongs to it. */
@@ -121,14 +139,27 @@ pool_wake_later(int64 when)
 	next_wake = Min(next_wake, when);
 }
 
-/* The earliest of those times; forgets them. */
-int64
-pool_next_wake(void)
+/*
+ * Is it time to look?  If so those times are forgotten, and whoever looks
+ * names his again.
+ */
+bool
+pool_wake_due(void)
 {
-	int64 when = next_wake;
-
+	if (pool_clock_us() < next_wake)
+		return false;
 	next_wake = PG_INT64_MAX;
-	return when;
+	return true;
+}
+
+static void
+add_watch(PoolWatch *watch)
+{
+	watch->position = -1;
+	if (watch->conn->pg != NULL && watch->events != 0 &&
+		watch->sock != PGINVALID_SOCKET)
+		watch->position = AddWaitEventToSet(wait_set, watch->events,
+											watch->sock, NULL, watch);
 }
 
 static void
@@ -137,7 +168,7 @@ build_wait_set(void)
 	if (wait_set != NULL)
 		FreeWaitEventSet(wait_set);
 	wait_set = NULL; /* making the new one can fail */
-	wait_set = pool_create_wait_set(3 + 2 * pool_shared->nslots);
+	wait_set = pool_create_wait_set(3 + POOL_NSOCKETS * pool_shared->nslots);
 	AddWaitEventToSet(wait_set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
 	AddWaitEventToSet(wait_set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL,
 					  NULL);
@@ -146,57 +177,58 @@ build_wait_set(void)
 
 	for (int i = 0; i < pool_shared->nslots; i++)
 	{
-		PoolConn *conn = &conns[i];
-
-		conn->watched_events = 0;
-		conn->watched_sock = PGINVALID_SOCKET;
-		if (conn->pg == NULL)
-			continue;
-		if (conn->events != 0 && PQsocket(conn->pg) != PGINVALID_SOCKET)
-		{
-			conn->watched_sock = PQsocket(conn->pg);
-			conn->watched_events = conn->events;
-			conn->position = AddWaitEventToSet(wait_set, conn->events,
-											   conn->watched_sock, NULL, conn);
-		}
-		conn->watched_cancel = conn->cancel.serial;
-		if (conn->cancel.sock != PGINVALID_SOCKET)
-			AddWaitEventToSet(wait_set, conn->cancel.events, conn->cancel.sock,
-							  NULL, conn);
+		for (int which = 0; conns[i].pg != NULL && which < POOL_NSOCKETS;
+			 which++)
+			add_watch(&conns[i].watches[which]);
 	}
 	wait_set_stale = false;
 }
 
+/* How long to sleep, in milliseconds rounded up; -1 for ever. */
+static long
+sleep_time(void)
+{
+	if (next_wake == PG_INT64_MAX)
+		return -1;
+	return (long) Min(Max(0, (next_wake - pool_clock_us() + 999) / 1000),
+					  INT_MAX);
+}
+
 /*
- * Waits until something happens.  Returns how many connections are ready, at
- * most nready of them in ready[] (one may stand there twice).
+ * Waits until something happens, or until it is time to look.  Returns how
+ * many sockets of connections are ready, at most nready.  A set latch makes it
+ * time to look.
  */
 int
-pool_conns_wait(int64 timeout_ms, bool *request, PoolConn **ready, int nready)
+pool_conns_wait(bool *request, PoolEvent *ready, int nready)
 {
 	WaitEvent events[64];
 	int n;
 	int found = 0;
 
-	for (int i = 0; i < pool_shared->nslots && !wait_set_stale; i++)
-	{
-		if (conns[i].pg && conns[i].cancel.serial != conns[i].watched_cancel)
-			wait_set_stale = true;
-	}
 	if (wait_set_stale)
 		build_wait_set();
 
 	*request = false;
-	n = WaitEventSetWait(wait_set, timeout_ms, events,
+	n = WaitEventSetWait(wait_set, sleep_time(), events,
 						 Min(nready, (int) lengthof(events)), PG_WAIT_EXTENSION);
 	for (int i = 0; i < n; i++)
 	{
+		PoolWatch *watch = events[i].user_data;
+
 		if (events[i].events & WL_LATCH_SET)
+		{
 			ResetLatch(MyLatch);
-		else if (events[i].user_data == NULL)
+			next_wake = 0;
+		}
+		else if (watch == NULL)
 			*request = true;
 		else
-			ready[found++] = events[i].user_data;
+		{
+			ready[found].conn = watch->conn;
+			ready[found].which = (PoolSocket) (watch - watch->conn->watches);
+			ready[found++].events = events[i].events;
+		}
 	}
 	return found;
 }

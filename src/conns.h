@@ -21,6 +21,27 @@ typedef enum PoolTask
 	POOL_TASK_CLOSE
 } PoolTask;
 
+/* The sockets that belong to a connection. */
+typedef enum PoolSocket
+{
+	POOL_SOCKET_REMOTE,
+	POOL_SOCKET_CANCEL, /* of a cancel request */
+	POOL_SOCKET_SESSION /* of a relay */
+} PoolSocket;
+
+#define POOL_NSOCKETS (POOL_SOCKET_SESSION + 1)
+
+struct PoolConn;
+
+/* What is waited for on one of them. */
+typedef struct PoolWatch
+{
+	struct PoolConn *conn;
+	pgsocket sock; /* PGINVALID_SOCKET, or events 0: nothing */
+	uint32 events;
+	int position; /* in the wait set, -1: not there */
+} PoolWatch;
+
 typedef struct PoolConn
 {
 	PGconn *pg; /* NULL: no connection in this slot */
@@ -31,30 +52,35 @@ typedef struct PoolConn
 	int64 deadline; /* of the task, pool_clock_us() */
 	bool eof;		/* seen its end; not watched any more */
 
-	PoolTrace trace;   /* while connecting */
-	PoolCancelKey key; /* how to cancel a statement on it */
-	PoolCancel cancel; /* one under way, while closing */
-	bool cancels;	   /* closing: a statement may be running */
-	int syncs_left;	   /* while resetting */
-
-	/* What is waited for: on the remote's socket and on the cancel's. */
-	uint32 events;
-	uint32 watched_events;
-	pgsocket watched_sock;
-	int position;
+	PoolTrace trace;	   /* while connecting */
+	PoolCancelKey key;	   /* how to cancel a statement on it */
+	PoolCancel cancel;	   /* one under way, while closing */
 	uint32 watched_cancel; /* its serial */
+	bool cancels;		   /* closing: a statement may be running */
+	int syncs_left;		   /* while resetting */
+
+	PoolWatch watches[POOL_NSOCKETS];
 } PoolConn;
+
+/* Something that happened. */
+typedef struct PoolEvent
+{
+	PoolConn *conn;
+	PoolSocket which;
+	uint32 events;
+} PoolEvent;
 
 extern void pool_conns_init(pgsocket listener);
 extern void pool_conns_stop_requests(void);
 extern PoolConn *pool_conn_of(const PoolSlot *slot);
 extern PoolConn *pool_conn_open(Pool *pool, PoolSlot *slot, PGconn *pg);
-extern void pool_conn_watch(PoolConn *conn, uint32 events);
+extern void pool_conn_watch(PoolConn *conn, PoolSocket which, pgsocket sock,
+							uint32 events);
+extern void pool_conn_watch_remote(PoolConn *conn, uint32 events);
 extern void pool_conn_forget(PoolConn *conn);
 extern void pool_conn_task(PoolConn *conn, PoolTask task, int64 timeout_ms);
-extern int pool_conns_wait(int64 timeout_ms, bool *request, PoolConn **ready,
-						   int nready);
+extern int pool_conns_wait(bool *request, PoolEvent *ready, int nready);
 extern void pool_wake_later(int64 when);
-extern int64 pool_next_wake(void);
+extern bool pool_wake_due(void);
 
 #endif /* POOL_CONNS_H */

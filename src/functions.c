@@ -201,7 +201,7 @@ pool_prewarm(PG_FUNCTION_ARGS)
 	if (pool->id == pool_id && pool_open_slots(pool) < wanted)
 		pool->prewarm = Max(pool->prewarm, wanted);
 	LWLockRelease(&pool->lock);
-	pool_wake_worker();
+	pool_wake_worker(pool);
 
 	ConditionVariablePrepareToSleep(&pool->changed);
 	while ((open = count_open(pool, pool_id, &trying, &failed)) < wanted &&

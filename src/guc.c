@@ -11,9 +11,11 @@
 #include "utils/guc.h"
 
 #include "guc.h"
+#include "shmem.h"
 
 int pool_guc_max_connections = 100;
 int pool_guc_max_pools = 64;
+int pool_guc_workers = 1;
 int pool_guc_session_cache = 8;
 int pool_guc_acquire_timeout = -1;
 bool pool_guc_log_connections = false;
@@ -31,6 +33,12 @@ pool_guc_init(void)
 							"A pool serves one user mapping of one server.",
 							&pool_guc_max_pools, 64, 1, 10000, PGC_POSTMASTER,
 							0, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("pool.workers",
+							"Sets the number of background workers.",
+							"The pools are divided among them.",
+							&pool_guc_workers, 1, 1, POOL_MAX_WORKERS,
+							PGC_POSTMASTER, 0, NULL, NULL, NULL);
 
 	DefineCustomIntVariable(
 		"pool.session_cache",

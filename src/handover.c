@@ -30,6 +30,16 @@
 #include "waiters.h"
 #include "wire.h"
 
+/* One question and its answer.  Sockets are -1 where there is none. */
+typedef struct Exchange
+{
+	int worker;
+	int64 deadline;
+	int sock;			 /* to the worker's address */
+	int mine;			 /* ends of the pair */
+	volatile int theirs; /* changes within PG_TRY */
+} Exchange;
+
 /* Waits for the socket or the latch; raises 08001 after the deadline. */
 static void
 wait_for_worker(int sock, uint32 event, int64 deadline)
@@ -59,22 +69,25 @@ wait_for_worker(int sock, uint32 event, int64 deadline)
  * return the worker's end of the pair is in flight and closed here.
  */
 static void
-send_request(int sock, const void *data, size_t len, int pair_fd, int64 deadline)
+send_request(const Exchange *exchange, const void *data, size_t len)
 {
 	struct sockaddr_un address;
 
-	pool_wire_address(&address);
+	pool_wire_address(exchange->worker, &address);
 	ConditionVariablePrepareToSleep(&pool_shared->worker_started);
 	for (;;)
 	{
-		if (connect(sock, (struct sockaddr *) &address, sizeof(address)) == 0 &&
-			pool_wire_send(sock, data, len, pair_fd) == (ssize_t) len)
+		if (connect(exchange->sock, (struct sockaddr *) &address,
+					sizeof(address)) == 0 &&
+			pool_wire_send(exchange->sock, data, len, exchange->theirs) ==
+				(ssize_t) len)
 			break;
 		if (errno == EAGAIN || errno == ENOBUFS)
-			wait_for_worker(sock, WL_SOCKET_WRITEABLE, deadline);
+			wait_for_worker(exchange->sock, WL_SOCKET_WRITEABLE,
+							exchange->deadline);
 		else if (errno == ECONNREFUSED || errno == ENOENT)
 		{
-			long left = (long) ((deadline - pool_clock_us()) / 1000);
+			long left = (long) ((exchange->deadline - pool_clock_us()) / 1000);
 
 			if (left <= 0)
 				ereport(ERROR,
@@ -98,12 +111,13 @@ send_request(int sock, const void *data, size_t len, int pair_fd, int64 deadline
  * 0 if the worker ended without one.
  */
 static size_t
-await_answer(int sock, char *reply, int64 deadline, int *fd)
+await_answer(const Exchange *exchange, char *reply, int *fd)
 {
 	struct ucred peer;
 	ssize_t got;
 
-	while ((got = pool_wire_receive(sock, reply, POOL_REPLY_MAX, fd, &peer)) < 0)
+	while ((got = pool_wire_receive(exchange->mine, reply, POOL_REPLY_MAX, fd,
+									&peer)) < 0)
 	{
 		if (errno == EMFILE || errno == EPROTO)
 			ereport(ERROR,
@@ -113,18 +127,10 @@ await_answer(int sock, char *reply, int64 deadline, int *fd)
 					 errhint("The session may have too many files open.")));
 		if (errno != EAGAIN && errno != EINTR)
 			return 0; /* ECONNRESET: the request was never read */
-		wait_for_worker(sock, WL_SOCKET_READABLE, deadline);
+		wait_for_worker(exchange->mine, WL_SOCKET_READABLE, exchange->deadline);
 	}
 	return (size_t) got;
 }
-
-/* The sockets of one exchange; -1 where there is none. */
-typedef struct Exchange
-{
-	int sock;			 /* to the worker's address */
-	int mine;			 /* ends of the pair */
-	volatile int theirs; /* changes within PG_TRY */
-} Exchange;
 
 static void
 begin_exchange(Exchange *exchange)
@@ -155,19 +161,20 @@ begin_exchange(Exchange *exchange)
  * worker ended without one.  A descriptor that came with it is the caller's.
  */
 static pg_noinline size_t
-ask_worker(const void *request, size_t len, char *reply, int64 deadline, int *fd)
+ask_worker(int worker, const StringInfo request, char *reply, int64 deadline,
+		   int *fd)
 {
-	Exchange exchange;
+	Exchange exchange = {.worker = worker, .deadline = deadline};
 	volatile size_t got = 0;
 
 	*fd = -1;
 	begin_exchange(&exchange);
 	PG_TRY();
 	{
-		send_request(exchange.sock, request, len, exchange.theirs, deadline);
+		send_request(&exchange, request->data, request->len);
 		close(exchange.theirs);
 		exchange.theirs = -1;
-		got = await_answer(exchange.mine, reply, deadline, fd);
+		got = await_answer(&exchange, reply, fd);
 	}
 	PG_FINALLY();
 	{
@@ -191,17 +198,20 @@ bool
 pool_handover_fetch(int slot, uint64 generation, int64 deadline,
 					PoolHandover *handover)
 {
-	PoolMessage *message = palloc0(sizeof(PoolMessage));
+	PoolMessage message = {.kind = POOL_MESSAGE_FETCH,
+						   .sender = *pool_session_self(),
+						   .slot = slot,
+						   .generation = generation};
+	const Pool *pool = &pool_pools[pool_slots[slot].pool];
 	char *answer = palloc(POOL_REPLY_MAX);
+	StringInfoData data;
 	PoolReply reply;
 	size_t len;
 	int fd;
 
-	message->kind = POOL_MESSAGE_FETCH;
-	message->sender = *pool_session_self();
-	message->slot = slot;
-	message->generation = generation;
-	len = ask_worker(message, sizeof(PoolMessage), answer, deadline, &fd);
+	initStringInfo(&data);
+	appendBinaryStringInfo(&data, (char *) &message, sizeof(message));
+	len = ask_worker(pool_worker_of(pool), &data, answer, deadline, &fd);
 	if (len >= sizeof(reply))
 	{
 		memcpy(&reply, answer, sizeof(reply));
@@ -231,22 +241,20 @@ pool_handover_configure(const Pool *pool, uint64 pool_id,
 						const PoolTarget *target, const PoolConninfo *conninfo,
 						int64 deadline)
 {
-	PoolMessage *message = palloc0(sizeof(PoolMessage));
+	PoolMessage message = {.kind = POOL_MESSAGE_CONFIGURE,
+						   .sender = *pool_session_self(),
+						   .pool = pool_index(pool),
+						   .pool_id = pool_id,
+						   .target = *target,
+						   .nstrings = conninfo->count * 2};
 	char *answer = palloc(POOL_REPLY_MAX);
 	StringInfoData data;
 	PoolReply reply = {0};
 	size_t len;
 	int fd;
 
-	message->kind = POOL_MESSAGE_CONFIGURE;
-	message->sender = *pool_session_self();
-	message->pool = pool_index(pool);
-	message->pool_id = pool_id;
-	message->target = *target;
-	message->nstrings = conninfo->count * 2;
-
 	initStringInfo(&data);
-	appendBinaryStringInfo(&data, (char *) message, sizeof(PoolMessage));
+	appendBinaryStringInfo(&data, (char *) &message, sizeof(message));
 	for (int i = 0; i < conninfo->count; i++)
 	{
 		appendBinaryStringInfo(&data, conninfo->keywords[i],
@@ -264,7 +272,7 @@ pool_handover_configure(const Pool *pool, uint64 pool_id,
 
 	PG_TRY();
 	{
-		len = ask_worker(data.data, data.len, answer, deadline, &fd);
+		len = ask_worker(pool_worker_of(pool), &data, answer, deadline, &fd);
 	}
 	PG_FINALLY();
 	{

@@ -48,7 +48,7 @@ reset_done(PoolConn *conn)
 	bool handed;
 
 	pool_conn_task(conn, POOL_TASK_WATCH, 0);
-	pool_conn_watch(conn, WL_SOCKET_CLOSED);
+	pool_conn_watch_remote(conn, WL_SOCKET_CLOSED);
 	pool_stats_add(&conn->pool->stats, POOL_COUNT_RESETS, 1);
 
 	LWLockAcquire(&conn->pool->lock, LW_EXCLUSIVE);
@@ -83,7 +83,7 @@ begin_reset(PoolConn *conn, bool rollback, const char *reset_query,
 		   (reset_query[0] == '\0' || send_reset(conn, reset_query)) &&
 		   PQflush(conn->pg) == 0;
 	if (sent)
-		pool_conn_watch(conn, WL_SOCKET_READABLE);
+		pool_conn_watch_remote(conn, WL_SOCKET_READABLE);
 	else
 		reset_failed(conn, POOL_CLOSE_RESET_FAILED);
 }
@@ -147,7 +147,7 @@ pool_janitor_eof(PoolConn *conn)
 	bool closing = false;
 
 	conn->eof = true;
-	pool_conn_watch(conn, 0);
+	pool_conn_watch_remote(conn, 0);
 	LWLockAcquire(&conn->pool->lock, LW_EXCLUSIVE);
 	if (slot->state == POOL_SLOT_IDLE || slot->state == POOL_SLOT_RETURNED)
 	{

@@ -36,7 +36,7 @@ static const char *const reported_parameters[] = {"server_version",
  * planted link, is removed and not followed.
  */
 int
-pool_listener_open(void)
+pool_listener_open(int worker)
 {
 	struct sockaddr_un address;
 	int sock;
@@ -44,16 +44,16 @@ pool_listener_open(void)
 	mode_t mask;
 	bool bound;
 
-	pool_wire_address(&address);
+	pool_wire_address(worker, &address);
 	sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (sock < 0)
 		ereport(ERROR,
 				(errcode_for_socket_access(),
 				 errmsg("could not create the pool worker's socket: %m")));
-	if (unlink(POOL_SOCKET_PATH) < 0 && errno != ENOENT)
+	if (unlink(address.sun_path) < 0 && errno != ENOENT)
 		ereport(ERROR,
 				(errcode_for_file_access(),
-				 errmsg("could not remove file \"%s\": %m", POOL_SOCKET_PATH)));
+				 errmsg("could not remove file \"%s\": %m", address.sun_path)));
 	mask = umask(S_IRWXG | S_IRWXO | S_IXUSR);
 	bound = setsockopt(sock, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) == 0 &&
 			bind(sock, (struct sockaddr *) &address, sizeof(address)) == 0;
@@ -62,15 +62,18 @@ pool_listener_open(void)
 		ereport(ERROR,
 				(errcode_for_socket_access(),
 				 errmsg("could not bind the pool worker's socket \"%s\": %m",
-						POOL_SOCKET_PATH)));
+						address.sun_path)));
 	return sock;
 }
 
 /* Closes the socket; those whose requests are in it see that at once. */
 void
-pool_listener_close(int sock)
+pool_listener_close(int worker, int sock)
 {
-	(void) unlink(POOL_SOCKET_PATH);
+	struct sockaddr_un address;
+
+	pool_wire_address(worker, &address);
+	(void) unlink(address.sun_path);
 	close(sock);
 }
 

@@ -17,8 +17,8 @@ typedef struct PoolRequestMessage
 	int reply_fd;
 } PoolRequestMessage;
 
-extern int pool_listener_open(void);
-extern void pool_listener_close(int sock);
+extern int pool_listener_open(int worker);
+extern void pool_listener_close(int worker, int sock);
 extern void pool_listener_wipe(void);
 extern bool pool_listener_receive(int sock, PoolRequestMessage *request);
 extern void pool_listener_refuse(PoolRequestMessage *request);

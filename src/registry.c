@@ -178,7 +178,7 @@ pool_registry_drop(Oid catalog, Oid object)
 		if (found)
 		{
 			pool_waiters_tell(pool, POOL_VERDICT_RETRY);
-			pool_wake_worker();
+			pool_wake_worker(pool);
 		}
 	}
 }

@@ -84,9 +84,12 @@ init_shared(void)
 	pg_atomic_init_u64(&pool_shared->last_session, 0);
 	pg_atomic_init_u64(&pool_shared->last_lease, 0);
 	pg_atomic_init_u64(&pool_shared->last_generation, 0);
-	pg_atomic_init_u32(&pool_shared->worker_procno, (uint32) POOL_NONE);
+	pg_atomic_init_u32(&pool_shared->starved, 0);
+	for (int i = 0; i < POOL_MAX_WORKERS; i++)
+		pg_atomic_init_u32(&pool_shared->worker_procno[i], (uint32) POOL_NONE);
 
 	ConditionVariableInit(&pool_shared->worker_started);
+	pool_shared->nworkers = pool_guc_workers;
 	pool_shared->npools = pool_guc_max_pools;
 	pool_shared->nslots = pool_guc_max_connections;
 	pool_shared->nwaiters = MaxBackends;
@@ -152,13 +155,34 @@ pool_wake_backend(const PoolSessionRef *session)
 	SetLatch(&ProcGlobal->allProcs[session->procno].procLatch);
 }
 
-/* Wakes the worker, if there is one. */
-void
-pool_wake_worker(void)
+static void
+wake_worker(int worker)
 {
-	int procno;
+	int procno = (int) pg_atomic_read_u32(&pool_shared->worker_procno[worker]);
 
-	procno = (int) pg_atomic_read_u32(&pool_shared->worker_procno);
 	if (procno != POOL_NONE)
 		SetLatch(&ProcGlobal->allProcs[procno].procLatch);
+}
+
+/* Wakes the pool's worker, if it runs. */
+void
+pool_wake_worker(const Pool *pool)
+{
+	wake_worker(pool_worker_of(pool));
+}
+
+/*
+ * A slot has become free: wakes the workers that want one.  To be called
+ * without the registry's lock, under which they said so.
+ */
+void
+pool_wake_starved(void)
+{
+	uint32 starved = pg_atomic_exchange_u32(&pool_shared->starved, 0);
+
+	for (int i = 0; i < pool_shared->nworkers; i++)
+	{
+		if (starved & ((uint32) 1 << i))
+			wake_worker(i);
+	}
 }

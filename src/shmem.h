@@ -30,6 +30,7 @@
 
 #define POOL_NONE (-1) /* no slot, no pool, no waiter */
 
+#define POOL_MAX_WORKERS 32
 #define POOL_ERROR_LEN 512
 #define POOL_ADDRESS_LEN 128
 
@@ -181,10 +182,17 @@ typedef struct PoolShared
 	pg_atomic_uint64 last_lease;
 	pg_atomic_uint64 last_generation;
 
-	/* Written by the worker alone: procno while it runs, else POOL_NONE. */
-	pg_atomic_uint32 worker_procno;
+	/* Each written by that worker alone: procno while it runs, or POOL_NONE. */
+	pg_atomic_uint32 worker_procno[POOL_MAX_WORKERS];
 	ConditionVariable worker_started;
 
+	/*
+	 * A bit for each worker that found no free slot: whoever frees one wakes
+	 * them (pool_wake_starved).
+	 */
+	pg_atomic_uint32 starved;
+
+	int nworkers;
 	int npools;
 	int nslots;
 	int nwaiters;
@@ -198,8 +206,12 @@ extern PGDLLIMPORT PoolWaiter *pool_waiters;
 #define pool_slot_index(slot) ((int) ((slot) -pool_slots))
 #define pool_index(pool) ((int) ((pool) -pool_pools))
 
+/* The worker that has the pool's connections; places are filled from the first. */
+#define pool_worker_of(pool) (pool_index(pool) % pool_shared->nworkers)
+
 extern void pool_shmem_install_hooks(void);
 extern void pool_wake_backend(const PoolSessionRef *session);
-extern void pool_wake_worker(void);
+extern void pool_wake_worker(const Pool *pool);
+extern void pool_wake_starved(void);
 
 #endif /* POOL_SHMEM_H */

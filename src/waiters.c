@@ -167,7 +167,7 @@ pool_take(PoolRequest *request)
 	result = take_locked(request, &grow);
 	LWLockRelease(&request->pool->lock);
 	if (grow)
-		pool_wake_worker();
+		pool_wake_worker(request->pool);
 	return result;
 }
 
@@ -299,7 +299,7 @@ pool_give_back(int slot_index, uint64 generation, PoolReturn how,
 	if (handed)
 		pool_wake_backend(&wake);
 	else if (work)
-		pool_wake_worker();
+		pool_wake_worker(pool);
 }
 
 /*

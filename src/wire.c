@@ -16,13 +16,14 @@ typedef union ControlBuffer
 	char space[CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))];
 } ControlBuffer;
 
-/* The address of the worker's socket. */
+/* The address of that worker's socket. */
 void
-pool_wire_address(struct sockaddr_un *address)
+pool_wire_address(int worker, struct sockaddr_un *address)
 {
 	memset(address, 0, sizeof(*address));
 	address->sun_family = AF_UNIX;
-	strlcpy(address->sun_path, POOL_SOCKET_PATH, sizeof(address->sun_path));
+	snprintf(address->sun_path, sizeof(address->sun_path), POOL_SOCKET_PATH,
+			 worker + 1);
 }
 
 /*

@@ -10,10 +10,10 @@
 #include "shmem.h"
 
 /*
- * Relative to the data directory, where every backend works.  In that folder
+ * With the worker's number.  Relative to the data directory, where every backend works.  In that folder
  * because base backups and pg_rewind leave out what is in it.
  */
-#define POOL_SOCKET_PATH "pg_stat_tmp/pool.sock"
+#define POOL_SOCKET_PATH "pg_stat_tmp/pool.%d.sock"
 
 /* The longest answer: a handful of short parameters. */
 #define POOL_REPLY_MAX 8192
@@ -55,7 +55,7 @@ typedef struct PoolReply
 
 struct sockaddr_un;
 
-extern void pool_wire_address(struct sockaddr_un *address);
+extern void pool_wire_address(int worker, struct sockaddr_un *address);
 extern ssize_t pool_wire_send(int sock, const void *data, size_t len, int fd);
 extern ssize_t pool_wire_receive(int sock, void *data, size_t size, int *fd,
 								 struct ucred *peer);

@@ -29,12 +29,14 @@
 #include "compat.h"
 #include "config.h"
 #include "connector.h"
+#include "guc.h"
 #include "janitor.h"
 #include "registry.h"
 #include "slot.h"
 #include "waiters.h"
 #include "worker.h"
 
+static int my_number = -1;
 static pgsocket listener = PGINVALID_SOCKET;
 
 /* From _PG_init() in the postmaster. */
@@ -46,11 +48,15 @@ pool_worker_register(void)
 							   .bgw_start_time = BgWorkerStart_ConsistentState,
 							   .bgw_restart_time = 1};
 
-	strlcpy(worker.bgw_name, "pool worker", BGW_MAXLEN);
 	strlcpy(worker.bgw_type, "pool worker", BGW_MAXLEN);
 	strlcpy(worker.bgw_library_name, "pool", BGW_MAXLEN);
 	strlcpy(worker.bgw_function_name, "pool_worker_main", BGW_MAXLEN);
-	RegisterBackgroundWorker(&worker);
+	for (int i = 0; i < pool_guc_workers; i++)
+	{
+		snprintf(worker.bgw_name, BGW_MAXLEN, "pool worker %d", i + 1);
+		worker.bgw_main_arg = Int32GetDatum(i);
+		RegisterBackgroundWorker(&worker);
+	}
 }
 
 /*
@@ -65,6 +71,8 @@ disown_slots(bool *leased)
 	{
 		Pool *pool = &pool_pools[i];
 
+		if (pool_worker_of(pool) != my_number)
+			continue;
 		LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 		pool->configured = false;
 		for (int s = 0; s < pool_shared->nslots; s++)
@@ -89,8 +97,9 @@ worker_exit(int code, Datum arg)
 {
 	bool *leased = palloc0(sizeof(bool) * pool_shared->nslots);
 
-	pg_atomic_write_u32(&pool_shared->worker_procno, (uint32) POOL_NONE);
-	pool_listener_close(listener);
+	pg_atomic_write_u32(&pool_shared->worker_procno[my_number],
+						(uint32) POOL_NONE);
+	pool_listener_close(my_number, listener);
 	pool_conns_stop_requests();
 	disown_slots(leased);
 	pool_closer_all(leased);
@@ -101,7 +110,7 @@ worker_start(void)
 {
 	bool *leased = palloc0(sizeof(bool) * pool_shared->nslots);
 
-	listener = pool_listener_open();
+	listener = pool_listener_open(my_number);
 	ReserveExternalFD();
 	pool_conns_init(listener);
 	pool_config_init();
@@ -110,7 +119,8 @@ worker_start(void)
 	/* An earlier worker may not have come to do this. */
 	disown_slots(leased);
 
-	pg_atomic_write_u32(&pool_shared->worker_procno, (uint32) pool_my_procno());
+	pg_atomic_write_u32(&pool_shared->worker_procno[my_number],
+						(uint32) pool_my_procno());
 	ConditionVariableBroadcast(&pool_shared->worker_started);
 }
 
@@ -165,7 +175,10 @@ serve_requests(void)
 			serve_fetch(&request);
 		else if (request.head.kind == POOL_MESSAGE_CONFIGURE &&
 				 is_session(&request) && pool_config_accept(&request))
+		{
 			pool_listener_accept(&request);
+			pool_wake_later(0);
+		}
 		else
 			pool_listener_refuse(&request);
 		if (request.head.kind != POOL_MESSAGE_FETCH)
@@ -174,8 +187,13 @@ serve_requests(void)
 }
 
 static void
-step(PoolConn *conn)
+step(const PoolEvent *event)
 {
+	PoolConn *conn = event->conn;
+
+	if (conn->pg == NULL)
+		return; /* an event before this one ended it */
+	pool_wake_later(0);
 	switch (conn->task)
 	{
 		case POOL_TASK_CONNECT:
@@ -225,7 +243,7 @@ serve_pools(void)
 	{
 		Pool *pool = &pool_pools[i];
 
-		if (pool->id == 0)
+		if (pool->id == 0 || pool_worker_of(pool) != my_number)
 			continue;
 		pool_janitor_look(pool);
 		if (pool->dropped && pool_registry_clear(pool))
@@ -248,22 +266,12 @@ handle_signals(void)
 	}
 }
 
-/* How long to sleep, in milliseconds rounded up; -1 for ever. */
-static long
-sleep_time(void)
-{
-	int64 when = pool_next_wake();
-
-	if (when == PG_INT64_MAX)
-		return -1;
-	return (long) Max(0, (when - pool_clock_us() + 999) / 1000);
-}
-
 void
 pool_worker_main(Datum arg)
 {
 	MemoryContext loop_context;
 
+	my_number = DatumGetInt32(arg);
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
 	pqsignal(SIGINT, SIG_IGN); /* pg_cancel_backend() is not for us */
@@ -276,21 +284,21 @@ pool_worker_main(Datum arg)
 
 	for (;;)
 	{
-		PoolConn *ready[64];
+		PoolEvent ready[64];
 		bool request;
 		int n;
 
-		serve_pools();
-		serve_deadlines(pool_clock_us());
-		n = pool_conns_wait(sleep_time(), &request, ready, lengthof(ready));
+		if (pool_wake_due())
+		{
+			serve_pools();
+			serve_deadlines(pool_clock_us());
+		}
+		n = pool_conns_wait(&request, ready, lengthof(ready));
 		handle_signals();
 		if (request)
 			serve_requests();
 		for (int i = 0; i < n; i++)
-		{
-			if (ready[i]->pg != NULL)
-				step(ready[i]);
-		}
+			step(&ready[i]);
 		MemoryContextReset(loop_context);
 	}
 }

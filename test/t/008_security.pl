@@ -346,7 +346,7 @@ settled($local);
 #
 # The worker's socket
 #
-my $socket = $local->data_dir . '/pg_stat_tmp/pool.sock';
+my $socket = $local->data_dir . '/pg_stat_tmp/pool.1.sock';
 ok(-S $socket, 'the worker has a socket in the data directory');
 is(sprintf('%04o', (stat $socket)[2] & 07777), '0600', 'for its own user alone');
 
@@ -362,7 +362,7 @@ sub descriptors
 # The path of the socket is too long for an address.
 chdir dirname($socket) or die "chdir: $!";
 socket(my $stranger, AF_UNIX, SOCK_DGRAM, 0) or die "socket: $!";
-ok(connect($stranger, pack_sockaddr_un('pool.sock')), 'a stranger can reach it')
+ok(connect($stranger, pack_sockaddr_un('pool.1.sock')), 'a stranger can reach it')
   or BAIL_OUT("the worker's socket is not what this test knows: $!");
 
 # send_to_worker(message, descriptor...): as sendmsg(2), which Perl has not
@@ -472,7 +472,7 @@ foreach my $plant ('symlink', 'dangling symlink', 'file', 'stale socket')
 	{
 		chdir $local->data_dir . '/pg_stat_tmp' or die "chdir: $!";
 		socket(my $handle, AF_UNIX, SOCK_DGRAM, 0) or die "socket: $!";
-		bind($handle, pack_sockaddr_un('pool.sock')) or die "bind: $!";
+		bind($handle, pack_sockaddr_un('pool.1.sock')) or die "bind: $!";
 	}
 	chdir $FindBin::RealBin;
 	start_in_hostile_environment();

@@ -20,7 +20,7 @@ $local->append_conf('postgresql.conf', "wal_level = replica\nmax_wal_senders = 4
 $local->restart;
 is(sql($local, $ask), '42', 'primary: works');
 $local->backup('base');
-ok(!-e $local->backup_dir . '/base/pg_stat_tmp/pool.sock', 'base backup: no socket in it');
+ok(!-e $local->backup_dir . '/base/pg_stat_tmp/pool.1.sock', 'base backup: no socket in it');
 
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($local, 'base', has_streaming => 1);

@@ -1,0 +1,163 @@
+# 013_workers.pl
+#	Several workers: each has pools of its own, and what happens to one of them
+#	is no concern of the others'.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+use PoolTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $remote = start_remote();
+my $local = start_local('pool.workers' => 3, 'pool.max_connections' => 6);
+my @servers = map { "srv$_" } 1 .. 4;
+
+foreach my $name (@servers)
+{
+	create_server($local, $name, $remote, options => { max_size => 6 });
+	is(sql($local, qq(SELECT pool_query('$name', 'select 1'))), '(1)', "$name answers");
+}
+is( sql($local,
+		q(SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'pool worker')),
+	'3',
+	'three workers');
+
+# workers(): their pids by number, as the process titles tell
+sub workers
+{
+	my %pid;
+
+	foreach my $pid (
+		split /\n/,
+		sql($local,
+			q(SELECT pid FROM pg_stat_activity WHERE backend_type = 'pool worker')
+		))
+	{
+		$pid{$1} = $pid if slurp_file("/proc/$pid/cmdline") =~ /pool worker (\d)/;
+	}
+	return %pid;
+}
+
+
+my %worker = workers();
+is(join(' ', sort keys %worker), '1 2 3', 'numbered');
+
+# holder(server): the numbers of the workers that have its pool's sockets, as
+# the kernel tells
+sub holder
+{
+	my ($server) = @_;
+	my $port = $remote->port;
+	my @mine = split /\n/,
+	  sql($remote,
+		"SELECT client_port FROM pg_stat_activity WHERE pid IN ("
+		  . sql($local,
+			"SELECT string_agg(remote_pid::text, ',') FROM pool_connections WHERE server = '$server'"
+		  )
+		  . ')');
+	my %inode;
+	my @found;
+
+	foreach my $line (split /\n/, slurp_file('/proc/net/tcp'))
+	{
+		my @f = split ' ', $line;
+
+		next if $f[1] !~ /:([0-9A-F]{4})$/;
+		my $from = hex $1;
+		next if !grep { $_ == $from } @mine;
+		$inode{ $f[9] } = 1 if $f[2] =~ /:([0-9A-F]{4})$/ && hex($1) == $port;
+	}
+	foreach my $number (sort keys %worker)
+	{
+		foreach my $fd (glob "/proc/$worker{$number}/fd/*")
+		{
+			my $target = readlink $fd;
+
+			push @found, $number
+			  if $target && $target =~ /^socket:\[(\d+)\]/ && $inode{$1};
+		}
+	}
+	return "@found";
+}
+is(holder('srv1'), '1', 'the first pool is with the first worker');
+is(holder('srv2'), '2', 'the second with the second');
+is(holder('srv3'), '3', 'the third with the third');
+is(holder('srv4'), '1', 'and the fourth with the first again');
+
+
+# A worker that does nothing holds up its own pools alone.
+my $cached = session($local);
+is($cached->query(q(SELECT pool_query('srv1', 'select 2')))->{out}, '(2)',
+	'a session has a copy of a connection');
+kill 'STOP', $worker{1};
+my $blocked = session($local, options => '-c pool.acquire_timeout=60s');
+$blocked->begin(q(SELECT pool_acquire('srv1'), pool_query('srv1', 'select 3')));
+is( sql($local,
+		q(SELECT pool_prewarm('srv2', 2), pool_query('srv3', 'select 4'))),
+	'2|(4)',
+	'the others open connections and answer');
+is($cached->query(q(SELECT pool_query('srv2', 'select 5')))->{out}, '(5)',
+	'in a session that used the stopped one, too');
+ok($blocked->busy, 'who needs the stopped worker waits');
+kill 'CONT', $worker{1};
+like($blocked->result->{out}, qr/\|\(3\)$/, 'and is served when it goes on');
+
+
+# A worker that ends takes only its own connections with it.
+my @holders;
+foreach my $server (@servers)
+{
+	my $session = session($local);
+
+	is( $session->query(
+			"BEGIN; SELECT pool_exec(pool_acquire('$server'), 'select 1') >= 0")->{out},
+		't',
+		"a lease on $server");
+	push @holders, $session;
+}
+sql($local, "SELECT pg_terminate_backend($worker{2})");
+wait_for_value($local,
+	q(SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'pool worker'),
+	3, 'the worker is started again');
+is( sql($local,
+		q(SELECT string_agg(server, ',' ORDER BY server) FROM pool_connections
+			WHERE state = 'leased' AND closing_reason IS NULL)),
+	'srv1,srv3,srv4',
+	'the leases of the others are untouched');
+is(stat_of($local, 'closed_worker_exited', $_), '0', "nothing was closed for $_")
+  foreach 'srv1', 'srv3', 'srv4';
+$_->query('COMMIT') foreach @holders;
+cmp_ok(stat_of($local, 'closed_worker_exited', 'srv2'),
+	'>=', 1, 'the connections of the one that ended are closed');
+wait_for_value($local, q(SELECT pool_query('srv2', 'select 6')),
+	'(6)', 'and it connects again');
+$_->quit foreach @holders, $cached, $blocked;
+settled($local, 'after the end of a worker');
+
+
+# A slot that one worker frees is taken by another one that waits for it.
+sql($local, q(ALTER SERVER srv2 OPTIONS (ADD idle_timeout '10ms')));
+sql($local, q(SELECT pool_query('srv2', 'select 7')));
+wait_for_value($local, q(SELECT count(*) FROM pool_connections WHERE server = 'srv2'),
+	0, 'a pool without connections');
+wait_for_value(
+	$local,
+	q(SELECT pool_prewarm('srv1', 4) + pool_prewarm('srv3', 1) + pool_prewarm('srv4', 1)),
+	6, 'others have all slots');
+my $waiter = session($local);
+$waiter->begin(q(SELECT pool_query('srv2', 'select 7')));
+wait_for_value($local, q(SELECT waiting FROM pool_stats WHERE server = 'srv2'),
+	1, 'a session waits for a slot');
+sql($local, q(ALTER SERVER srv1 OPTIONS (SET max_size '1')));
+sql($local, q(SELECT pool_query('srv1', 'select 8')));
+is($waiter->result(20)->{out}, '(7)', 'and gets the one that another worker frees');
+$waiter->quit;
+
+settled($local);
+remote_count($local, $remote);
+no_crash($local, $remote);
+
+done_testing();
