@@ -22,6 +22,9 @@ PROVE_TESTS = test/t/*.pl
 PG_CPPFLAGS = -I$(libpq_srcdir)
 SHLIB_LINK_INTERNAL = $(libpq)
 
+# The same OpenSSL as libpq, for relay.c.
+SHLIB_LINK = $(filter -lssl -lcrypto, $(LIBS))
+
 # PostgreSQL's own headers have unused parameters, as has every function whose
 # signature a callback type prescribes; all else that -Wextra finds is ours.
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter

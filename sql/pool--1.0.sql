@@ -235,6 +235,9 @@ CREATE FUNCTION pool_connections(
 	OUT uses bigint,
 	OUT remote_address text,
 	OUT remote_pid int,
+	OUT relayed bool,
+	OUT tls_version text,
+	OUT tls_cipher text,
 	OUT closing_reason text
 )
 RETURNS SETOF record
@@ -257,6 +260,9 @@ COMMENT ON COLUMN pool_connections.opened IS 'When it became usable';
 COMMENT ON COLUMN pool_connections.uses IS 'Leases so far';
 COMMENT ON COLUMN pool_connections.remote_address IS 'Address and port of the remote';
 COMMENT ON COLUMN pool_connections.remote_pid IS 'Process on the remote';
+COMMENT ON COLUMN pool_connections.relayed IS 'Whether it is encrypted, so that its data passes through the worker';
+COMMENT ON COLUMN pool_connections.tls_version IS 'Protocol version, if it is encrypted';
+COMMENT ON COLUMN pool_connections.tls_cipher IS 'Cipher suite, if it is encrypted';
 COMMENT ON COLUMN pool_connections.closing_reason IS 'Why it is being closed, or will be when its lease ends';
 
 GRANT SELECT ON pool_stats, pool_connections TO PUBLIC;

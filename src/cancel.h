@@ -29,9 +29,10 @@ typedef struct PoolCancelKey
 typedef struct PoolCancel
 {
 	pgsocket sock; /* PGINVALID_SOCKET: none */
+	PGconn *pg;	   /* makes the socket, if it is to be encrypted */
 	bool sent;
 	int attempts;
-	int64 next;	   /* pool_clock_us() of the next attempt */
+	int64 next;	   /* when to begin the next one, pool_clock_us() */
 	uint32 events; /* what to wait for */
 	uint32 serial; /* grows when sock or events change */
 } PoolCancel;

@@ -11,7 +11,9 @@
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_user_mapping.h"
 #include "commands/defrem.h"
+#include "foreign/foreign.h"
 #include "miscadmin.h"
+#include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
 #include "catalog.h"
@@ -76,6 +78,44 @@ pool_catalog_check_mapping(HeapTuple row, const char *server_name)
 				 errmsg("user mapping not found for user \"%s\", server \"%s\"",
 						GetUserNameFromId(GetUserId(), false), server_name),
 				 errhint("Use CREATE USER MAPPING to make one.")));
+}
+
+/*
+ * Raises FEATURE_NOT_SUPPORTED for the servers of a wrapper whose options are
+ * not those of libpq.  Only a superuser makes wrappers and chooses their
+ * validator, so its name can be believed.  Returns whether that validator
+ * keeps everybody but superusers from writing password_required, sslcert and
+ * sslkey into a mapping.
+ */
+bool
+pool_catalog_check_wrapper(Oid wrapper_id, const char *server_name)
+{
+	static const struct
+	{
+		const char *name;
+		bool guards;
+	} known[] = {
+		{"pool_fdw_validator", true},
+		{"postgres_fdw_validator", true},
+		{"dblink_fdw_validator", false},
+		{"postgresql_fdw_validator", false},
+	};
+	ForeignDataWrapper *wrapper = GetForeignDataWrapper(wrapper_id);
+	char *validator = get_func_name(wrapper->fdwvalidator);
+
+	for (size_t i = 0; validator && i < lengthof(known); i++)
+	{
+		if (strcmp(known[i].name, validator) == 0)
+			return known[i].guards;
+	}
+
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("cannot pool connections of server \"%s\"", server_name),
+			 errdetail("Its foreign-data wrapper \"%s\" does not describe PostgreSQL servers as libpq does.",
+					   wrapper->fdwname),
+			 errhint(
+				 "Use a server of the foreign-data wrapper pool, postgres_fdw or dblink_fdw.")));
 }
 
 /*

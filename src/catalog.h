@@ -14,6 +14,7 @@ extern List *pool_catalog_mapping_options(HeapTuple row);
 extern const char *pool_catalog_value(List *options, const char *name);
 extern void pool_catalog_check_server(HeapTuple row, const char *server_name);
 extern void pool_catalog_check_mapping(HeapTuple row, const char *server_name);
+extern bool pool_catalog_check_wrapper(Oid wrapper_id, const char *server_name);
 extern void pool_catalog_check_password(const PoolTarget *target, List *mapping);
 
 #endif /* POOL_CATALOG_H */

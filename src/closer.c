@@ -3,11 +3,10 @@
  *		Closing connections, in the worker.
  *
  * A slot in CLOSING still counts against the pool's size, because the session
- * on the remote still exists.  So the worker says Terminate, unless a statement
- * may have been cut short, shuts its sending half, reads and throws away what
- * still comes (a remote that is blocked in sending would not notice a cancel),
- * sends cancel requests as long as a statement may be running, and frees the
- * slot when the remote has closed.  After CLOSE_TIMEOUT_MS it cuts the
+ * on the remote still exists.  So the worker says Terminate, or, if a statement
+ * may be running, sends cancel requests; shuts its sending half; reads and
+ * throws away what still comes (a remote that is blocked in sending would not
+ * notice a cancel); and frees the slot when the remote has closed.  After CLOSE_TIMEOUT_MS it cuts the
  * connection instead.
  *
  * Other sessions may have copies of the descriptor.  shutdown() reaches all
@@ -67,6 +66,32 @@ finish(PoolConn *conn)
 	free_slot(pool, slot);
 }
 
+/* Tells the remote to end the session, and half closes. */
+static void
+say_goodbye(PoolConn *conn)
+{
+	static const char terminate[5] = {'X', 0, 0, 0, 4};
+	int sock = PQsocket(conn->pg);
+
+	if (conn->said_goodbye)
+		return;
+	conn->said_goodbye = true;
+
+	/* After a message that was cut short it would be taken for its rest. */
+	if (conn->relay.ssl != NULL)
+		pool_relay_say_goodbye(&conn->relay, terminate,
+							   conn->cancels ? 0 : sizeof(terminate));
+	else if (!conn->cancels)
+		(void) send(sock, terminate, sizeof(terminate),
+					MSG_DONTWAIT | MSG_NOSIGNAL);
+	(void) shutdown(sock, SHUT_WR);
+}
+
+/*
+ * Cancels, and says goodbye when that is done or cannot be done: something
+ * between here and the remote may take a half closed connection for a closed
+ * one, and then there would be no telling whether the statement goes on.
+ */
 static void
 cancel_step(PoolConn *conn)
 {
@@ -81,21 +106,20 @@ cancel_step(PoolConn *conn)
 						conn->cancel.events);
 		conn->watched_cancel = conn->cancel.serial;
 	}
+	if (conn->cancel.sent || conn->cancel.sock == PGINVALID_SOCKET)
+		say_goodbye(conn);
 }
 
-/* Tells the remote to end the session. */
 static void
-say_goodbye(PoolConn *conn)
+begin_close(PoolConn *conn, bool cancels)
 {
-	static const char terminate[5] = {'X', 0, 0, 0, 4};
-	int sock = PQsocket(conn->pg);
-
-	/* After a message that was cut short it would be taken for its rest. */
-	if (!conn->cancels)
-		(void) send(sock, terminate, sizeof(terminate),
-					MSG_DONTWAIT | MSG_NOSIGNAL);
-	(void) shutdown(sock, SHUT_WR);
-	cancel_step(conn);
+	conn->cancels = cancels;
+	pool_conn_watch(conn, POOL_SOCKET_SESSION, PGINVALID_SOCKET, 0);
+	pool_relay_hang_up(&conn->relay);
+	if (cancels)
+		cancel_step(conn);
+	else
+		say_goodbye(conn);
 }
 
 /* Starts to close a slot that is CLOSING. */
@@ -113,8 +137,7 @@ pool_closer_begin(PoolSlot *slot)
 	if (conn->task == POOL_TASK_CLOSE)
 		return;
 	pool_conn_task(conn, POOL_TASK_CLOSE, CLOSE_TIMEOUT_MS);
-	conn->cancels = slot->cancel;
-	say_goodbye(conn);
+	begin_close(conn, slot->cancel);
 	pool_conn_watch_remote(conn, WL_SOCKET_READABLE);
 }
 
@@ -185,11 +208,10 @@ pool_closer_all(const bool *leased)
 
 		if (conn->pg == NULL)
 			continue;
-		conn->cancels = leased[i] || conn->slot->cancel;
 		if (leased[i])
 			(void) shutdown(PQsocket(conn->pg), SHUT_RDWR);
-		else if (conn->task != POOL_TASK_CONNECT)
-			say_goodbye(conn);
+		if (conn->task != POOL_TASK_CONNECT)
+			begin_close(conn, leased[i] || conn->slot->cancel);
 		pool_conn_watch_remote(conn, leased[i] ? 0 : WL_SOCKET_READABLE);
 	}
 	do

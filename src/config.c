@@ -45,6 +45,7 @@ pool_config_init(void)
 			unsetenv(option->envvar);
 	}
 	PQconninfoFree(options);
+	unsetenv("PGREQUIRESSL"); /* an old name of PGSSLMODE=require */
 	unsetenv("PGSERVICE");
 	unsetenv("PGSERVICEFILE");
 	unsetenv("PGSYSCONFDIR");

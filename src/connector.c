@@ -136,6 +136,15 @@ fail_attempt(PoolConn *conn, const PoolConnectError *error)
 }
 
 static void
+fail_with(PoolConn *conn, int sqlstate, const char *message)
+{
+	PoolConnectError error;
+
+	pool_failure_set(&error, sqlstate, message);
+	fail_attempt(conn, &error);
+}
+
+static void
 fail_from_libpq(PoolConn *conn)
 {
 	PoolConnectError error = {0};
@@ -219,24 +228,44 @@ objection(PoolConn *conn)
 	return NULL;
 }
 
+/* Tells what is known of the connection to whom it may concern. */
+static void
+describe_connection(const PoolConn *conn, PoolSlot *slot, const char *address)
+{
+	const char *version = NULL;
+	const char *cipher = NULL;
+
+	if (conn->relay.ssl != NULL)
+	{
+		version = PQsslAttribute(conn->pg, "protocol");
+		cipher = PQsslAttribute(conn->pg, "cipher");
+	}
+	strlcpy(slot->remote_address, address, POOL_ADDRESS_LEN);
+	slot->remote_pid = PQbackendPID(conn->pg);
+	slot->relayed = conn->relay.ssl != NULL;
+	strlcpy(slot->tls_version, version ? version : "", POOL_TLS_NAME_LEN);
+	strlcpy(slot->tls_cipher, cipher ? cipher : "", POOL_TLS_NAME_LEN);
+}
+
 static void
 finish_attempt(PoolConn *conn)
 {
 	Pool *pool = conn->pool;
 	PoolSlot *slot = conn->slot;
 	char address[POOL_ADDRESS_LEN];
-	const char *problem = objection(conn);
+	const char *problem;
 	PoolSessionRef wake;
 	bool handed;
 
-	if (problem != NULL)
+	if ((problem = objection(conn)) != NULL)
 	{
-		PoolConnectError error;
-
-		pool_failure_set(&error,
-						 ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED,
-						 problem);
-		fail_attempt(conn, &error);
+		fail_with(conn, ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED,
+				  problem);
+		return;
+	}
+	if ((problem = pool_relay_begin(&conn->relay, conn->pg)) != NULL)
+	{
+		fail_with(conn, ERRCODE_INSUFFICIENT_RESOURCES, problem);
 		return;
 	}
 
@@ -245,12 +274,10 @@ finish_attempt(PoolConn *conn)
 	PQsetErrorVerbosity(conn->pg, PQERRORS_DEFAULT);
 	PQsetnonblocking(conn->pg, 1);
 	describe_remote(conn, address, sizeof(address));
-	pool_conn_task(conn, POOL_TASK_WATCH, 0);
-	pool_conn_watch_remote(conn, WL_SOCKET_CLOSED);
+	pool_conn_rest(conn);
 
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
-	strlcpy(slot->remote_address, address, POOL_ADDRESS_LEN);
-	slot->remote_pid = PQbackendPID(conn->pg);
+	describe_connection(conn, slot, address);
 	pool->failures = 0;
 	pool->next_attempt = 0;
 	handed = pool_offer(pool, slot, &wake);
@@ -293,14 +320,12 @@ pool_connector_step(PoolConn *conn)
 void
 pool_connector_timeout(PoolConn *conn)
 {
-	PoolConnectError error;
 	char message[POOL_ERROR_LEN];
 
 	snprintf(message, sizeof(message),
 			 "connection to server at \"%s\", port %s failed: timeout expired",
 			 PQhost(conn->pg) ? PQhost(conn->pg) : "",
 			 PQport(conn->pg) ? PQport(conn->pg) : "");
-	pool_failure_set(&error, ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
-					 message);
-	fail_attempt(conn, &error);
+	fail_with(conn, ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
+			  message);
 }

@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_foreign_server.h"
 #include "commands/defrem.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -20,44 +21,38 @@
 #define SESSION_OPTIONS \
 	"-c datestyle=ISO -c intervalstyle=postgres -c extra_float_digits=3"
 
+/* Reading it fails in a way that libpq takes for "there is none". */
+#define NO_CERTIFICATE "/dev/null/none"
+
 /*
- * Stops where libpq would be asked to encrypt, instead of connecting without.
- * Where the server says nothing it is libpq's default; a service file is for
- * libpq alone to read, so with one the server has to say it.
+ * Stops where libpq would be asked for GSS encryption, instead of connecting
+ * without.  A service file is for libpq alone to read, so with one the server
+ * has to say it.
  */
 static void
-refuse_encryption(const PoolTarget *target, List *on_server, const char *name,
-				  bool service)
+refuse_gss_encryption(const PoolTarget *target, List *on_server, bool service)
 {
-	const PoolLibpqOption *option = pool_libpq_find(name);
-	const char *mode = pool_catalog_value(on_server, name);
+	const char *mode = pool_catalog_value(on_server, "gssencmode");
 
 	if (!mode && service)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("server \"%s\" has the option \"service\" and not \"%s\"",
-						NameStr(target->server_name), name),
+				 errmsg("server \"%s\" has the option \"service\" and not \"gssencmode\"",
+						NameStr(target->server_name)),
 				 errdetail(
-					 "The service could ask for encryption, which is not supported."),
-				 errhint("Set \"%s\" to \"disable\" on the server.", name)));
+					 "The service could ask for GSS encryption, which is not supported."),
+				 errhint("Set \"gssencmode\" to \"disable\" on the server.")));
 
-	if (!mode && option)
-		mode = option->fallback;
-	if (!mode || !pool_libpq_wants_encryption(name, mode))
+	if (!mode || strcmp(mode, "require") != 0)
 		return;
 
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 strcmp(name, "sslmode") == 0
-				 ? errmsg("TLS connections are not supported yet")
-				 : errmsg("GSS-encrypted connections are not supported"),
-			 errdetail("The %s for server \"%s\" is \"%s\".", name,
+			 errmsg("GSS-encrypted connections are not supported"),
+			 errdetail("The gssencmode for server \"%s\" is \"%s\".",
 					   NameStr(target->server_name), mode),
-			 strcmp(name, "sslmode") == 0
-				 ? errhint(
-					   "Set sslmode to \"disable\", \"allow\" or \"prefer\" to connect without TLS.")
-				 : errhint(
-					   "Set gssencmode to \"disable\" or \"prefer\" to connect without GSS encryption.")));
+			 errhint(
+				 "Set gssencmode to \"disable\" or \"prefer\" and use sslmode to encrypt.")));
 }
 
 /* Keeps a copy of the value, which the caller of all this can wipe. */
@@ -69,13 +64,14 @@ add_parameter(PoolConninfo *conninfo, const char *keyword, const char *value)
 	conninfo->count++;
 }
 
-/* Adds what one object says, except for what is decided elsewhere. */
+/*
+ * Adds what one object says, except for what is decided elsewhere.  "identity":
+ * also what speaks for the operating system's user who runs the server.
+ */
 static void
-add_options(PoolConninfo *conninfo, List *options, int context,
-			bool needs_password)
+add_options(PoolConninfo *conninfo, List *options, int context, bool identity)
 {
-	static const char *const elsewhere[] = {"user", "options", "sslmode",
-											"gssencmode"};
+	static const char *const elsewhere[] = {"user", "options", "gssencmode"};
 	ListCell *cell;
 
 	foreach (cell, options)
@@ -85,7 +81,7 @@ add_options(PoolConninfo *conninfo, List *options, int context,
 		bool skip;
 
 		skip = !option || !(option->contexts & context) ||
-			   (option->identity && needs_password);
+			   (option->identity && !identity);
 		for (size_t i = 0; i < lengthof(elsewhere); i++)
 			skip = skip || strcmp(def->defname, elsewhere[i]) == 0;
 		if (!skip)
@@ -122,7 +118,7 @@ remote_user(const PoolTarget *target, List *on_mapping)
  * The rows can be newer than the target's stamp; then the next resolve has
  * the newer stamp, and what was opened now is replaced.
  *
- * Raises UNDEFINED_OBJECT, FEATURE_NOT_SUPPORTED (encryption),
+ * Raises UNDEFINED_OBJECT, FEATURE_NOT_SUPPORTED (GSS encryption),
  * S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED (no password) and
  * FDW_OPTION_NAME_NOT_FOUND (no user).
  */
@@ -132,6 +128,7 @@ pool_options_conninfo(const PoolTarget *target, PoolConninfo *conninfo)
 	const char *server_name = NameStr(target->server_name);
 	bool needs_password = target->key.needs_password;
 	HeapTuple row;
+	bool guarded; /* only superusers write certificates */
 	List *on_server;
 	List *on_mapping;
 	const char *options;
@@ -141,6 +138,9 @@ pool_options_conninfo(const PoolTarget *target, PoolConninfo *conninfo)
 	row = SearchSysCache1(FOREIGNSERVEROID, target->key.server);
 	pool_catalog_check_server(row, server_name);
 	on_server = pool_catalog_server_options(row);
+	guarded =
+		pool_catalog_check_wrapper(((Form_pg_foreign_server) GETSTRUCT(row))->srvfdw,
+								   server_name);
 	ReleaseSysCache(row);
 
 	row = SearchSysCache1(USERMAPPINGOID, target->key.mapping);
@@ -151,8 +151,7 @@ pool_options_conninfo(const PoolTarget *target, PoolConninfo *conninfo)
 	options = pool_catalog_value(on_server, "options");
 	service = !needs_password && pool_catalog_value(on_server, "service");
 	pool_catalog_check_password(target, on_mapping);
-	refuse_encryption(target, on_server, "sslmode", service);
-	refuse_encryption(target, on_server, "gssencmode", service);
+	refuse_gss_encryption(target, on_server, service);
 
 	/* Six of our own, and the terminator. */
 	room = list_length(on_server) + list_length(on_mapping) + 7;
@@ -160,8 +159,12 @@ pool_options_conninfo(const PoolTarget *target, PoolConninfo *conninfo)
 	conninfo->values = palloc0(sizeof(char *) * room);
 	conninfo->count = 0;
 
-	add_options(conninfo, on_server, POOL_ON_SERVER, needs_password);
-	add_options(conninfo, on_mapping, POOL_ON_MAPPING, needs_password);
+	/* First, so that a certificate of the mapping has precedence. */
+	if (needs_password)
+		add_parameter(conninfo, "sslcert", NO_CERTIFICATE);
+	add_options(conninfo, on_server, POOL_ON_SERVER, !needs_password);
+	add_options(conninfo, on_mapping, POOL_ON_MAPPING,
+				!needs_password || guarded);
 
 	/* A service may know the user; an own name would take precedence. */
 	if (!service || pool_catalog_value(on_mapping, "user"))
@@ -171,7 +174,7 @@ pool_options_conninfo(const PoolTarget *target, PoolConninfo *conninfo)
 				  options ? psprintf("%s %s", options, SESSION_OPTIONS)
 						  : SESSION_OPTIONS);
 	add_parameter(conninfo, "fallback_application_name", "pool");
-	add_parameter(conninfo, "sslmode", "disable");
+
 	add_parameter(conninfo, "gssencmode", "disable");
 	Assert(conninfo->count < room);
 }

@@ -3,10 +3,10 @@
  *		The connections as the worker holds them, and what it waits for.
  *
  * One PoolConn for each slot, in an array of the worker's own memory.  One
- * WaitEventSet holds the latch, the socket for requests, and for each
- * connection its socket.  A connection that is idle or leased is watched only
- * for its end (WL_SOCKET_CLOSED), which does not fire on data, so the worker
- * sleeps while sessions talk to the remote.
+ * WaitEventSet holds the latch, the socket for requests, and the sockets of
+ * each connection.  One that is idle or leased is watched only for its end
+ * (WL_SOCKET_CLOSED), which does not fire on data, so the worker sleeps while
+ * sessions talk to the remote; but what is encrypted is relayed (relay.c).
  *
  * Members of a WaitEventSet cannot be taken out, so the set is made anew when
  * a socket goes, and only modified when what is waited for changes.
@@ -92,6 +92,8 @@ pool_conn_watch(PoolConn *conn, PoolSocket which, pgsocket sock, uint32 events)
 	bool may_be_another =
 		conn->task == POOL_TASK_CONNECT || which == POOL_SOCKET_CANCEL;
 
+	if (watch->events == 0 && events == 0)
+		return;
 	if (watch->position < 0 || watch->sock != sock || events == 0 ||
 		may_be_another)
 		wait_set_stale = true;
@@ -113,6 +115,7 @@ void
 pool_conn_forget(PoolConn *conn)
 {
 	PQuntrace(conn->pg);
+	pool_relay_end(&conn->relay);
 	pool_trace_end(&conn->trace, NULL, 0);
 	pool_cancel_end(&conn->cancel);
 	PQfinish(conn->pg);
@@ -130,6 +133,32 @@ pool_conn_task(PoolConn *conn, PoolTask task, int64 timeout_ms)
 	conn->deadline =
 		timeout_ms > 0 ? pool_clock_us() + timeout_ms * 1000 : PG_INT64_MAX;
 	pool_wake_later(conn->deadline);
+}
+
+/* Waits for what the relay wants. */
+void
+pool_conn_watch_relay(PoolConn *conn)
+{
+	pool_conn_watch_remote(conn, conn->relay.remote_events);
+	pool_conn_watch(conn, POOL_SOCKET_SESSION, conn->relay.mine,
+					conn->relay.session_events);
+}
+
+/*
+ * The worker has nothing more to do with the connection: from now on it
+ * relays, if the connection is encrypted, or else watches for its end.
+ */
+void
+pool_conn_rest(PoolConn *conn)
+{
+	pool_conn_task(conn, POOL_TASK_WATCH, 0);
+	if (conn->relay.ssl != NULL)
+	{
+		pool_relay_resume(&conn->relay);
+		pool_conn_watch_relay(conn);
+	}
+	else
+		pool_conn_watch_remote(conn, WL_SOCKET_CLOSED);
 }
 
 /* The worker is to look again at that time, in pool_clock_us(). */

@@ -9,6 +9,7 @@
 
 #include "cancel.h"
 #include "libpq-fe.h"
+#include "relay.h"
 #include "shmem.h"
 #include "storage/latch.h"
 
@@ -57,7 +58,9 @@ typedef struct PoolConn
 	PoolCancel cancel;	   /* one under way, while closing */
 	uint32 watched_cancel; /* its serial */
 	bool cancels;		   /* closing: a statement may be running */
+	bool said_goodbye;	   /* closing: nothing more is sent */
 	int syncs_left;		   /* while resetting */
+	PoolRelay relay;	   /* once connected, if encrypted */
 
 	PoolWatch watches[POOL_NSOCKETS];
 } PoolConn;
@@ -77,6 +80,8 @@ extern PoolConn *pool_conn_open(Pool *pool, PoolSlot *slot, PGconn *pg);
 extern void pool_conn_watch(PoolConn *conn, PoolSocket which, pgsocket sock,
 							uint32 events);
 extern void pool_conn_watch_remote(PoolConn *conn, uint32 events);
+extern void pool_conn_watch_relay(PoolConn *conn);
+extern void pool_conn_rest(PoolConn *conn);
 extern void pool_conn_forget(PoolConn *conn);
 extern void pool_conn_task(PoolConn *conn, PoolTask task, int64 timeout_ms);
 extern int pool_conns_wait(bool *request, PoolEvent *ready, int nready);

@@ -25,6 +25,32 @@ incurable(int sqlstate)
 		   sqlstate == ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED;
 }
 
+/*
+ * The same for what libpq itself finds wrong with encryption, which has no
+ * SQLSTATE.  The worker sees to it that libpq speaks English; what comes from
+ * OpenSSL always is.  A remote that goes away meanwhile is not among these.
+ */
+static bool
+incurable_message(const char *message)
+{
+	static const char *const parts[] = {
+		"SSL was required",		 "certificate verify failed",
+		"does not match host",	 "certificate file",
+		"private key",			 "certificate present",
+		"channel binding",		 "protocol version",
+		"unsupported protocol",	 "no protocols available",
+		"handshake failure",	 " alert ",
+		"invalid sslmode value", "weak sslmode",
+	};
+
+	for (size_t i = 0; i < lengthof(parts); i++)
+	{
+		if (strstr(message, parts[i]) != NULL)
+			return true;
+	}
+	return false;
+}
+
 /* Makes a failure of that moment. */
 void
 pool_failure_set(PoolConnectError *error, int sqlstate, const char *message)
@@ -73,4 +99,6 @@ pool_failure_parse(const char *verbose, PoolConnectError *error)
 	else
 		snprintf(message, sizeof(message), "%.*s", len, verbose);
 	pool_failure_set(error, sqlstate, message);
+	if (sqlstate == ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION)
+		error->incurable = incurable_message(error->message);
 }

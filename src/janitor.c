@@ -47,8 +47,7 @@ reset_done(PoolConn *conn)
 	PoolSessionRef wake;
 	bool handed;
 
-	pool_conn_task(conn, POOL_TASK_WATCH, 0);
-	pool_conn_watch_remote(conn, WL_SOCKET_CLOSED);
+	pool_conn_rest(conn);
 	pool_stats_add(&conn->pool->stats, POOL_COUNT_RESETS, 1);
 
 	LWLockAcquire(&conn->pool->lock, LW_EXCLUSIVE);
@@ -68,6 +67,17 @@ send_reset(PoolConn *conn, const char *sql)
 		   PQpipelineSync(conn->pg);
 }
 
+/* Sessions have no business with the connection now: nothing is relayed. */
+static bool
+borrow_from_relay(PoolConn *conn)
+{
+	if (conn->relay.ssl == NULL)
+		return true;
+	pool_conn_watch(conn, POOL_SOCKET_SESSION, conn->relay.mine,
+					WL_SOCKET_CLOSED);
+	return pool_relay_lend(&conn->relay);
+}
+
 /* Starts the reset of a slot that is RESETTING or CHECKING. */
 static void
 begin_reset(PoolConn *conn, bool rollback, const char *reset_query,
@@ -78,6 +88,11 @@ begin_reset(PoolConn *conn, bool rollback, const char *reset_query,
 	conn->slot->last_holder = 0;
 	conn->syncs_left = 0;
 	pool_conn_task(conn, POOL_TASK_RESET, timeout_ms);
+	if (!borrow_from_relay(conn))
+	{
+		reset_failed(conn, POOL_CLOSE_UNCLEAN);
+		return;
+	}
 	sent = PQenterPipelineMode(conn->pg) &&
 		   (!rollback || send_reset(conn, "ROLLBACK")) &&
 		   (reset_query[0] == '\0' || send_reset(conn, reset_query)) &&
@@ -147,7 +162,14 @@ pool_janitor_eof(PoolConn *conn)
 	bool closing = false;
 
 	conn->eof = true;
-	pool_conn_watch_remote(conn, 0);
+	if (conn->relay.ssl == NULL)
+		pool_conn_watch_remote(conn, 0);
+	else if (conn->relay.failure != NULL)
+		ereport(LOG,
+				(errcode(ERRCODE_CONNECTION_FAILURE),
+				 errmsg("pool for server \"%s\" lost its connection to %s, remote process %d: %s",
+						NameStr(conn->pool->server_name), slot->remote_address,
+						slot->remote_pid, conn->relay.failure)));
 	LWLockAcquire(&conn->pool->lock, LW_EXCLUSIVE);
 	if (slot->state == POOL_SLOT_IDLE || slot->state == POOL_SLOT_RETURNED)
 	{

@@ -200,8 +200,7 @@ raise_not_proven(const PoolLease *lease, const PoolRun *run)
 							 run->proof_error->message)
 				 : errdetail(
 					   "The remote did not answer the reset of the connection as expected."),
-			 errhint(
-				 "The statement may have been executed or not; it is not sent again.")));
+			 errhint(POOL_HINT_NOT_SENT_AGAIN)));
 }
 
 static void

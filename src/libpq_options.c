@@ -18,33 +18,27 @@
  * options of a server, and debugging aids nowhere.
  */
 static const PoolLibpqOption libpq_rules[] = {
-	{"user", POOL_ON_MAPPING, false, false, NULL},
-	{"sslcert", POOL_ON_MAPPING, true, true, NULL},
-	{"sslkey", POOL_ON_MAPPING, true, true, NULL},
-	{"passfile", POOL_ON_SERVER, true, true, NULL},
-	{"service", POOL_ON_SERVER, true, true, NULL},
-	{"servicefile", POOL_ON_SERVER, true, true, NULL},
-	{"gssdelegation", POOL_ON_SERVER, true, true, NULL},
-	{"krbsrvname", POOL_ON_SERVER, true, false, NULL},
+	{"user", POOL_ON_MAPPING, false, false},
+	{"sslcert", POOL_ON_MAPPING, true, true},
+	{"sslkey", POOL_ON_MAPPING, true, true},
+	{"passfile", POOL_ON_SERVER, true, true},
+	{"service", POOL_ON_SERVER, true, true},
+	{"servicefile", POOL_ON_SERVER, true, true},
+	{"gssdelegation", POOL_ON_SERVER, true, true},
+	{"krbsrvname", POOL_ON_SERVER, true, false},
 
 	/* What both ends of a handover must agree on is set by the pool. */
-	{"client_encoding", 0, false, false, NULL},
-	{"fallback_application_name", 0, false, false, NULL},
-	{"replication", 0, false, false, NULL},
-	{"min_protocol_version", 0, false, false, NULL},
-	{"max_protocol_version", 0, false, false, NULL},
+	{"client_encoding", 0, false, false},
+	{"fallback_application_name", 0, false, false},
+	{"replication", 0, false, false},
+	{"min_protocol_version", 0, false, false},
+	{"max_protocol_version", 0, false, false},
 
 	/* It would have the server write a file of anybody's choice. */
-	{"sslkeylogfile", 0, false, false, NULL},
+	{"sslkeylogfile", 0, false, false},
 };
 
 static PoolLibpqOption *libpq_table = NULL;
-
-static bool
-is_encryption_mode(const char *name)
-{
-	return strcmp(name, "sslmode") == 0 || strcmp(name, "gssencmode") == 0;
-}
 
 /* Only names outlive the call: the defaults of libpq can be secrets. */
 static void
@@ -66,10 +60,6 @@ describe(PoolLibpqOption *option, const PQconninfoOption *source)
 		option->identity = libpq_rules[i].identity;
 		option->superuser = libpq_rules[i].superuser;
 	}
-
-	/* Not source->val, in which the server's environment has a say. */
-	if (is_encryption_mode(source->keyword) && source->compiled)
-		option->fallback = pstrdup(source->compiled);
 }
 
 /*
@@ -126,31 +116,24 @@ pool_libpq_find(const char *name)
 }
 
 /*
- * Whether sslmode or gssencmode insists on encryption.  False for any other
- * option.  Raises FDW_INVALID_ATTRIBUTE_VALUE for a mode that libpq does not
- * have: libpq never gets to see it, so it could not complain itself.
+ * Raises FDW_INVALID_ATTRIBUTE_VALUE for a value of sslmode or gssencmode that
+ * libpq does not have, so that it is noticed when it is written and not when a
+ * connection is made.  Does nothing for other options.
  */
-bool
-pool_libpq_wants_encryption(const char *name, const char *value)
+void
+pool_libpq_check_value(const char *name, const char *value)
 {
-	static const struct
-	{
-		const char *mode;
-		bool insists;
-		bool gss; /* gssencmode has it too */
-	} modes[] = {
-		{"disable", false, true},	{"allow", false, false},
-		{"prefer", false, true},	{"require", true, true},
-		{"verify-ca", true, false}, {"verify-full", true, false},
-	};
+	static const char *const modes[] = {"disable", "prefer",	"require",
+										"allow",   "verify-ca", "verify-full"};
 	bool gss = strcmp(name, "gssencmode") == 0;
+	int n = gss ? 3 : lengthof(modes);
 
-	if (!is_encryption_mode(name) || value[0] == '\0')
-		return false;
-	for (size_t i = 0; i < lengthof(modes); i++)
+	if ((!gss && strcmp(name, "sslmode") != 0) || value[0] == '\0')
+		return;
+	for (int i = 0; i < n; i++)
 	{
-		if (strcmp(modes[i].mode, value) == 0 && (modes[i].gss || !gss))
-			return modes[i].insists;
+		if (strcmp(modes[i], value) == 0)
+			return;
 	}
 
 	ereport(ERROR,

@@ -155,9 +155,9 @@ pool_listener_accept(PoolRequestMessage *request)
 	answer(request, &reply, sizeof(reply), -1);
 }
 
-/* Answers with the connection's descriptor and what is known about it. */
+/* Answers with a descriptor of the connection and what is known about it. */
 void
-pool_listener_send(PoolRequestMessage *request, PGconn *conn)
+pool_listener_send(PoolRequestMessage *request, PGconn *conn, pgsocket sock)
 {
 	PoolReply reply = {.status = POOL_REPLY_OK,
 					   .remote_pid = PQbackendPID(conn)};
@@ -177,6 +177,6 @@ pool_listener_send(PoolRequestMessage *request, PGconn *conn)
 		reply.nstrings += 2;
 	}
 	memcpy(data.data, &reply, sizeof(reply));
-	answer(request, data.data, data.len, PQsocket(conn));
+	answer(request, data.data, data.len, sock);
 	pfree(data.data);
 }

@@ -23,6 +23,7 @@ extern void pool_listener_wipe(void);
 extern bool pool_listener_receive(int sock, PoolRequestMessage *request);
 extern void pool_listener_refuse(PoolRequestMessage *request);
 extern void pool_listener_accept(PoolRequestMessage *request);
-extern void pool_listener_send(PoolRequestMessage *request, PGconn *conn);
+extern void pool_listener_send(PoolRequestMessage *request, PGconn *conn,
+							   pgsocket sock);
 
 #endif /* POOL_LISTENER_H */

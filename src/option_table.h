@@ -47,13 +47,11 @@ typedef struct PoolLibpqOption
 
 	/*
 	 * The value speaks for the operating system's user who runs the server,
-	 * so it is never used for a role that has to show a password.
+	 * so for a role that has to show a password it is used only if a
+	 * superuser wrote it into its mapping.
 	 */
 	bool identity;
 	bool superuser; /* only a superuser may write it */
-
-	/* What libpq does without it; of the two encryption modes alone. */
-	const char *fallback;
 } PoolLibpqOption;
 
 /* Which options were given: a bit for each place in pool_option_table. */
@@ -70,6 +68,6 @@ extern int pool_option_set(const PoolOptionDef *def, const char *value,
 extern void pool_option_check(const PoolOptions *options, PoolOptionSet given,
 							  bool complete);
 extern const PoolLibpqOption *pool_libpq_find(const char *name);
-extern bool pool_libpq_wants_encryption(const char *name, const char *value);
+extern void pool_libpq_check_value(const char *name, const char *value);
 
 #endif /* POOL_OPTION_TABLE_H */

@@ -35,8 +35,7 @@ lost(PoolRun *run, const char *message)
 	run->error->elevel = ERROR;
 	run->error->sqlstate = ERRCODE_CONNECTION_FAILURE;
 	run->error->message = pstrdup(message);
-	run->error->hint = pstrdup(
-		"The statement may have been executed or not; it is not sent again.");
+	run->error->hint = pstrdup(POOL_HINT_NOT_SENT_AGAIN);
 }
 
 static void

@@ -75,6 +75,7 @@ pool_report_error(const PGresult *res)
 		report->detail = pchomp(PQresultErrorMessage(res));
 		if (report->detail[0] == '\0')
 			report->detail = NULL;
+		report->hint = pstrdup(POOL_HINT_NOT_SENT_AGAIN);
 	}
 	return report;
 }

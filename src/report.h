@@ -5,6 +5,9 @@
 #ifndef POOL_REPORT_H
 #define POOL_REPORT_H
 
+#define POOL_HINT_NOT_SENT_AGAIN \
+	"The statement may have been executed or not; it is not sent again."
+
 #include "libpq-fe.h"
 #include "nodes/pg_list.h"
 

@@ -33,6 +33,7 @@
 #define POOL_MAX_WORKERS 32
 #define POOL_ERROR_LEN 512
 #define POOL_ADDRESS_LEN 128
+#define POOL_TLS_NAME_LEN 48
 
 /* A backend, for ever: a pid is used again, the serial number is not. */
 typedef struct PoolSessionRef
@@ -102,6 +103,9 @@ typedef struct PoolSlot
 	/* Set by the worker while CONNECTING. */
 	int remote_pid;
 	char remote_address[POOL_ADDRESS_LEN];
+	bool relayed; /* it is encrypted, so data passes through the worker */
+	char tls_version[POOL_TLS_NAME_LEN];
+	char tls_cipher[POOL_TLS_NAME_LEN];
 } PoolSlot;
 
 /* A failure to connect, as it is told to those who wait. */

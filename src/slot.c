@@ -129,7 +129,7 @@ pool_slot_move(Pool *pool, PoolSlot *slot, PoolSlotState to)
 		pool->nslots[to]++;
 	if (to == POOL_SLOT_IDLE)
 		idle_push(pool, slot);
-	if (from == POOL_SLOT_CONNECTING)
+	if (from == POOL_SLOT_CONNECTING && to != POOL_SLOT_CLOSING)
 		slot->opened = slot->since;
 	if (to != POOL_SLOT_LEASED)
 		memset(&slot->owner, 0, sizeof(slot->owner));
@@ -219,10 +219,13 @@ pool_slot_claim(Pool *pool)
 	slot->config = pool->config;
 	slot->last_holder = 0;
 	slot->uses = 0;
+	slot->opened = 0;
 	slot->used = slot->in_transaction = slot->cancel = false;
 	slot->doom = POOL_CLOSE_NONE;
 	slot->remote_pid = 0;
 	slot->remote_address[0] = '\0';
+	slot->relayed = false;
+	slot->tls_version[0] = slot->tls_cipher[0] = '\0';
 	pool_slot_move(pool, slot, POOL_SLOT_CONNECTING);
 	return slot;
 }

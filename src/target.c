@@ -110,43 +110,6 @@ check_usage(Oid server, const char *server_name)
 }
 
 /*
- * Raises FEATURE_NOT_SUPPORTED for the servers of a wrapper whose options are
- * not those of libpq.  Only a superuser makes wrappers and chooses their
- * validator, so its name can be believed.  Returns whether that validator
- * keeps password_required from everybody but superusers.
- */
-static bool
-check_wrapper(Oid wrapper_id, const char *server_name)
-{
-	static const struct
-	{
-		const char *name;
-		bool guards;
-	} known[] = {
-		{"pool_fdw_validator", true},
-		{"postgres_fdw_validator", true},
-		{"dblink_fdw_validator", false},
-		{"postgresql_fdw_validator", false},
-	};
-	ForeignDataWrapper *wrapper = GetForeignDataWrapper(wrapper_id);
-	char *validator = get_func_name(wrapper->fdwvalidator);
-
-	for (size_t i = 0; validator && i < lengthof(known); i++)
-	{
-		if (strcmp(known[i].name, validator) == 0)
-			return known[i].guards;
-	}
-
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("cannot pool connections of server \"%s\"", server_name),
-			 errdetail("Its foreign-data wrapper \"%s\" does not describe PostgreSQL servers as libpq does.",
-					   wrapper->fdwname),
-			 errhint(
-				 "Use a server of the foreign-data wrapper pool, postgres_fdw or dblink_fdw.")));
-}
-
-/*
  * Whether the current transaction wrote the row.  Raises
  * OBJECT_NOT_IN_PREREQUISITE_STATE if it changed one that others know: a pool
  * has one configuration, and to them it is still the old one.
@@ -249,9 +212,10 @@ read_target(const char *server_name, PoolTarget *target)
 	check_usage(server, server_name);
 	server_row = SearchSysCache1(FOREIGNSERVEROID, server);
 	pool_catalog_check_server(server_row, server_name);
-	guarded =
-		check_wrapper(((Form_pg_foreign_server) GETSTRUCT(server_row))->srvfdw,
-					  server_name);
+	guarded = pool_catalog_check_wrapper(((Form_pg_foreign_server) GETSTRUCT(
+											  server_row))
+											 ->srvfdw,
+										 server_name);
 
 	mapping_row = SearchSysCache2(USERMAPPINGUSERSERVER, GetUserId(), server);
 	if (!HeapTupleIsValid(mapping_row))

@@ -143,8 +143,7 @@ check_libpq_option(const PoolLibpqOption *option, const char *value)
 				 errdetail(
 					 "Only a superuser can create or change an object with this option.")));
 
-	/* Its value is looked at when connecting; here it must only exist. */
-	(void) pool_libpq_wants_encryption(option->name, value);
+	pool_libpq_check_value(option->name, value);
 }
 
 static void

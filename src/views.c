@@ -226,6 +226,12 @@ pool_connections(PG_FUNCTION_ARGS)
 			put(&row, Int32GetDatum(copy->remote_pid));
 		else
 			put_null(&row);
+		if (copy->opened != 0)
+			put(&row, BoolGetDatum(copy->relayed));
+		else
+			put_null(&row);
+		put_text(&row, copy->tls_version);
+		put_text(&row, copy->tls_cipher);
 		put_text(&row, copy->doom != POOL_CLOSE_NONE
 						   ? pool_close_reason_name(copy->doom)
 						   : NULL);

@@ -148,7 +148,9 @@ serve_fetch(PoolRequestMessage *request)
 		}
 	}
 	if (good)
-		pool_listener_send(request, conn->pg);
+		pool_listener_send(request, conn->pg,
+						   conn->relay.ssl ? conn->relay.theirs
+										   : PQsocket(conn->pg));
 	else
 		pool_listener_refuse(request);
 }
@@ -186,6 +188,23 @@ serve_requests(void)
 	}
 }
 
+/* Data that is to be passed on. */
+static void
+relay(const PoolEvent *event)
+{
+	PoolConn *conn = event->conn;
+
+	pool_relay_step(&conn->relay,
+					event->which == POOL_SOCKET_REMOTE ? event->events : 0,
+					event->which == POOL_SOCKET_SESSION ? event->events : 0);
+	pool_conn_watch_relay(conn);
+	if (conn->relay.ended && !conn->eof)
+	{
+		pool_janitor_eof(conn);
+		pool_wake_later(0);
+	}
+}
+
 static void
 step(const PoolEvent *event)
 {
@@ -193,6 +212,11 @@ step(const PoolEvent *event)
 
 	if (conn->pg == NULL)
 		return; /* an event before this one ended it */
+	if (conn->task == POOL_TASK_WATCH && conn->relay.ssl != NULL)
+	{
+		relay(event);
+		return; /* nothing for the rest of the worker to look at */
+	}
 	pool_wake_later(0);
 	switch (conn->task)
 	{
@@ -277,6 +301,9 @@ pool_worker_main(Datum arg)
 	pqsignal(SIGINT, SIG_IGN); /* pg_cancel_backend() is not for us */
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+
+	/* What libpq says is looked at, and goes to sessions of any encoding. */
+	SetConfigOption("lc_messages", "C", PGC_SUSET, PGC_S_OVERRIDE);
 	worker_start();
 	loop_context = AllocSetContextCreate(TopMemoryContext, "pool worker loop",
 										 ALLOCSET_DEFAULT_SIZES);

@@ -22,7 +22,7 @@ keep=					# '', 'files', or 'clusters' too
 declare -A port			# of each cluster, by name
 
 packages=("postgresql-$pg" "postgresql-server-dev-$pg" libpq-dev gcc make
-	libc6-dev perl libipc-run-perl strace)
+	libc6-dev perl libipc-run-perl strace openssl)
 
 die()
 {
@@ -146,8 +146,16 @@ build()
 	"${make[@]}" install || die 'the installation failed'
 }
 
+# make_certificates: those that the tests and the demo need, in $stage/tls
+make_certificates()
+{
+	[ -e "$stage/tls/server.crt" ] || bash test/certificates.sh "$stage/tls" 2>"$stage/tls.log" ||
+		die "openssl failed:"$'\n'"$(cat "$stage/tls.log")"
+}
+
 # start_cluster name host-authentication setting...: superuser postgres, trusted
-# on the socket in $stage; leaves the port in ${port[name]}
+# on the socket in $stage; leaves the port in ${port[name]}.  Those who come by
+# TCP have to encrypt if POOL_TEST_TLS names a directory with certificates
 start_cluster()
 {
 	local name=$1 data=$stage/$1
@@ -159,6 +167,11 @@ start_cluster()
 	shift 2
 	printf '%s\n' "listen_addresses = '127.0.0.1'" "fsync = off" \
 		"unix_socket_directories = '$stage'" "$@" >>"$data/postgresql.conf"
+	if [ -n "${POOL_TEST_TLS:-}" ]; then
+		sed -i 's/^host /hostssl /' "$data/pg_hba.conf"
+		printf '%s\n' "ssl = on" "ssl_cert_file = '$POOL_TEST_TLS/server.crt'" \
+			"ssl_key_file = '$POOL_TEST_TLS/server.key'" >>"$data/postgresql.conf"
+	fi
 
 	# Only the server can tell whether a port is free: it tries to have it.
 	for _ in {1..20}; do

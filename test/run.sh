@@ -1,10 +1,12 @@
 #!/bin/bash
-# run.sh [--keep] [regress | isolation | tap | file | test name]...
+# run.sh [--keep] [--plain | --tls] [regress | isolation | tap | file | test name]...
 #	Build the extension and run its tests in throw-away clusters.
 #
-# Without arguments all tests run.  One regress test runs after the test
-# "init", which sets up what the others use.  --keep leaves the directory with
-# the results and logs.  The last line is "N passed, N failed".
+# Without arguments all tests run.  Each runs twice: with remotes that do not
+# encrypt, and with remotes that take nobody without TLS; --plain and --tls
+# choose one.  One regress test runs after the test "init", which sets up what
+# the others use.  --keep leaves the directory with the results and logs.  The
+# last line is "N passed, N failed".
 
 # shellcheck source=test/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -13,6 +15,11 @@ enter_stage "$0" "$@"
 passed=0
 failed=0
 kinds=
+rounds=(plain tls)
+round=					# the one under way
+
+# These make their own remotes, or none.
+only_plain='001_not_preloaded 014_tls'
 regress=()
 isolation=()
 tap=()
@@ -71,7 +78,7 @@ attempt()
 	local kind=$1 name=$2 start=${EPOCHREALTIME/./} ok=ok
 	shift 2
 
-	log=$stage/$kind.$name.out
+	log=$stage/$round.$kind.$name.out
 	if limited "$@" >"$log" 2>&1; then
 		passed=$((passed + 1))
 	else
@@ -79,7 +86,7 @@ attempt()
 		ok='not ok'
 	fi
 	start=$(((${EPOCHREALTIME/./} - start) / 100000))
-	printf '%-6s  %-9s  %-32s %3d.%d s\n' "$ok" "$kind" "$name" \
+	printf '%-6s  %-5s  %-9s  %-32s %3d.%d s\n' "$ok" "$round" "$kind" "$name" \
 		$((start / 10)) $((start % 10))
 	[ "$ok" = ok ]
 }
@@ -92,7 +99,7 @@ show()
 	tail -n "${3:-30}" "$2" | sed 's/^/    /'
 }
 
-# close_cluster kind: stop the server, which must not resist, and look in its
+# close_cluster name: stop the server, which must not resist, and look in its
 # log for what a test's own output does not show
 close_cluster()
 {
@@ -102,7 +109,7 @@ close_cluster()
 	grep -nE 'PANIC:|TRAP:|terminated by signal' "$stage/$1.log" >>"$trouble" ||
 		[ -s "$trouble" ] || return 0
 	failed=$((failed + 1))
-	printf 'not ok  %-9s  the server\n' "$1"
+	printf 'not ok  the server %s\n' "$1"
 	show 'found' "$trouble"
 	show 'end of the server log' "$stage/$1.log"
 }
@@ -112,28 +119,29 @@ close_cluster()
 run_sql_tests()
 {
 	local kind=$1 program=$pgxs/src/test/$2 name existing=()
-	local out=$stage/$kind.results options
+	local cluster=$round.$kind options
+	local out=$stage/$cluster.results
 	shift 2
 
 	mkdir -p "$out"
 	read -ra options < <(makefile_value "${kind^^}_OPTS")
-	start_cluster "$kind" trust "shared_preload_libraries = 'pool'" \
+	start_cluster "$cluster" trust "shared_preload_libraries = 'pool'" \
 		"max_connections = 100" "log_line_prefix = '%m [%p] %b %q%a '"
 	for name in "$@"; do
 		rm -f "$out/regression.diffs"
 		if ! attempt "$kind" "$name" 300 "$program" --inputdir=. "${options[@]}" \
 			--outputdir="$out" --bindir="$bin" --host="$stage" \
-			--port="${port[$kind]}" --user=postgres "${existing[@]}" "$name"; then
+			--port="${port[$cluster]}" --user=postgres "${existing[@]}" "$name"; then
 			if [ -s "$out/regression.diffs" ]; then
 				show 'differences' "$out/regression.diffs" 200
 			else
 				show 'output' "$log"
-				show 'end of the server log' "$stage/$kind.log"
+				show 'end of the server log' "$stage/$cluster.log"
 			fi
 		fi
 		existing=(--use-existing)
 	done
-	close_cluster "$kind"
+	close_cluster "$cluster"
 }
 
 run_tap_tests()
@@ -146,7 +154,8 @@ run_tap_tests()
 	[ -z "$keep" ] || export PG_TEST_NOCLEAN=1
 	for file in "$@"; do
 		name=$(basename "$file" .pl)
-		dir=$stage/tap.$name
+		[[ $round = plain || " $only_plain " != *" $name "* ]] || continue
+		dir=$stage/$round.tap.$name
 		mkdir -p "$dir"
 		# PostgreSQL 15 knows the first variable, 16 and newer the other two.
 		export TESTDIR=$dir TESTLOGDIR=$dir/tmp_check/log TESTDATADIR=$dir/tmp_check
@@ -160,10 +169,14 @@ run_tap_tests()
 	done
 }
 
-if [ "${1:-}" = --keep ]; then
-	keep=files
+while [[ ${1:-} == --* ]]; do
+	case $1 in
+		--keep) keep=files ;;
+		--plain | --tls) rounds=("${1#--}") ;;
+		*) die "unknown option $1" ;;
+	esac
 	shift
-fi
+done
 [ $# -gt 0 ] || set -- regress isolation tap
 for argument in "$@"; do
 	choose "$argument"
@@ -173,10 +186,16 @@ if [ ${#regress[@]} -gt 0 ] && [[ $kinds != *regress* && " ${regress[*]} " != *'
 fi
 
 build -Werror -DUSE_ASSERT_CHECKING
-[ ${#regress[@]} -eq 0 ] || run_sql_tests regress regress/pg_regress "${regress[@]}"
-[ ${#isolation[@]} -eq 0 ] ||
-	run_sql_tests isolation isolation/pg_isolation_regress "${isolation[@]}"
-[ ${#tap[@]} -eq 0 ] || run_tap_tests "${tap[@]}"
+for round in "${rounds[@]}"; do
+	if [ "$round" = tls ]; then
+		make_certificates
+		export POOL_TEST_TLS=$stage/tls
+	fi
+	[ ${#regress[@]} -eq 0 ] || run_sql_tests regress regress/pg_regress "${regress[@]}"
+	[ ${#isolation[@]} -eq 0 ] ||
+		run_sql_tests isolation isolation/pg_isolation_regress "${isolation[@]}"
+	[ ${#tap[@]} -eq 0 ] || run_tap_tests "${tap[@]}"
+done
 
 [ -z "$keep" ] || printf 'results and logs are in %s\n' "$stage"
 stop_all

@@ -45,6 +45,8 @@ create_server($local, 'checked', $remote, options => {
 	max_size => 3, validate_after_idle => '1ms', health_check_timeout => '500ms' });
 my $ask = q(SELECT pid FROM pool_query('checked', 'select pg_backend_pid()') AS t(pid int));
 my $stopped = $session->query($ask)->{out};
+wait_for_value($local, q(SELECT clock_timestamp() - since > '2ms' FROM pool_connections
+	WHERE server = 'checked'), 't', 'validate_after_idle: idle for longer');
 kill 'STOP', $stopped;
 $answer = $session->query($ask);
 kill 'CONT', $stopped;

@@ -28,6 +28,9 @@ our @EXPORT = qw(
 our $password = 'secret';
 our $remote_db = 'far';
 
+# The directory with certificates, if all remotes are to insist on TLS.
+our $tls = $ENV{POOL_TEST_TLS};
+
 # start_remote(settings): a server that wants a password on 127.0.0.1
 sub start_remote
 {
@@ -35,6 +38,11 @@ sub start_remote
 	my $name = delete $conf{name} || 'remote';
 	my $node = PostgreSQL::Test::Cluster->new($name);
 
+	%conf = (
+		ssl => 'on',
+		ssl_cert_file => "'$tls/server.crt'",
+		ssl_key_file => "'$tls/server.key'",
+		%conf) if $tls;
 	$node->init;
 	_configure($node, %conf, listen_addresses => "'127.0.0.1'");
 	hba($node, 'scram-sha-256');
@@ -50,6 +58,7 @@ sub hba
 {
 	my ($node, $method, @first) = @_;
 	my $file = $node->data_dir . '/pg_hba.conf';
+	my $host = $tls ? 'hostssl' : 'host';
 
 	unlink $file;
 	append_to_file(
@@ -57,7 +66,7 @@ sub hba
 		join("\n",
 			@first,
 			'local all all trust',
-			"host all all 127.0.0.1/32 $method",
+			"$host all all 127.0.0.1/32 $method",
 			''));
 	return;
 }
