@@ -150,6 +150,10 @@ check 'active' "$(value local shop 'SELECT active FROM pool_stats')" -eq 0
 check 'waiting' "$(value local shop 'SELECT waiting FROM pool_stats')" -eq 0
 
 heading 'Pulling the cable: the remote crashes and comes back'
+# It comes back with TLS, which the last part needs.
+make_certificates
+printf '%s\n' 'ssl = on' "ssl_cert_file = '$stage/tls/server.crt'" \
+	"ssl_key_file = '$stage/tls/server.key'" >>"$stage/remote/postgresql.conf"
 "$bin/pg_ctl" -s -w -D "$stage/remote" -l "$stage/remote.log" -m immediate restart >/dev/null
 start=${EPOCHREALTIME/./}
 tries=1
@@ -164,6 +168,19 @@ done
 printf 'try %d answered %d ms after the remote was back\n' "$tries" \
 	$(((${EPOCHREALTIME/./} - start) / 1000))
 check 'balance after the crash' "$answer" = 150.00
+
+heading 'An encrypted remote, whose certificate a private CA has signed'
+show <<SQL
+CREATE SERVER srv_tls FOREIGN DATA WRAPPER pool
+  OPTIONS (host 'localhost', hostaddr '127.0.0.1', port '${port[remote]}', dbname 'bank',
+           sslmode 'verify-full', sslrootcert '$stage/tls/ca.crt');
+CREATE USER MAPPING FOR CURRENT_USER SERVER srv_tls OPTIONS (user 'app', password 'secret');
+SELECT * FROM pool_query('srv_tls', 'select version, cipher from pg_stat_ssl where pid = pg_backend_pid()')
+  AS t(version text, cipher text);
+SELECT server, state, relayed, tls_version, tls_cipher FROM pool_connections;
+SQL
+check 'encrypted connections' \
+	"$(value local shop "SELECT count(*) FROM pool_connections WHERE server = 'srv_tls' AND relayed")" -ge 1
 
 if [ "${1:-}" = --keep ]; then
 	keep=clusters
