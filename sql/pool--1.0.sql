@@ -151,8 +151,11 @@ CREATE FUNCTION pool_stats(
 	OUT connect_errors bigint,
 	OUT cancels bigint,
 	OUT resets bigint,
+	OUT health_checks bigint,
+	OUT health_check_failures bigint,
 	OUT closed bigint,
 	OUT closed_idle_timeout bigint,
+	OUT closed_max_lifetime bigint,
 	OUT closed_config_changed bigint,
 	OUT closed_surplus bigint,
 	OUT closed_dropped bigint,
@@ -205,8 +208,11 @@ COMMENT ON COLUMN pool_stats.connects IS 'Connections that became usable; connec
 COMMENT ON COLUMN pool_stats.connect_errors IS 'Attempts to connect that failed';
 COMMENT ON COLUMN pool_stats.cancels IS 'Cancel requests sent to the remote';
 COMMENT ON COLUMN pool_stats.resets IS 'Rollbacks and resets done by the worker';
+COMMENT ON COLUMN pool_stats.health_checks IS 'Checks of idle connections, after health_check_interval, that went well';
+COMMENT ON COLUMN pool_stats.health_check_failures IS 'Checks of idle connections that failed';
 COMMENT ON COLUMN pool_stats.closed IS 'Usable connections closed, for any reason';
 COMMENT ON COLUMN pool_stats.closed_idle_timeout IS 'Closed after idle_timeout';
+COMMENT ON COLUMN pool_stats.closed_max_lifetime IS 'Closed because they were older than max_lifetime';
 COMMENT ON COLUMN pool_stats.closed_config_changed IS 'Closed because the options to connect were changed';
 COMMENT ON COLUMN pool_stats.closed_surplus IS 'Closed because max_size was lowered';
 COMMENT ON COLUMN pool_stats.closed_dropped IS 'Closed because the server, the user mapping or the database was dropped';
@@ -216,7 +222,7 @@ COMMENT ON COLUMN pool_stats.closed_error IS 'Closed because an error left a sta
 COMMENT ON COLUMN pool_stats.closed_unclean IS 'Closed because the connection came back out of step';
 COMMENT ON COLUMN pool_stats.closed_proof_failed IS 'Closed because the handover to another session could not be proven clean';
 COMMENT ON COLUMN pool_stats.closed_reset_failed IS 'Closed because the rollback or the reset query failed';
-COMMENT ON COLUMN pool_stats.closed_check_failed IS 'Closed because it was found dead before use';
+COMMENT ON COLUMN pool_stats.closed_check_failed IS 'Closed because it was found dead before use, or failed a health check';
 COMMENT ON COLUMN pool_stats.closed_holder_exited IS 'Closed because the session that held it ended in the middle of a statement';
 COMMENT ON COLUMN pool_stats.closed_handover_failed IS 'Closed because its descriptor could not be handed over';
 COMMENT ON COLUMN pool_stats.closed_worker_exited IS 'Closed because the pool worker stopped';

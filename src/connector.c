@@ -44,6 +44,7 @@ missing_connections(const Pool *pool)
 
 	if (!pool->configured)
 		return 0;
+	wanted = Max(wanted, pool->renewals - connecting);
 	wanted = Max(wanted, pool->nwaiting - coming);
 	wanted = Min(wanted, options->max_size - pool_taken_slots(pool));
 	return Min(wanted, parallel - connecting);
@@ -247,6 +248,35 @@ describe_connection(const PoolConn *conn, PoolSlot *slot, const char *address)
 	strlcpy(slot->tls_cipher, cipher ? cipher : "", POOL_TLS_NAME_LEN);
 }
 
+/*
+ * A new connection has come: the oldest of those that are due goes, as soon as
+ * nobody uses it.  Needs the lock.
+ */
+static void
+renew_oldest(Pool *pool)
+{
+	int64 now = pool_clock_us();
+	PoolSlot *oldest = NULL;
+
+	if (pool->renewals == 0)
+		return;
+	pool->renewals--;
+	for (int i = 0; i < pool_shared->nslots; i++)
+	{
+		PoolSlot *slot = &pool_slots[i];
+
+		if (slot->pool == pool_index(pool) && slot->opened != 0 &&
+			slot->doom == POOL_CLOSE_NONE &&
+			pool_slot_age(pool, slot, now) != POOL_AGE_GOOD &&
+			(oldest == NULL || slot->opened < oldest->opened))
+			oldest = slot;
+	}
+	if (oldest != NULL && oldest->state == POOL_SLOT_IDLE)
+		pool_slot_close(pool, oldest, POOL_CLOSE_MAX_LIFETIME, false);
+	else if (oldest != NULL)
+		pool_slot_doom(oldest, POOL_CLOSE_MAX_LIFETIME);
+}
+
 static void
 finish_attempt(PoolConn *conn)
 {
@@ -278,8 +308,10 @@ finish_attempt(PoolConn *conn)
 
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 	describe_connection(conn, slot, address);
+	slot->jitter = pg_prng_double(&pg_global_prng_state);
 	pool->failures = 0;
 	pool->next_attempt = 0;
+	renew_oldest(pool);
 	handed = pool_offer(pool, slot, &wake);
 	if (pool_open_slots(pool) >= pool->prewarm)
 		pool->prewarm = 0;

@@ -60,6 +60,7 @@ typedef struct PoolConn
 	bool cancels;		   /* closing: a statement may be running */
 	bool said_goodbye;	   /* closing: nothing more is sent */
 	int syncs_left;		   /* while resetting */
+	bool health_check;	   /* and that is what it is */
 	PoolRelay relay;	   /* once connected, if encrypted */
 
 	PoolWatch watches[POOL_NSOCKETS];

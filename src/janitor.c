@@ -10,7 +10,11 @@
  *	- IDLE and used a while ago: resets it.  A statement may have left a lock
  *	  or a temporary table that no one would ask for again; the next user's
  *	  reset would come too late for those who wait for such a lock.
- *	- IDLE for longer than idle_timeout: closes it, down to min_size.
+ *	- IDLE for longer than health_check_interval: asks health_check_query.
+ *	- IDLE and not used for longer than idle_timeout: closes it, down to
+ *	  min_size.
+ *	- Older than max_lifetime: see pool_slot_age().  Has another one opened
+ *	  first if there is room, so that nobody has to wait for it.
  *	- LEASED by a session that no longer exists: closes it.  The session's own
  *	  exit does that, so this is for the day when it could not.
  *
@@ -29,14 +33,21 @@
 
 /* How often to look, and how long a used connection lies before its reset. */
 #define TICK_MS 1000
+#define MIN_TICK_MS 10 /* where options ask for more often than that */
 #define SETTLE_US INT64CONST(1000000)
 
 static void
 reset_failed(PoolConn *conn, PoolCloseReason reason)
 {
-	LWLockAcquire(&conn->pool->lock, LW_EXCLUSIVE);
-	pool_slot_close(conn->pool, conn->slot, reason, true);
-	LWLockRelease(&conn->pool->lock);
+	Pool *pool = conn->pool;
+
+	if (conn->health_check)
+		pool_stats_add(&pool->stats, POOL_COUNT_HEALTH_CHECK_FAILURES, 1);
+	if (conn->health_check && reason == POOL_CLOSE_RESET_FAILED)
+		reason = POOL_CLOSE_CHECK_FAILED;
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	pool_slot_close(pool, conn->slot, reason, true);
+	LWLockRelease(&pool->lock);
 	pool_closer_begin(conn->slot);
 }
 
@@ -48,10 +59,14 @@ reset_done(PoolConn *conn)
 	bool handed;
 
 	pool_conn_rest(conn);
-	pool_stats_add(&conn->pool->stats, POOL_COUNT_RESETS, 1);
+	pool_stats_add(&conn->pool->stats,
+				   conn->health_check ? POOL_COUNT_HEALTH_CHECKS
+									  : POOL_COUNT_RESETS,
+				   1);
 
 	LWLockAcquire(&conn->pool->lock, LW_EXCLUSIVE);
-	slot->used = slot->in_transaction = false;
+	if (!conn->health_check)
+		slot->used = slot->in_transaction = false;
 	handed = pool_offer(conn->pool, slot, &wake);
 	LWLockRelease(&conn->pool->lock);
 	if (handed)
@@ -78,10 +93,12 @@ borrow_from_relay(PoolConn *conn)
 	return pool_relay_lend(&conn->relay);
 }
 
-/* Starts the reset of a slot that is RESETTING or CHECKING. */
+/*
+ * Starts the reset or the check of a slot that is RESETTING or CHECKING.
+ * "query" NULL: none.
+ */
 static void
-begin_reset(PoolConn *conn, bool rollback, const char *reset_query,
-			int timeout_ms)
+begin_reset(PoolConn *conn, bool rollback, const char *query, int timeout_ms)
 {
 	bool sent;
 
@@ -95,8 +112,7 @@ begin_reset(PoolConn *conn, bool rollback, const char *reset_query,
 	}
 	sent = PQenterPipelineMode(conn->pg) &&
 		   (!rollback || send_reset(conn, "ROLLBACK")) &&
-		   (reset_query[0] == '\0' || send_reset(conn, reset_query)) &&
-		   PQflush(conn->pg) == 0;
+		   (query == NULL || send_reset(conn, query)) && PQflush(conn->pg) == 0;
 	if (sent)
 		pool_conn_watch_remote(conn, WL_SOCKET_READABLE);
 	else
@@ -195,18 +211,53 @@ owner_is_gone(const PoolSlot *slot)
 typedef enum Errand
 {
 	ERRAND_NONE,
-	ERRAND_RESET, /* RETURNED is RESETTING now */
-	ERRAND_CHECK, /* IDLE is CHECKING now */
+	ERRAND_RESET, /* RETURNED is RESETTING now, or IDLE is CHECKING */
+	ERRAND_CHECK, /* IDLE is CHECKING, by health_check_query */
 	ERRAND_CLOSE  /* is CLOSING */
 } Errand;
+
+/* The same for a slot that is IDLE.  Needs the pool's lock. */
+static Errand
+look_at_idle(Pool *pool, PoolSlot *slot, int64 now)
+{
+	const PoolOptions *options = &pool->options;
+	int64 rest = now - slot->since;
+	PoolAge age = pool_slot_age(pool, slot, now);
+
+	if (options->idle_timeout > 0 &&
+		now - slot->returned > INT64CONST(1000) * options->idle_timeout &&
+		pool_open_slots(pool) > options->min_size)
+	{
+		pool_slot_close(pool, slot, POOL_CLOSE_IDLE_TIMEOUT, false);
+		return ERRAND_CLOSE;
+	}
+
+	/* Where there is room, another one is opened first (renewals). */
+	if (age == POOL_AGE_OVER ||
+		(age == POOL_AGE_DUE && pool_taken_slots(pool) >= pool->options.max_size &&
+		 pool->nslots[POOL_SLOT_CLOSING] == 0))
+	{
+		pool_slot_expire(pool, slot);
+		return ERRAND_CLOSE;
+	}
+	if (slot->used && rest > SETTLE_US && options->reset_query[0])
+	{
+		pool_slot_move(pool, slot, POOL_SLOT_CHECKING);
+		return ERRAND_RESET;
+	}
+	if (options->health_check_interval > 0 &&
+		rest > INT64CONST(1000) * options->health_check_interval)
+	{
+		pool_slot_move(pool, slot, POOL_SLOT_CHECKING);
+		return ERRAND_CHECK;
+	}
+	return ERRAND_NONE;
+}
 
 /* Decides and makes the first move.  Needs the pool's lock. */
 static Errand
 look_at_slot(Pool *pool, PoolSlot *slot, int64 now)
 {
-	const PoolOptions *options = &pool->options;
-	int64 age = now - slot->since;
-
 	switch (slot->state)
 	{
 		case POOL_SLOT_CLOSING:
@@ -220,22 +271,41 @@ look_at_slot(Pool *pool, PoolSlot *slot, int64 now)
 			pool_slot_close(pool, slot, POOL_CLOSE_HOLDER_EXITED, true);
 			return ERRAND_CLOSE;
 		case POOL_SLOT_IDLE:
-			if (options->idle_timeout > 0 &&
-				age > INT64CONST(1000) * options->idle_timeout &&
-				pool_open_slots(pool) > options->min_size)
-			{
-				pool_slot_close(pool, slot, POOL_CLOSE_IDLE_TIMEOUT, false);
-				return ERRAND_CLOSE;
-			}
-			if (slot->used && age > SETTLE_US && options->reset_query[0])
-			{
-				pool_slot_move(pool, slot, POOL_SLOT_CHECKING);
-				return ERRAND_CHECK;
-			}
-			return ERRAND_NONE;
+			return look_at_idle(pool, slot, now);
 		default:
 			return ERRAND_NONE;
 	}
+}
+
+/* How soon to look again, in microseconds. */
+static int64
+tick(const PoolOptions *options)
+{
+	int ms = TICK_MS;
+
+	if (options->health_check_interval > 0)
+		ms = Min(ms, options->health_check_interval);
+	if (options->max_lifetime > 0)
+		ms = Min(ms, options->max_lifetime / 10);
+	return INT64CONST(1000) * Max(ms, MIN_TICK_MS);
+}
+
+/* Of its open connections, how many are old enough to be replaced? */
+static int
+count_due(const Pool *pool, int64 now)
+{
+	int n = 0;
+
+	for (int i = 0; i < pool_shared->nslots; i++)
+	{
+		const PoolSlot *slot = &pool_slots[i];
+
+		if (slot->pool == pool_index(pool) && slot->opened != 0 &&
+			slot->doom == POOL_CLOSE_NONE &&
+			pool_slot_age(pool, slot, now) != POOL_AGE_GOOD)
+			n++;
+	}
+	return n;
 }
 
 /* Looks after all slots of a pool. */
@@ -244,32 +314,40 @@ pool_janitor_look(Pool *pool)
 {
 	static Errand *errands = NULL;
 	int64 now = pool_clock_us();
-	int timeout;
-	char reset_query[POOL_QUERY_OPTION_LEN];
+	PoolOptions options;
 
 	if (errands == NULL)
 		errands = MemoryContextAlloc(TopMemoryContext,
 									 sizeof(Errand) * pool_shared->nslots);
 
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
-	timeout = pool->options.health_check_timeout;
-	strlcpy(reset_query, pool->options.reset_query, sizeof(reset_query));
+	options = pool->options;
 	for (int i = 0; i < pool_shared->nslots; i++)
 		errands[i] = pool_slots[i].pool == pool_index(pool)
 						 ? look_at_slot(pool, &pool_slots[i], now)
 						 : ERRAND_NONE;
+	pool->renewals = options.max_lifetime > 0 ? count_due(pool, now) : 0;
+	if (pool_open_slots(pool) >= Min(pool->prewarm, options.max_size))
+		pool->prewarm = 0;
 	if (pool_taken_slots(pool) > 0)
-		pool_wake_later(now + INT64CONST(1000) * TICK_MS);
+		pool_wake_later(now + tick(&options));
 	LWLockRelease(&pool->lock);
 
 	for (int i = 0; i < pool_shared->nslots; i++)
 	{
 		PoolSlot *slot = &pool_slots[i];
+		PoolConn *conn = pool_conn_of(slot);
 
 		if (errands[i] == ERRAND_CLOSE)
 			pool_closer_begin(slot);
 		else if (errands[i] != ERRAND_NONE)
-			begin_reset(pool_conn_of(slot), slot->in_transaction, reset_query,
-						timeout);
+		{
+			conn->health_check = errands[i] == ERRAND_CHECK;
+			begin_reset(conn, slot->in_transaction,
+						conn->health_check ? options.health_check_query
+						: options.reset_query[0] != '\0' ? options.reset_query
+														 : NULL,
+						options.health_check_timeout);
+		}
 	}
 }

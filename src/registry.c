@@ -51,7 +51,7 @@ reset_entry(Pool *pool)
 	memset(&pool->options, 0, sizeof(pool->options));
 	memset(&pool->last_error, 0, sizeof(pool->last_error));
 	pool->peak_active = 0;
-	pool->prewarm = 0;
+	pool->prewarm = pool->renewals = 0;
 	pool->failures = 0;
 	pool->next_attempt = 0;
 	pool_stats_zero(&pool->stats);

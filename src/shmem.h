@@ -81,6 +81,8 @@ typedef struct PoolSlot
 
 	int64 since;		 /* pool_clock_us() of the last move */
 	int64 opened;		 /* when it became usable */
+	int64 returned;		 /* when its last lease ended, or it was opened */
+	double jitter;		 /* its share of lifetime_jitter, 0 to 1 */
 	uint64 uses;		 /* leases so far */
 	bool in_transaction; /* RETURNED: roll back first */
 	bool cancel;		 /* CLOSING: a statement is still running */
@@ -141,6 +143,7 @@ typedef struct Pool
 	int waiter_tail;
 	int nwaiting;
 	int prewarm;		/* connections asked for ahead of demand */
+	int renewals;		/* connections to open in the place of old ones */
 	int failures;		/* attempts to connect failed in a row */
 	int64 next_attempt; /* pool_clock_us(), 0: at once */
 	PoolConnectError last_error;

@@ -14,6 +14,9 @@
 #include "compat.h"
 #include "slot.h"
 
+/* The longest time for replacing a connection that grows old. */
+#define RENEWAL_US INT64CONST(30000000)
+
 #define TO(state) (1 << (state))
 
 static const uint32 allowed_moves[POOL_NSLOT_STATES] = {
@@ -47,18 +50,33 @@ pool_slot_state_name(PoolSlotState state)
 	return state_names[state];
 }
 
+/*
+ * The most recently returned first: so the surplus grows old at the end.  A
+ * check does not count as use, so a slot that comes back from one goes where it
+ * was.
+ */
 static void
-idle_push(Pool *pool, PoolSlot *slot)
+idle_link(Pool *pool, PoolSlot *slot)
 {
 	int index = pool_slot_index(slot);
+	int before = POOL_NONE;
+	int after = pool->idle_head;
 
-	slot->prev = POOL_NONE;
-	slot->next = pool->idle_head;
-	if (pool->idle_head != POOL_NONE)
-		pool_slots[pool->idle_head].prev = index;
+	while (after != POOL_NONE && pool_slots[after].returned > slot->returned)
+	{
+		before = after;
+		after = pool_slots[after].next;
+	}
+	slot->prev = before;
+	slot->next = after;
+	if (before == POOL_NONE)
+		pool->idle_head = index;
 	else
+		pool_slots[before].next = index;
+	if (after == POOL_NONE)
 		pool->idle_tail = index;
-	pool->idle_head = index;
+	else
+		pool_slots[after].prev = index;
 }
 
 static void
@@ -127,10 +145,12 @@ pool_slot_move(Pool *pool, PoolSlot *slot, PoolSlotState to)
 	slot->since = pool_clock_us();
 	if (to != POOL_SLOT_FREE)
 		pool->nslots[to]++;
-	if (to == POOL_SLOT_IDLE)
-		idle_push(pool, slot);
 	if (from == POOL_SLOT_CONNECTING && to != POOL_SLOT_CLOSING)
-		slot->opened = slot->since;
+		slot->opened = slot->returned = slot->since;
+	if (from == POOL_SLOT_LEASED)
+		slot->returned = slot->since;
+	if (to == POOL_SLOT_IDLE)
+		idle_link(pool, slot);
 	if (to != POOL_SLOT_LEASED)
 		memset(&slot->owner, 0, sizeof(slot->owner));
 }
@@ -219,7 +239,8 @@ pool_slot_claim(Pool *pool)
 	slot->config = pool->config;
 	slot->last_holder = 0;
 	slot->uses = 0;
-	slot->opened = 0;
+	slot->opened = slot->returned = 0;
+	slot->jitter = 0;
 	slot->used = slot->in_transaction = slot->cancel = false;
 	slot->doom = POOL_CLOSE_NONE;
 	slot->remote_pid = 0;
@@ -258,6 +279,37 @@ pool_slot_is(const PoolSlot *slot, const Pool *pool, uint64 generation,
 		   pg_atomic_read_u64(unconstify(pg_atomic_uint64 *,
 										 &slot->generation)) == generation &&
 		   slot->state == state;
+}
+
+/*
+ * How old is it?  A tenth of its lifetime, and at most RENEWAL_US, before the
+ * end is for replacing it while it is still usable.  Needs the lock.
+ */
+PoolAge
+pool_slot_age(const Pool *pool, const PoolSlot *slot, int64 now)
+{
+	const PoolOptions *options = &pool->options;
+	int64 lifetime = INT64CONST(1000) * options->max_lifetime;
+	int64 left;
+
+	if (lifetime == 0)
+		return POOL_AGE_GOOD;
+	left = slot->opened + lifetime - now -
+		   (int64) (lifetime * slot->jitter * options->lifetime_jitter / 100);
+	if (left <= 0)
+		return POOL_AGE_OVER;
+	return left <= Min(lifetime / 10, RENEWAL_US) ? POOL_AGE_DUE : POOL_AGE_GOOD;
+}
+
+/*
+ * Closes one that is DUE or OVER, and has as many opened again.  Needs the
+ * lock; wake the worker after releasing it.
+ */
+void
+pool_slot_expire(Pool *pool, PoolSlot *slot)
+{
+	pool->prewarm = Max(pool->prewarm, pool_open_slots(pool));
+	pool_slot_close(pool, slot, POOL_CLOSE_MAX_LIFETIME, false);
 }
 
 /* Connections that are usable now or after a reset.  Needs the lock. */

@@ -10,6 +10,7 @@ static const char *const close_reason_names[POOL_NCLOSE_REASONS] = {
 	[POOL_CLOSE_NONE] = "none",
 	[POOL_CLOSE_CONNECT_FAILED] = "connect_failed",
 	[POOL_CLOSE_IDLE_TIMEOUT] = "idle_timeout",
+	[POOL_CLOSE_MAX_LIFETIME] = "max_lifetime",
 	[POOL_CLOSE_CONFIG_CHANGED] = "config_changed",
 	[POOL_CLOSE_SURPLUS] = "surplus",
 	[POOL_CLOSE_DROPPED] = "dropped",

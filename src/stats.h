@@ -18,6 +18,7 @@ typedef enum PoolCloseReason
 	POOL_CLOSE_NONE,
 	POOL_CLOSE_CONNECT_FAILED,	/* it never became usable */
 	POOL_CLOSE_IDLE_TIMEOUT,	/* idle for longer than idle_timeout */
+	POOL_CLOSE_MAX_LIFETIME,	/* older than max_lifetime */
 	POOL_CLOSE_CONFIG_CHANGED,	/* opened with options since altered */
 	POOL_CLOSE_SURPLUS,			/* max_size was lowered */
 	POOL_CLOSE_DROPPED,			/* its server or user mapping was dropped */
@@ -50,7 +51,9 @@ typedef enum PoolCounter
 	POOL_COUNT_CONNECT_ERRORS, /* attempts that failed */
 	POOL_COUNT_CANCELS,		   /* cancel requests sent to the remote */
 	POOL_COUNT_RESETS,		   /* rollbacks and resets done by the worker */
-	POOL_COUNT_CLOSED		   /* usable connections closed */
+	POOL_COUNT_HEALTH_CHECKS,  /* checks of idle connections by the worker */
+	POOL_COUNT_HEALTH_CHECK_FAILURES, /* those that failed */
+	POOL_COUNT_CLOSED				  /* usable connections closed */
 } PoolCounter;
 
 #define POOL_NCOUNTERS (POOL_COUNT_CLOSED + 1)

@@ -111,6 +111,29 @@ choose_idle(const PoolRequest *request)
 	return copied ? copied : &pool_slots[request->pool->idle_head];
 }
 
+/* Nobody gets a connection that is too old.  Needs the lock. */
+static void
+close_over_age(Pool *pool, bool *wake)
+{
+	int64 now;
+	int index = pool->idle_head;
+
+	if (pool->options.max_lifetime == 0 || index == POOL_NONE)
+		return;
+	now = pool_clock_us();
+	while (index != POOL_NONE)
+	{
+		PoolSlot *slot = &pool_slots[index];
+
+		index = slot->next;
+		if (pool_slot_age(pool, slot, now) == POOL_AGE_OVER)
+		{
+			pool_slot_expire(pool, slot);
+			*wake = true;
+		}
+	}
+}
+
 static bool
 hopeless(const Pool *pool)
 {
@@ -119,7 +142,7 @@ hopeless(const Pool *pool)
 }
 
 static PoolTake
-take_locked(PoolRequest *request, bool *grow)
+take_locked(PoolRequest *request, bool *wake)
 {
 	Pool *pool = request->pool;
 	PoolWaiter *me = &pool_waiters[pool_session_self()->procno];
@@ -128,6 +151,7 @@ take_locked(PoolRequest *request, bool *grow)
 		return POOL_TAKE_GONE;
 	if (!pool->configured || !pool_stamp_equal(&pool->stamp, &request->stamp))
 		return POOL_TAKE_UNCONFIGURED;
+	close_over_age(pool, wake);
 	if (pool->idle_head != POOL_NONE)
 	{
 		PoolSlot *slot = choose_idle(request);
@@ -148,7 +172,7 @@ take_locked(PoolRequest *request, bool *grow)
 	me->verdict = POOL_VERDICT_NONE;
 	me->slot = POOL_NONE;
 	enqueue(pool, me);
-	*grow = pool_taken_slots(pool) < pool->options.max_size;
+	*wake = *wake || pool_taken_slots(pool) < pool->options.max_size;
 	return POOL_TAKE_WAIT;
 }
 
@@ -161,12 +185,12 @@ PoolTake
 pool_take(PoolRequest *request)
 {
 	PoolTake result;
-	bool grow = false;
+	bool wake = false;
 
 	LWLockAcquire(&request->pool->lock, LW_EXCLUSIVE);
-	result = take_locked(request, &grow);
+	result = take_locked(request, &wake);
 	LWLockRelease(&request->pool->lock);
-	if (grow)
+	if (wake)
 		pool_wake_worker(request->pool);
 	return result;
 }
@@ -231,6 +255,12 @@ pool_offer(Pool *pool, PoolSlot *slot, PoolSessionRef *wake)
 	if (slot->doom != POOL_CLOSE_NONE)
 	{
 		pool_slot_close(pool, slot, slot->doom, false);
+		return false;
+	}
+	if (slot->opened != 0 &&
+		pool_slot_age(pool, slot, pool_clock_us()) == POOL_AGE_OVER)
+	{
+		pool_slot_expire(pool, slot);
 		return false;
 	}
 	if (pool->waiter_head == POOL_NONE)
