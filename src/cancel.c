@@ -170,6 +170,11 @@ connect_encrypted(PoolCancel *cancel, PGconn *conn)
 	}
 	keywords[n] = values[n] = NULL;
 	cancel->pg = PQconnectStartParams(keywords, values, 0);
+	for (PQconninfoOption *option = options; option && option->keyword; option++)
+	{
+		if (option->val != NULL && strchr(option->dispchar, '*'))
+			explicit_bzero(option->val, strlen(option->val));
+	}
 	PQconninfoFree(options);
 	cancel->sock = PQsocket(cancel->pg);
 	if (cancel->sock == PGINVALID_SOCKET)
@@ -186,12 +191,12 @@ plan_next(PoolCancel *cancel)
 }
 
 static void
-begin(PoolCancel *cancel, PGconn *conn)
+begin(PoolCancel *cancel, const PoolCancelKey *key, PGconn *conn)
 {
 	pool_cancel_end(cancel);
 	cancel->sent = false;
 	cancel->next = pool_clock_us() + ATTEMPT_US;
-	if (PQsslInUse(conn))
+	if (key->encrypted)
 		connect_encrypted(cancel, conn);
 	else
 		connect_like(cancel, conn);
@@ -242,8 +247,12 @@ send_encrypted(PoolCancel *cancel, const CancelPacket *packet)
 	if (status != PGRES_POLLING_READING && status != PGRES_POLLING_WRITING)
 		pool_cancel_end(cancel);
 	else if (PQstatus(cancel->pg) == CONNECTION_MADE && PQsslInUse(cancel->pg))
-		return SSL_write(PQsslStruct(cancel->pg, "OpenSSL"), packet,
-						 sizeof(*packet)) == sizeof(*packet);
+	{
+		if (SSL_write(PQsslStruct(cancel->pg, "OpenSSL"), packet,
+					  sizeof(*packet)) == sizeof(*packet))
+			return true;
+		pool_cancel_end(cancel); /* libpq would go on to log in */
+	}
 	return false;
 }
 
@@ -264,7 +273,7 @@ pool_cancel_step(PoolCancel *cancel, const PoolCancelKey *key, PGconn *conn)
 		return false;
 	}
 	if (pool_clock_us() >= cancel->next)
-		begin(cancel, conn);
+		begin(cancel, key, conn);
 	if (cancel->sock == PGINVALID_SOCKET)
 		return false;
 	if (!cancel->sent)
@@ -276,6 +285,7 @@ pool_cancel_step(PoolCancel *cancel, const PoolCancelKey *key, PGconn *conn)
 		if (cancel->sent)
 		{
 			cancel->events = WL_SOCKET_READABLE;
+			cancel->requests++;
 			cancel->serial++;
 		}
 		if (cancel->sent || cancel->sock == PGINVALID_SOCKET)

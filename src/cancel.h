@@ -21,6 +21,7 @@ typedef struct PoolTrace
 typedef struct PoolCancelKey
 {
 	bool known;
+	bool encrypted; /* it must not be seen on the wire */
 	int32 pid;
 	int32 secret;
 } PoolCancelKey;
@@ -32,6 +33,7 @@ typedef struct PoolCancel
 	PGconn *pg;	   /* makes the socket, if it is to be encrypted */
 	bool sent;
 	int attempts;
+	int requests;  /* that went out */
 	int64 next;	   /* when to begin the next one, pool_clock_us() */
 	uint32 events; /* what to wait for */
 	uint32 serial; /* grows when sock or events change */

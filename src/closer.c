@@ -32,8 +32,10 @@
 #define CLOSE_TIMEOUT_MS 5000
 
 /* The same when the worker itself stops and everything waits for it. */
-#define EXIT_TIMEOUT_MS 1000
-#define EXIT_CANCELS 3
+#define EXIT_TIMEOUT_MS 3000
+
+/* How many cancel requests are sent where the remote's end cannot be seen. */
+#define BLIND_CANCELS 3
 
 /* How much of an unread result is thrown away before others get a turn. */
 #define DRAIN_ROUNDS 16
@@ -47,6 +49,7 @@ free_slot(Pool *pool, PoolSlot *slot)
 	LWLockRelease(&pool->lock);
 	LWLockRelease(&pool_shared->registry_lock);
 	pool_wake_starved();
+	pool_wake_later(0);
 	ConditionVariableBroadcast(&pool->changed);
 }
 
@@ -79,7 +82,7 @@ say_goodbye(PoolConn *conn)
 
 	/* After a message that was cut short it would be taken for its rest. */
 	if (conn->relay.ssl != NULL)
-		pool_relay_say_goodbye(&conn->relay, terminate,
+		pool_relay_say_goodbye(&conn->relay, conn->pg, terminate,
 							   conn->cancels ? 0 : sizeof(terminate));
 	else if (!conn->cancels)
 		(void) send(sock, terminate, sizeof(terminate),
@@ -108,6 +111,16 @@ cancel_step(PoolConn *conn)
 	}
 	if (conn->cancel.sent || conn->cancel.sock == PGINVALID_SOCKET)
 		say_goodbye(conn);
+}
+
+/* Where the remote's end cannot be seen: has enough been done? */
+static bool
+cancel_is_over(const PoolConn *conn)
+{
+	return !conn->cancels || !conn->key.known ||
+		   conn->cancel.requests >= BLIND_CANCELS ||
+		   (conn->cancel.attempts >= BLIND_CANCELS &&
+			conn->cancel.sock == PGINVALID_SOCKET);
 }
 
 static void
@@ -139,6 +152,7 @@ pool_closer_begin(PoolSlot *slot)
 	pool_conn_task(conn, POOL_TASK_CLOSE, CLOSE_TIMEOUT_MS);
 	begin_close(conn, slot->cancel);
 	pool_conn_watch_remote(conn, WL_SOCKET_READABLE);
+	pool_wake_later(0);
 }
 
 /* Something happened on one of its sockets, or it is time to cancel again. */
@@ -147,6 +161,14 @@ pool_closer_step(PoolConn *conn)
 {
 	static char waste[65536];
 
+	if (PQsocket(conn->pg) == PGINVALID_SOCKET)
+	{
+		/* libpq has found it broken and closed it; there is only the cancel. */
+		cancel_step(conn);
+		if (cancel_is_over(conn))
+			finish(conn);
+		return;
+	}
 	for (int i = 0; i < DRAIN_ROUNDS; i++)
 	{
 		ssize_t got =
@@ -182,7 +204,7 @@ exit_step(PoolConn *conn, bool leased)
 
 	cancel_step(conn);
 	if (leased)
-		return conn->cancel.attempts >= EXIT_CANCELS || !conn->key.known;
+		return cancel_is_over(conn);
 	do
 	{
 		got = recv(PQsocket(conn->pg), waste, sizeof(waste), MSG_DONTWAIT);

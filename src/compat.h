@@ -10,6 +10,7 @@
 
 #include "libpq-fe.h"
 #include "portability/instr_time.h"
+#include "postmaster/bgworker_internals.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/wait_event.h"
@@ -44,6 +45,18 @@
 #else
 #define pool_create_wait_set(nevents) \
 	CreateWaitEventSet(TopMemoryContext, (nevents))
+#endif
+
+#if PG_VERSION_NUM >= 180000
+#define pool_foreach_worker(iter) dlist_foreach ((iter), &BackgroundWorkerList)
+typedef dlist_iter PoolWorkerIter;
+#define pool_worker_entry(iter) \
+	dlist_container(RegisteredBgWorker, rw_lnode, (iter).cur)
+#else
+#define pool_foreach_worker(iter) slist_foreach ((iter), &BackgroundWorkerList)
+typedef slist_iter PoolWorkerIter;
+#define pool_worker_entry(iter) \
+	slist_container(RegisteredBgWorker, rw_lnode, (iter).cur)
 #endif
 
 /*

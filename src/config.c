@@ -153,7 +153,7 @@ close_surplus(Pool *pool)
  * would be made for another's pool.  Returns false if it is not.
  */
 bool
-pool_config_accept(const PoolRequestMessage *request)
+pool_config_accept(const PoolRequestMessage *request, int worker)
 {
 	const PoolMessage *head = &request->head;
 	PoolConfig *config;
@@ -166,6 +166,8 @@ pool_config_accept(const PoolRequestMessage *request)
 		return false;
 	pool = &pool_pools[head->pool];
 	config = &configs[head->pool];
+	if (pool_worker_of(pool) != worker)
+		return false;
 
 	changed = config->pool_id != head->pool_id || !same_config(config, request);
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);

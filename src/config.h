@@ -8,7 +8,7 @@
 #include "listener.h"
 
 extern void pool_config_init(void);
-extern bool pool_config_accept(const PoolRequestMessage *request);
+extern bool pool_config_accept(const PoolRequestMessage *request, int worker);
 extern const PoolConninfo *pool_config_of(const Pool *pool, uint64 pool_id);
 extern void pool_config_wipe(const Pool *pool);
 

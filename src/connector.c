@@ -118,6 +118,7 @@ fail_slot(Pool *pool, PoolSlot *slot, const PoolConnectError *error)
 	LWLockRelease(&pool->lock);
 	LWLockRelease(&pool_shared->registry_lock);
 	pool_wake_starved();
+	pool_wake_later(0);
 
 	ereport(LOG, (errmsg("could not connect pool for server \"%s\": %s",
 						 NameStr(pool->server_name), error->message)));
@@ -229,25 +230,6 @@ objection(PoolConn *conn)
 	return NULL;
 }
 
-/* Tells what is known of the connection to whom it may concern. */
-static void
-describe_connection(const PoolConn *conn, PoolSlot *slot, const char *address)
-{
-	const char *version = NULL;
-	const char *cipher = NULL;
-
-	if (conn->relay.ssl != NULL)
-	{
-		version = PQsslAttribute(conn->pg, "protocol");
-		cipher = PQsslAttribute(conn->pg, "cipher");
-	}
-	strlcpy(slot->remote_address, address, POOL_ADDRESS_LEN);
-	slot->remote_pid = PQbackendPID(conn->pg);
-	slot->relayed = conn->relay.ssl != NULL;
-	strlcpy(slot->tls_version, version ? version : "", POOL_TLS_NAME_LEN);
-	strlcpy(slot->tls_cipher, cipher ? cipher : "", POOL_TLS_NAME_LEN);
-}
-
 /*
  * A new connection has come: the oldest of those that are due goes, as soon as
  * nobody uses it.  Needs the lock.
@@ -283,6 +265,9 @@ finish_attempt(PoolConn *conn)
 	Pool *pool = conn->pool;
 	PoolSlot *slot = conn->slot;
 	char address[POOL_ADDRESS_LEN];
+	const char *version = NULL;
+	const char *cipher = NULL;
+	int remote_pid = PQbackendPID(conn->pg);
 	const char *problem;
 	PoolSessionRef wake;
 	bool handed;
@@ -300,14 +285,24 @@ finish_attempt(PoolConn *conn)
 	}
 
 	PQuntrace(conn->pg);
-	pool_trace_end(&conn->trace, &conn->key, PQbackendPID(conn->pg));
+	pool_trace_end(&conn->trace, &conn->key, remote_pid);
+	conn->key.encrypted = PQsslInUse(conn->pg);
 	PQsetErrorVerbosity(conn->pg, PQERRORS_DEFAULT);
 	PQsetnonblocking(conn->pg, 1);
 	describe_remote(conn, address, sizeof(address));
+	if (conn->relay.ssl != NULL)
+	{
+		version = PQsslAttribute(conn->pg, "protocol");
+		cipher = PQsslAttribute(conn->pg, "cipher");
+	}
 	pool_conn_rest(conn);
 
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
-	describe_connection(conn, slot, address);
+	strlcpy(slot->remote_address, address, POOL_ADDRESS_LEN);
+	slot->remote_pid = remote_pid;
+	slot->relayed = conn->relay.ssl != NULL;
+	strlcpy(slot->tls_version, version ? version : "", POOL_TLS_NAME_LEN);
+	strlcpy(slot->tls_cipher, cipher ? cipher : "", POOL_TLS_NAME_LEN);
 	slot->jitter = pg_prng_double(&pg_global_prng_state);
 	pool->failures = 0;
 	pool->next_attempt = 0;
@@ -323,8 +318,7 @@ finish_attempt(PoolConn *conn)
 	if (pool_guc_log_connections)
 		ereport(LOG,
 				(errmsg("connected pool for server \"%s\" to %s, remote process %d",
-						NameStr(pool->server_name), address,
-						PQbackendPID(conn->pg))));
+						NameStr(pool->server_name), address, remote_pid)));
 }
 
 /* Something happened on the socket of an attempt. */

@@ -35,11 +35,12 @@ incurable_message(const char *message)
 {
 	static const char *const parts[] = {
 		"SSL was required",		 "certificate verify failed",
-		"does not match host",	 "certificate file",
+		"does not match host",	 "does not exist",
 		"private key",			 "certificate present",
 		"channel binding",		 "protocol version",
 		"unsupported protocol",	 "no protocols available",
-		"handshake failure",	 " alert ",
+		"handshake failure",	 "alert certificate",
+		"alert bad certificate", "alert unknown ca",
 		"invalid sslmode value", "weak sslmode",
 	};
 

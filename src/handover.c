@@ -95,7 +95,7 @@ send_request(const Exchange *exchange, const void *data, size_t len)
 							 ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
 						 errmsg("pool worker is not running"),
 						 errhint(
-							 "It is restarted within a second; see the server log if it is not.")));
+							 "It is restarted within a second; if not, see the server log and max_worker_processes.")));
 			ConditionVariableTimedSleep(&pool_shared->worker_started, left,
 										PG_WAIT_EXTENSION);
 		}

@@ -36,6 +36,9 @@
 #define MIN_TICK_MS 10 /* where options ask for more often than that */
 #define SETTLE_US INT64CONST(1000000)
 
+/* How many records of TLS are read before others get a turn. */
+#define READ_ROUNDS 16
+
 static void
 reset_failed(PoolConn *conn, PoolCloseReason reason)
 {
@@ -126,10 +129,14 @@ pool_janitor_step(PoolConn *conn)
 	PGresult *res;
 	int ends = 0;
 
-	if (!PQconsumeInput(conn->pg))
+	for (int i = 0;
+		 i == 0 || (i < READ_ROUNDS && pool_relay_has_more(&conn->relay)); i++)
 	{
-		reset_failed(conn, POOL_CLOSE_REMOTE_CLOSED);
-		return;
+		if (!PQconsumeInput(conn->pg))
+		{
+			reset_failed(conn, POOL_CLOSE_REMOTE_CLOSED);
+			return;
+		}
 	}
 	while (conn->syncs_left > 0 && !PQisBusy(conn->pg))
 	{

@@ -53,7 +53,7 @@ empty(PoolRelayBuffer *buffer)
 static void
 end_of_remote(PoolRelay *relay, const char *failure)
 {
-	relay->ended = relay->deaf = true;
+	relay->ended = true;
 	relay->failure = failure;
 	empty(&relay->to_remote);
 }
@@ -138,8 +138,13 @@ write_session(PoolRelay *relay)
 
 	if (sent > 0)
 		buffer->start += sent;
-	if (is_empty(buffer) ||
-		(sent < 0 && errno != EAGAIN && errno != EINTR && errno != ENOBUFS))
+	else if (errno != EAGAIN && errno != EINTR && errno != ENOBUFS)
+	{
+		/* Never a hole in what the session reads. */
+		end_of_remote(relay, strerror(errno));
+		buffer->start = buffer->end;
+	}
+	if (is_empty(buffer))
 		empty(buffer);
 }
 
@@ -152,13 +157,14 @@ read_session(PoolRelay *relay)
 
 	if (got == 0)
 		end_of_remote(relay, NULL); /* a session has shut the pair */
-	else if (got > 0 && !relay->deaf)
+	else if (got > 0 && !relay->ended)
 		buffer->end = (int) got;
 }
 
 /*
  * All or nothing: when SSL_write() was interrupted it must be called again
- * with the same bytes.
+ * with the same bytes.  That the socket is broken it does not tell, since libpq
+ * keeps that to itself until the remote's last words have been read.
  */
 static void
 write_remote(PoolRelay *relay)
@@ -175,8 +181,7 @@ write_remote(PoolRelay *relay)
 		relay->write_wants = what_it_wants(relay, sent, &failure);
 		if (relay->write_wants != 0)
 			return;
-		/* Before it closed, the remote may have said why. */
-		relay->deaf = true;
+		end_of_remote(relay, failure ? failure : "TLS error");
 	}
 	empty(buffer);
 }
@@ -196,6 +201,12 @@ set_events(PoolRelay *relay)
 		relay->session_events |= WL_SOCKET_WRITEABLE;
 	else if (!relay->ended)
 		relay->remote_events |= relay->read_wants;
+
+	/* A socket with nothing to wait for would have to leave the wait set. */
+	if (relay->remote_events == 0 && !relay->remote_closed)
+		relay->remote_events = WL_SOCKET_CLOSED;
+	if (relay->session_events == 0 && !relay->session_closed)
+		relay->session_events = WL_SOCKET_CLOSED;
 }
 
 static bool
@@ -249,6 +260,11 @@ pool_relay_begin(PoolRelay *relay, PGconn *conn)
 void
 pool_relay_step(PoolRelay *relay, uint32 remote_events, uint32 session_events)
 {
+	if (remote_events & WL_SOCKET_CLOSED)
+		relay->remote_closed = true;
+	if (session_events & WL_SOCKET_CLOSED)
+		relay->session_closed = true;
+
 	if (is_empty(&relay->to_session) && !relay->ended &&
 		(remote_events != 0 || relay->unread))
 		read_remote(relay);
@@ -273,13 +289,22 @@ pool_relay_lend(PoolRelay *relay)
 	char byte;
 
 	if (!is_empty(&relay->to_session) || !is_empty(&relay->to_remote) ||
-		relay->ended || relay->deaf || SSL_has_pending(relay->ssl) ||
+		relay->ended || SSL_has_pending(relay->ssl) ||
 		recv(relay->mine, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0)
 		return false;
 
 	/* libpq waits for the socket, and must not find that TLS has read it. */
 	SSL_set_read_ahead(relay->ssl, 0);
 	return true;
+}
+
+/*
+ * Has the TLS session data for libpq that no longer shows on the socket?
+ */
+bool
+pool_relay_has_more(const PoolRelay *relay)
+{
+	return relay->ssl != NULL && SSL_pending(relay->ssl) > 0;
 }
 
 /* The worker does not use the connection any more. */
@@ -294,12 +319,14 @@ pool_relay_resume(PoolRelay *relay)
 
 /*
  * Says a last word to the remote (len 0: none) and that it was the last, if
- * that can be done at once.
+ * that can be done at once.  libpq gives up its TLS session when it finds the
+ * connection broken.
  */
 void
-pool_relay_say_goodbye(PoolRelay *relay, const char *last, int len)
+pool_relay_say_goodbye(PoolRelay *relay, PGconn *conn, const char *last, int len)
 {
-	if (relay->deaf || !is_empty(&relay->to_remote))
+	if (PQsslStruct(conn, "OpenSSL") != relay->ssl || relay->ended ||
+		!is_empty(&relay->to_remote))
 		return;
 	ERR_clear_error();
 	if (len > 0)
@@ -308,8 +335,9 @@ pool_relay_say_goodbye(PoolRelay *relay, const char *last, int len)
 }
 
 /*
- * Sessions see the end of the connection: as a close, or as a reset if it was
- * lost.  A pair is reset when the other end is closed with something unread.
+ * Sessions see the end of the connection: as a close, or as a reset if reading
+ * from the remote failed.  A pair is reset when the other end is closed with
+ * something unread.
  */
 void
 pool_relay_hang_up(PoolRelay *relay)

@@ -23,9 +23,10 @@ typedef struct PoolRelay
 	PoolRelayBuffer to_session;
 	PoolRelayBuffer to_remote;
 	bool unread;		   /* stopped reading for want of room */
-	bool deaf;			   /* the remote takes nothing more */
-	bool ended;			   /* and sends nothing more */
+	bool ended;			   /* nothing more comes from the remote */
 	const char *failure;   /* why, unless it simply closed */
+	bool remote_closed;	   /* its end shows on its socket */
+	bool session_closed;   /* and that of the pair */
 	uint32 read_wants;	   /* what SSL_read() and SSL_write() wait for */
 	uint32 write_wants;	   /* on the remote's socket */
 	uint32 remote_events;  /* what to wait for on the remote's socket */
@@ -35,9 +36,11 @@ typedef struct PoolRelay
 extern const char *pool_relay_begin(PoolRelay *relay, PGconn *conn);
 extern void pool_relay_step(PoolRelay *relay, uint32 remote_events,
 							uint32 session_events);
+extern bool pool_relay_has_more(const PoolRelay *relay);
 extern bool pool_relay_lend(PoolRelay *relay);
 extern void pool_relay_resume(PoolRelay *relay);
-extern void pool_relay_say_goodbye(PoolRelay *relay, const char *last, int len);
+extern void pool_relay_say_goodbye(PoolRelay *relay, PGconn *conn,
+								   const char *last, int len);
 extern void pool_relay_hang_up(PoolRelay *relay);
 extern void pool_relay_end(PoolRelay *relay);
 

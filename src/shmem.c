@@ -77,6 +77,31 @@ init_slots(void)
 	}
 }
 
+/*
+ * How many of our workers the postmaster will start; RegisterBackgroundWorker()
+ * does not tell.
+ */
+static int
+count_workers(void)
+{
+	PoolWorkerIter iter;
+	int n = 0;
+
+	pool_foreach_worker(iter)
+	{
+		if (strcmp(pool_worker_entry(iter)->rw_worker.bgw_library_name,
+				   "pool") == 0)
+			n++;
+	}
+	if (n < pool_guc_workers)
+		ereport(WARNING,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("only %d of %d pool workers can run", n,
+						pool_guc_workers),
+				 errhint("Raise max_worker_processes, or lower pool.workers.")));
+	return Max(n, 1);
+}
+
 static void
 init_shared(void)
 {
@@ -89,7 +114,7 @@ init_shared(void)
 		pg_atomic_init_u32(&pool_shared->worker_procno[i], (uint32) POOL_NONE);
 
 	ConditionVariableInit(&pool_shared->worker_started);
-	pool_shared->nworkers = pool_guc_workers;
+	pool_shared->nworkers = count_workers();
 	pool_shared->npools = pool_guc_max_pools;
 	pool_shared->nslots = pool_guc_max_connections;
 	pool_shared->nwaiters = MaxBackends;

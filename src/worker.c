@@ -176,7 +176,7 @@ serve_requests(void)
 		if (request.head.kind == POOL_MESSAGE_FETCH)
 			serve_fetch(&request);
 		else if (request.head.kind == POOL_MESSAGE_CONFIGURE &&
-				 is_session(&request) && pool_config_accept(&request))
+				 is_session(&request) && pool_config_accept(&request, my_number))
 		{
 			pool_listener_accept(&request);
 			pool_wake_later(0);
@@ -248,7 +248,7 @@ serve_deadlines(int64 now)
 		if (now < conn->deadline)
 		{
 			pool_wake_later(conn->deadline);
-			if (conn->task == POOL_TASK_CLOSE && conn->cancels)
+			if (conn->task == POOL_TASK_CLOSE)
 				pool_closer_step(conn);
 		}
 		else if (conn->task == POOL_TASK_CONNECT)
@@ -304,6 +304,9 @@ pool_worker_main(Datum arg)
 
 	/* What libpq says is looked at, and goes to sessions of any encoding. */
 	SetConfigOption("lc_messages", "C", PGC_SUSET, PGC_S_OVERRIDE);
+
+	/* OpenSSL would ask a terminal for the passphrase of a key. */
+	PQsetSSLKeyPassHook_OpenSSL(PQdefaultSSLKeyPassHook_OpenSSL);
 	worker_start();
 	loop_context = AllocSetContextCreate(TopMemoryContext, "pool worker loop",
 										 ALLOCSET_DEFAULT_SIZES);

@@ -120,7 +120,7 @@ foreach my $server (@servers)
 }
 sql($local, "SELECT pg_terminate_backend($worker{2})");
 wait_for_value($local,
-	q(SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'pool worker'),
+	"SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'pool worker' AND pid <> $worker{2}",
 	3, 'the worker is started again');
 is( sql($local,
 		q(SELECT string_agg(server, ',' ORDER BY server) FROM pool_connections
@@ -159,5 +159,17 @@ $waiter->quit;
 settled($local);
 remote_count($local, $remote);
 no_crash($local, $remote);
+
+
+# Workers that the server has no room for get no pools.
+my $few = start_local(name => 'few', 'pool.workers' => 6, max_worker_processes => 3,
+	max_logical_replication_workers => 0);
+like(log_since($few), qr/WARNING:  only 3 of 6 pool workers can run/, 'more than can run');
+foreach my $name (@servers)
+{
+	create_server($few, $name, $remote);
+	is(sql($few, qq(SELECT pool_query('$name', 'select 1'))), '(1)', "$name answers all the same");
+}
+no_crash($few);
 
 done_testing();
