@@ -120,6 +120,76 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_prewarm(text, int) IS
 'Opens connections ahead of demand, and returns how many are open';
 
+-- Administration: all pools of the server in this database.
+
+CREATE FUNCTION pool_resize(server text, min_size int, max_size int)
+RETURNS int
+AS 'MODULE_PATHNAME', 'pool_resize'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pool_resize(text, int, int) IS
+'Sets min_size and max_size until the next ALTER or restart; returns the number of pools';
+
+CREATE FUNCTION pool_pause(server text, fail boolean DEFAULT false)
+RETURNS int
+AS 'MODULE_PATHNAME', 'pool_pause'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pool_pause(text, boolean) IS
+'Gives out no more connections: sessions wait, or fail if asked to; returns the number of pools';
+
+CREATE FUNCTION pool_resume(server text)
+RETURNS int
+AS 'MODULE_PATHNAME', 'pool_resume'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pool_resume(text) IS
+'Ends pool_pause() and pool_drain(); returns the number of pools';
+
+CREATE FUNCTION pool_reconnect(server text)
+RETURNS int
+AS 'MODULE_PATHNAME', 'pool_reconnect'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pool_reconnect(text) IS
+'Replaces all connections, leased ones when they come back; returns how many';
+
+CREATE FUNCTION pool_drain(server text, timeout interval DEFAULT '1 minute')
+RETURNS int
+AS 'MODULE_PATHNAME', 'pool_drain'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pool_drain(text, interval) IS
+'Pauses, and closes each connection as soon as it is not leased; waits, and returns how many are still leased';
+
+CREATE FUNCTION pool_close(server text)
+RETURNS int
+AS 'MODULE_PATHNAME', 'pool_close'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pool_close(text) IS
+'Closes all connections at once, leased ones too; returns how many';
+
+CREATE FUNCTION pool_breaker_reset(server text)
+RETURNS int
+AS 'MODULE_PATHNAME', 'pool_breaker_reset_server'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pool_breaker_reset(text) IS
+'Closes the circuit breaker, and has the next attempt to connect begin at once; returns the number of pools';
+
+CREATE FUNCTION pool_cancel(pid int)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'pool_cancel'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pool_cancel(int) IS
+'Cancels the statement of a session that holds a connection, here and on the remote';
+
+CREATE FUNCTION pool_reclaim(slot int)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'pool_reclaim'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pool_reclaim(int) IS
+'Takes a leased connection away from its session; returns whether it was leased';
+
+REVOKE ALL ON FUNCTION pool_resize(text, int, int), pool_pause(text, boolean),
+	pool_resume(text), pool_reconnect(text), pool_drain(text, interval),
+	pool_close(text), pool_breaker_reset(text), pool_cancel(int),
+	pool_reclaim(int) FROM PUBLIC;
+
 -- Statistics: a caller without pg_read_all_stats sees the pools of its own
 -- user mappings.
 
@@ -138,6 +208,8 @@ CREATE FUNCTION pool_stats(
 	OUT closing int,
 	OUT waiting int,
 	OUT peak_active int,
+	OUT breaker text,
+	OUT breaker_opened_at timestamptz,
 	OUT acquires bigint,
 	OUT acquire_timeouts bigint,
 	OUT acquire_failures bigint,
@@ -149,6 +221,7 @@ CREATE FUNCTION pool_stats(
 	OUT rows bigint,
 	OUT connects bigint,
 	OUT connect_errors bigint,
+	OUT breaker_trips bigint,
 	OUT cancels bigint,
 	OUT resets bigint,
 	OUT health_checks bigint,
@@ -157,6 +230,9 @@ CREATE FUNCTION pool_stats(
 	OUT closed_idle_timeout bigint,
 	OUT closed_max_lifetime bigint,
 	OUT closed_config_changed bigint,
+	OUT closed_reconnect bigint,
+	OUT closed_admin bigint,
+	OUT closed_reclaimed bigint,
 	OUT closed_surplus bigint,
 	OUT closed_dropped bigint,
 	OUT closed_remote_closed bigint,
@@ -184,7 +260,7 @@ COMMENT ON VIEW pool_stats IS
 COMMENT ON COLUMN pool_stats.database IS 'Database whose server it is';
 COMMENT ON COLUMN pool_stats.server IS 'Foreign server';
 COMMENT ON COLUMN pool_stats.user_name IS 'Role of the user mapping, or public';
-COMMENT ON COLUMN pool_stats.state IS 'ready, failing (the last attempt to connect failed), or unconfigured (the worker does not know the options yet)';
+COMMENT ON COLUMN pool_stats.state IS 'ready, paused, failing (the last attempt to connect failed), or unconfigured (the worker does not know the options yet)';
 COMMENT ON COLUMN pool_stats.min_size IS 'Option min_size: connections kept open';
 COMMENT ON COLUMN pool_stats.max_size IS 'Option max_size: most connections at a time';
 COMMENT ON COLUMN pool_stats.open IS 'Usable connections now: active + idle + resetting';
@@ -195,6 +271,8 @@ COMMENT ON COLUMN pool_stats.connecting IS 'Connections being opened now';
 COMMENT ON COLUMN pool_stats.closing IS 'Connections being closed now; they still count against max_size';
 COMMENT ON COLUMN pool_stats.waiting IS 'Sessions waiting for a connection now';
 COMMENT ON COLUMN pool_stats.peak_active IS 'Most connections leased at a time';
+COMMENT ON COLUMN pool_stats.breaker IS 'State of the circuit breaker: closed, open (nothing is attempted), or half_open (one attempt at a time)';
+COMMENT ON COLUMN pool_stats.breaker_opened_at IS 'When it opened last';
 COMMENT ON COLUMN pool_stats.acquires IS 'Leases begun';
 COMMENT ON COLUMN pool_stats.acquire_timeouts IS 'Acquires that gave up after acquire_timeout';
 COMMENT ON COLUMN pool_stats.acquire_failures IS 'Acquires that failed because no connection could be made, or because max_waiters waited already';
@@ -206,6 +284,7 @@ COMMENT ON COLUMN pool_stats.query_errors IS 'Statements that failed';
 COMMENT ON COLUMN pool_stats.rows IS 'Rows received';
 COMMENT ON COLUMN pool_stats.connects IS 'Connections that became usable; connects = closed + open';
 COMMENT ON COLUMN pool_stats.connect_errors IS 'Attempts to connect that failed';
+COMMENT ON COLUMN pool_stats.breaker_trips IS 'Times the circuit breaker opened';
 COMMENT ON COLUMN pool_stats.cancels IS 'Cancel requests sent to the remote';
 COMMENT ON COLUMN pool_stats.resets IS 'Rollbacks and resets done by the worker';
 COMMENT ON COLUMN pool_stats.health_checks IS 'Checks of idle connections, after health_check_interval, that went well';
@@ -214,6 +293,9 @@ COMMENT ON COLUMN pool_stats.closed IS 'Usable connections closed, for any reaso
 COMMENT ON COLUMN pool_stats.closed_idle_timeout IS 'Closed after idle_timeout';
 COMMENT ON COLUMN pool_stats.closed_max_lifetime IS 'Closed because they were older than max_lifetime';
 COMMENT ON COLUMN pool_stats.closed_config_changed IS 'Closed because the options to connect were changed';
+COMMENT ON COLUMN pool_stats.closed_reconnect IS 'Closed by pool_reconnect()';
+COMMENT ON COLUMN pool_stats.closed_admin IS 'Closed by pool_close() or pool_drain()';
+COMMENT ON COLUMN pool_stats.closed_reclaimed IS 'Closed because the lease was taken away';
 COMMENT ON COLUMN pool_stats.closed_surplus IS 'Closed because max_size was lowered';
 COMMENT ON COLUMN pool_stats.closed_dropped IS 'Closed because the server, the user mapping or the database was dropped';
 COMMENT ON COLUMN pool_stats.closed_remote_closed IS 'Closed because the remote hung up';

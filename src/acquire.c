@@ -41,7 +41,9 @@ typedef struct PoolFigures
 	int max_size;
 	int leased;
 	int nwaiting;
+	bool paused;
 	bool connect_failed;
+	int retry_ms; /* until the next attempt, if the breaker is open */
 	PoolConnectError error;
 } PoolFigures;
 
@@ -52,7 +54,12 @@ read_figures(Pool *pool, PoolFigures *figures)
 	figures->max_size = pool->options.max_size;
 	figures->leased = pool->nslots[POOL_SLOT_LEASED];
 	figures->nwaiting = pool->nwaiting;
+	figures->paused = pool->pause != POOL_PAUSE_NONE;
 	figures->connect_failed = pool->failures > 0;
+	figures->retry_ms =
+		pool->breaker == POOL_BREAKER_OPEN
+			? (int) Max(1, (pool->next_attempt - pool_clock_us()) / 1000)
+			: 0;
 	figures->error = pool->last_error;
 	LWLockRelease(&pool->lock);
 }
@@ -69,13 +76,17 @@ raise_timeout(Pool *pool, const PoolTarget *target, int64 started)
 			 errmsg("could not get a connection to server \"%s\" within %d ms",
 					NameStr(target->server_name),
 					(int) ((pool_clock_us() - started) / 1000)),
-			 figures.connect_failed
+			 figures.paused
+				 ? errdetail("The pool is paused; other sessions waiting: %d.",
+							 figures.nwaiting)
+			 : figures.connect_failed
 				 ? errdetail("Leased: %d of at most %d; other sessions waiting: %d.  The last attempt to connect failed: %s",
 							 figures.leased, figures.max_size, figures.nwaiting,
 							 figures.error.message)
 				 : errdetail("Leased: %d of at most %d; other sessions waiting: %d.",
 							 figures.leased, figures.max_size, figures.nwaiting),
-			 figures.connect_failed
+			 figures.paused ? errhint("pool_resume() lets it go on.")
+			 : figures.connect_failed
 				 ? 0
 				 : errhint(
 					   "Raise max_size of the server, or look in pool_connections for who holds connections.")));
@@ -98,7 +109,23 @@ pool_acquire_raise_failure(Pool *pool, const PoolTarget *target)
 						 : ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
 			 errmsg("could not connect to server \"%s\"",
 					NameStr(target->server_name)),
-			 errdetail_internal("%s", figures.error.message)));
+			 figures.retry_ms > 0
+				 ? errdetail("The circuit breaker is open; the next attempt is in %d ms.  The last one failed: %s",
+							 figures.retry_ms, figures.error.message)
+				 : errdetail_internal("%s", figures.error.message),
+			 figures.retry_ms > 0
+				 ? errhint("pool_breaker_reset() has it try at once.")
+				 : 0));
+}
+
+static void
+raise_paused(Pool *pool, const PoolTarget *target)
+{
+	pool_stats_add(&pool->stats, POOL_COUNT_ACQUIRE_FAILURES, 1);
+	ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					errmsg("pool for server \"%s\" is paused",
+						   NameStr(target->server_name)),
+					errhint("pool_resume() lets it go on.")));
 }
 
 static void
@@ -269,6 +296,9 @@ pool_acquire_slot(const char *server_name, PoolTarget *target, int64 timeout_ms,
 				break;
 			case POOL_TAKE_FULL:
 				raise_queue_full(request->pool, target);
+				break;
+			case POOL_TAKE_PAUSED:
+				raise_paused(request->pool, target);
 				break;
 			case POOL_TAKE_FAILED:
 				pool_acquire_raise_failure(request->pool, target);

@@ -123,6 +123,18 @@ cancel_is_over(const PoolConn *conn)
 			conn->cancel.sock == PGINVALID_SOCKET);
 }
 
+/*
+ * Is there no way to see the remote's end?  That is so when libpq has found the
+ * connection broken and closed it, and after a lease was revoked: the session
+ * may be at the socket just now, so it is cut.
+ */
+static bool
+is_blind(const PoolConn *conn)
+{
+	return PQsocket(conn->pg) == PGINVALID_SOCKET ||
+		   (conn->slot->revoked && conn->relay.ssl == NULL);
+}
+
 static void
 begin_close(PoolConn *conn, bool cancels)
 {
@@ -150,8 +162,10 @@ pool_closer_begin(PoolSlot *slot)
 	if (conn->task == POOL_TASK_CLOSE)
 		return;
 	pool_conn_task(conn, POOL_TASK_CLOSE, CLOSE_TIMEOUT_MS);
+	if (is_blind(conn))
+		(void) shutdown(PQsocket(conn->pg), SHUT_RDWR);
+	pool_conn_watch_remote(conn, is_blind(conn) ? 0 : WL_SOCKET_READABLE);
 	begin_close(conn, slot->cancel);
-	pool_conn_watch_remote(conn, WL_SOCKET_READABLE);
 	pool_wake_later(0);
 }
 
@@ -161,9 +175,8 @@ pool_closer_step(PoolConn *conn)
 {
 	static char waste[65536];
 
-	if (PQsocket(conn->pg) == PGINVALID_SOCKET)
+	if (is_blind(conn))
 	{
-		/* libpq has found it broken and closed it; there is only the cancel. */
 		cancel_step(conn);
 		if (cancel_is_over(conn))
 			finish(conn);

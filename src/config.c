@@ -11,6 +11,7 @@
 
 #include "utils/memutils.h"
 
+#include "breaker.h"
 #include "config.h"
 #include "registry.h"
 #include "slot.h"
@@ -127,23 +128,9 @@ static void
 outdate_connections(Pool *pool)
 {
 	pool->config++;
-	pool->failures = 0;
-	pool->next_attempt = 0;
+	pool_breaker_reset(pool);
 	memset(&pool->last_error, 0, sizeof(pool->last_error));
 	pool_slot_retire_all(pool, POOL_CLOSE_CONFIG_CHANGED);
-}
-
-/*
- * Closes what is idle over max_size; what is leased over it goes when it comes
- * back.  Needs the lock.
- */
-static void
-close_surplus(Pool *pool)
-{
-	while (pool_open_slots(pool) > pool->options.max_size &&
-		   pool->idle_tail != POOL_NONE)
-		pool_slot_close(pool, &pool_slots[pool->idle_tail], POOL_CLOSE_SURPLUS,
-						false);
 }
 
 /*
@@ -175,12 +162,21 @@ pool_config_accept(const PoolRequestMessage *request, int worker)
 			pool_key_equal(&pool->key, &head->target.key);
 	if (known)
 	{
+		PoolOptions old = pool->options;
+
+		if (!pool_stamp_equal(&pool->stamp, &head->target.stamp))
+			pool->resized = false;
 		pool->stamp = head->target.stamp;
 		pool->options = head->target.options;
+		if (pool->resized)
+		{
+			pool->options.min_size = old.min_size;
+			pool->options.max_size = old.max_size;
+		}
 		pool->server_name = head->target.server_name;
 		if (changed || !pool->configured)
 			outdate_connections(pool);
-		close_surplus(pool);
+		pool_slot_close_surplus(pool);
 		pool->configured = true;
 	}
 	LWLockRelease(&pool->lock);

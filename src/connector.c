@@ -21,6 +21,7 @@
 #include "common/pg_prng.h"
 #include "storage/fd.h"
 
+#include "breaker.h"
 #include "compat.h"
 #include "config.h"
 #include "connector.h"
@@ -40,9 +41,11 @@ missing_connections(const Pool *pool)
 				 pool->nslots[POOL_SLOT_RESETTING];
 	int wanted = Max(options->min_size, pool->prewarm) - pool_open_slots(pool) -
 				 connecting;
-	int parallel = pool->failures > 0 ? 1 : options->connect_parallel;
+	int parallel = pool->failures > 0 || pool->breaker != POOL_BREAKER_CLOSED
+					   ? 1
+					   : options->connect_parallel;
 
-	if (!pool->configured)
+	if (!pool->configured || pool->pause != POOL_PAUSE_NONE)
 		return 0;
 	wanted = Max(wanted, pool->renewals - connecting);
 	wanted = Max(wanted, pool->nwaiting - coming);
@@ -61,7 +64,11 @@ claim_if_missing(Pool *pool)
 	if (pool->id != 0 && missing_connections(pool) > 0)
 	{
 		if (pool_clock_us() >= pool->next_attempt)
+		{
 			slot = pool_slot_claim(pool);
+			if (slot != NULL)
+				pool_breaker_try(pool);
+		}
 		else
 			pool_wake_later(pool->next_attempt);
 	}
@@ -82,9 +89,12 @@ exponential_delay_ms(const PoolOptions *options, int failures)
 		Max(1, delay + spread * (2 * pg_prng_double(&pg_global_prng_state) - 1));
 }
 
-/* Takes the figures of a failed attempt into the pool.  Needs the lock. */
+/*
+ * Takes the figures of a failed attempt into the pool.  Returns whether those
+ * who wait are to be told; *trips if the breaker opens.  Needs the lock.
+ */
 static bool
-note_failure(Pool *pool, const PoolConnectError *error)
+note_failure(Pool *pool, const PoolConnectError *error, bool *trips)
 {
 	int attempts = pool->options.retry_attempts;
 
@@ -93,11 +103,12 @@ note_failure(Pool *pool, const PoolConnectError *error)
 	pool->next_attempt =
 		pool_clock_us() +
 		INT64CONST(1000) * exponential_delay_ms(&pool->options, pool->failures);
+	*trips = pool_breaker_failed(pool);
 	pool_wake_later(pool->next_attempt);
 	pool_stats_add(&pool->stats, POOL_COUNT_CONNECT_ERRORS, 1);
 	if (pool_open_slots(pool) > 0)
 		return false;
-	return error->incurable || pool->failures >= Max(attempts, 1);
+	return *trips || error->incurable || pool->failures >= Max(attempts, 1);
 }
 
 /* The attempt in that slot is over. */
@@ -105,12 +116,13 @@ static void
 fail_slot(Pool *pool, PoolSlot *slot, const PoolConnectError *error)
 {
 	bool give_up = false;
+	bool trips = false;
 
 	LWLockAcquire(&pool_shared->registry_lock, LW_EXCLUSIVE);
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 	/* Options changed meanwhile: that failure is nobody's concern any more. */
 	if (slot->config == pool->config)
-		give_up = note_failure(pool, error);
+		give_up = note_failure(pool, error, &trips);
 	pool_slot_close(pool, slot, POOL_CLOSE_CONNECT_FAILED, false);
 	pool_slot_free(pool, slot);
 	if (give_up)
@@ -122,6 +134,10 @@ fail_slot(Pool *pool, PoolSlot *slot, const PoolConnectError *error)
 
 	ereport(LOG, (errmsg("could not connect pool for server \"%s\": %s",
 						 NameStr(pool->server_name), error->message)));
+	if (trips)
+		ereport(LOG,
+				(errmsg("circuit breaker of pool for server \"%s\" is open after %d failed attempts in a row",
+						NameStr(pool->server_name), pool->failures)));
 	if (give_up)
 		pool_waiters_tell(pool, POOL_VERDICT_FAILED);
 	ConditionVariableBroadcast(&pool->changed);
@@ -306,6 +322,7 @@ finish_attempt(PoolConn *conn)
 	slot->jitter = pg_prng_double(&pg_global_prng_state);
 	pool->failures = 0;
 	pool->next_attempt = 0;
+	pool->breaker_successes++;
 	renew_oldest(pool);
 	handed = pool_offer(pool, slot, &wake);
 	if (pool_open_slots(pool) >= pool->prewarm)

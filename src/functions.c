@@ -6,9 +6,8 @@
 
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "utils/builtins.h"
-#include "utils/timestamp.h"
 
+#include "args.h"
 #include "compat.h"
 #include "guc.h"
 #include "session.h"
@@ -24,25 +23,10 @@ PG_FUNCTION_INFO_V1(pool_acquire);
 PG_FUNCTION_INFO_V1(pool_release);
 PG_FUNCTION_INFO_V1(pool_prewarm);
 
-static void
-refuse_null(FunctionCallInfo fcinfo, int arg, const char *what)
-{
-	if (PG_ARGISNULL(arg))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						errmsg("%s must not be null", what)));
-}
-
-static char *
-server_arg(FunctionCallInfo fcinfo)
-{
-	refuse_null(fcinfo, 0, "server");
-	return text_to_cstring(PG_GETARG_TEXT_PP(0));
-}
-
 static PoolResult *
 run_on_server(FunctionCallInfo fcinfo, PoolResultMode mode)
 {
-	char *server = server_arg(fcinfo);
+	char *server = pool_arg_server(fcinfo);
 	PoolStatement *statement = pool_statement_from_args(fcinfo, 1);
 	PoolResult *result = pool_result_create(fcinfo, mode, server);
 
@@ -58,7 +42,7 @@ run_on_lease(FunctionCallInfo fcinfo, PoolResultMode mode)
 	PoolStatement *statement;
 	PoolResult *result;
 
-	refuse_null(fcinfo, 0, "lease");
+	pool_arg_refuse_null(fcinfo, 0, "lease");
 	statement = pool_statement_from_args(fcinfo, 1);
 	lease = pool_session_find(PG_GETARG_INT64(0));
 	result =
@@ -110,32 +94,11 @@ pool_exec_lease(PG_FUNCTION_ARGS)
 		pool_result_affected(run_on_lease(fcinfo, POOL_RESULT_COUNT)));
 }
 
-/* Milliseconds; -1 for NULL, which means the default. */
-static int64
-timeout_arg(FunctionCallInfo fcinfo, int arg)
-{
-	Interval *interval;
-	double ms;
-
-	if (PG_ARGISNULL(arg))
-		return -1;
-	interval = PG_GETARG_INTERVAL_P(arg);
-	ms = interval->time / 1000.0 +
-		 ((double) interval->month * DAYS_PER_MONTH + interval->day) *
-			 SECS_PER_DAY * 1000.0;
-	if (ms < 0 || ms > INT_MAX)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("timeout is out of range"),
-						errdetail("It must be between 0 and %d milliseconds.",
-								  INT_MAX)));
-	return (int64) ms;
-}
-
 Datum
 pool_acquire(PG_FUNCTION_ARGS)
 {
-	char *server = server_arg(fcinfo);
-	int64 timeout_ms = timeout_arg(fcinfo, 1);
+	char *server = pool_arg_server(fcinfo);
+	int64 timeout_ms = pool_arg_timeout(fcinfo, 1);
 	bool hold = !PG_ARGISNULL(2) && PG_GETARG_BOOL(2);
 	PoolLease *lease;
 
@@ -148,7 +111,7 @@ pool_acquire(PG_FUNCTION_ARGS)
 Datum
 pool_release(PG_FUNCTION_ARGS)
 {
-	refuse_null(fcinfo, 0, "lease");
+	pool_arg_refuse_null(fcinfo, 0, "lease");
 	pool_session_release(pool_session_find(PG_GETARG_INT64(0)));
 	PG_RETURN_VOID();
 }
@@ -174,7 +137,7 @@ count_open(Pool *pool, uint64 pool_id, bool *trying, bool *failed)
 Datum
 pool_prewarm(PG_FUNCTION_ARGS)
 {
-	char *server = server_arg(fcinfo);
+	char *server = pool_arg_server(fcinfo);
 	int64 deadline;
 	PoolTarget target;
 	Pool *pool;
@@ -184,7 +147,7 @@ pool_prewarm(PG_FUNCTION_ARGS)
 	bool trying;
 	bool failed;
 
-	refuse_null(fcinfo, 1, "number of connections");
+	pool_arg_refuse_null(fcinfo, 1, "number of connections");
 	wanted = PG_GETARG_INT32(1);
 	if (wanted < 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),

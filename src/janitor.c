@@ -25,6 +25,7 @@
 
 #include "utils/memutils.h"
 
+#include "breaker.h"
 #include "closer.h"
 #include "compat.h"
 #include "janitor.h"
@@ -322,6 +323,7 @@ pool_janitor_look(Pool *pool)
 	static Errand *errands = NULL;
 	int64 now = pool_clock_us();
 	PoolOptions options;
+	bool well_again;
 
 	if (errands == NULL)
 		errands = MemoryContextAlloc(TopMemoryContext,
@@ -338,7 +340,13 @@ pool_janitor_look(Pool *pool)
 		pool->prewarm = 0;
 	if (pool_taken_slots(pool) > 0)
 		pool_wake_later(now + tick(&options));
+	well_again = pool_breaker_close_if_well(pool);
 	LWLockRelease(&pool->lock);
+
+	if (well_again)
+		ereport(LOG,
+				(errmsg("circuit breaker of pool for server \"%s\" is closed",
+						NameStr(pool->server_name))));
 
 	for (int i = 0; i < pool_shared->nslots; i++)
 	{

@@ -203,6 +203,30 @@ raise_not_proven(const PoolLease *lease, const PoolRun *run)
 			 errhint(POOL_HINT_NOT_SENT_AGAIN)));
 }
 
+/* Was the slot taken away from the session? */
+static bool
+is_revoked(const PoolLease *lease)
+{
+	const PoolSlot *slot = &pool_slots[lease->request.slot];
+
+	return slot->owner.serial != pool_session_self()->serial ||
+		   pg_atomic_read_u64(unconstify(pg_atomic_uint64 *, &slot->generation)) !=
+			   lease->request.generation;
+}
+
+static void
+raise_revoked(const PoolLease *lease, bool running)
+{
+	ereport(ERROR,
+			(errcode(running ? ERRCODE_CONNECTION_FAILURE
+							 : ERRCODE_CONNECTION_DOES_NOT_EXIST),
+			 errmsg("connection of lease " INT64_FORMAT
+					" to server \"%s\" was taken away",
+					lease->id, NameStr(lease->target.server_name)),
+			 running ? errhint(POOL_HINT_NOT_SENT_AGAIN)
+					 : errhint("Release the lease and acquire another one.")));
+}
+
 static void
 raise_lost_before(const PoolLease *lease)
 {
@@ -261,6 +285,7 @@ pool_lease_run(PoolLease *lease, const PoolStatement *statement,
 	PoolRun run = {0};
 	volatile PoolRunOutcome outcome = POOL_RUN_LOST;
 	volatile bool left_open = false;
+	bool revoked;
 
 	pool_lease_refuse_if_running(lease);
 	if (lease->request.slot == POOL_NONE)
@@ -268,6 +293,12 @@ pool_lease_run(PoolLease *lease, const PoolStatement *statement,
 						errmsg("lease " INT64_FORMAT " has lost its connection",
 							   lease->id),
 						errhint("Release it and acquire another one.")));
+
+	if (lease->touched && is_revoked(lease))
+	{
+		pool_lease_close(lease, POOL_CLOSE_RECLAIMED);
+		raise_revoked(lease, false);
+	}
 
 	lease->running = true;
 	PG_TRY();
@@ -290,6 +321,8 @@ pool_lease_run(PoolLease *lease, const PoolStatement *statement,
 	PG_END_TRY();
 	lease->running = false;
 
+	revoked = outcome != POOL_RUN_DONE && lease->request.slot != POOL_NONE &&
+			  is_revoked(lease);
 	settle(lease, &run, outcome);
 	if (lease->scope == POOL_LEASE_STATEMENT)
 	{
@@ -297,6 +330,8 @@ pool_lease_run(PoolLease *lease, const PoolStatement *statement,
 		left_open = pool_lease_judge(lease) == POOL_RETURN_ROLLBACK;
 		pool_lease_close(lease, POOL_CLOSE_NONE);
 	}
+	if (revoked)
+		raise_revoked(lease, outcome != POOL_RUN_NOT_SENT);
 	if (run.error != NULL)
 		pool_report_raise(run.error, NameStr(lease->target.server_name));
 	if (outcome == POOL_RUN_NOT_PROVEN)

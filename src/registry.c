@@ -15,6 +15,7 @@
 #include "catalog/pg_foreign_server.h"
 #include "miscadmin.h"
 
+#include "breaker.h"
 #include "compat.h"
 #include "registry.h"
 #include "slot.h"
@@ -46,14 +47,15 @@ reset_entry(Pool *pool)
 {
 	pool->id = 0;
 	memset(&pool->key, 0, sizeof(pool->key));
-	pool->configured = pool->dropped = false;
+	pool->configured = pool->dropped = pool->resized = false;
+	pool->pause = POOL_PAUSE_NONE;
 	memset(&pool->stamp, 0, sizeof(pool->stamp));
 	memset(&pool->options, 0, sizeof(pool->options));
 	memset(&pool->last_error, 0, sizeof(pool->last_error));
 	pool->peak_active = 0;
 	pool->prewarm = pool->renewals = 0;
-	pool->failures = 0;
-	pool->next_attempt = 0;
+	pool_breaker_reset(pool);
+	pool->breaker_opened_at = 0;
 	pool_stats_zero(&pool->stats);
 }
 

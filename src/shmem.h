@@ -86,6 +86,7 @@ typedef struct PoolSlot
 	uint64 uses;		 /* leases so far */
 	bool in_transaction; /* RETURNED: roll back first */
 	bool cancel;		 /* CLOSING: a statement is still running */
+	bool revoked;		 /* CLOSING: a session may not know it */
 
 	/*
 	 * Not NONE: close it instead of giving it to anyone.  In CLOSING it is
@@ -119,6 +120,20 @@ typedef struct PoolConnectError
 	char message[POOL_ERROR_LEN];
 } PoolConnectError;
 
+typedef enum PoolBreakerState
+{
+	POOL_BREAKER_CLOSED, /* connects */
+	POOL_BREAKER_OPEN,	 /* does not */
+	POOL_BREAKER_HALF_OPEN
+} PoolBreakerState;
+
+typedef enum PoolPause
+{
+	POOL_PAUSE_NONE,
+	POOL_PAUSE_WAIT, /* nobody gets a connection; who wants one waits */
+	POOL_PAUSE_FAIL	 /* or gets an error */
+} PoolPause;
+
 typedef struct Pool
 {
 	LWLock lock;
@@ -135,6 +150,8 @@ typedef struct Pool
 	PoolStamp stamp; /* the options' version */
 	uint64 config;	 /* grows when connection options change */
 	PoolOptions options;
+	bool resized; /* min_size and max_size are not the options' */
+	PoolPause pause;
 	int nslots[POOL_NSLOT_STATES];
 	int peak_active;
 	int idle_head; /* most recently used first */
@@ -147,6 +164,9 @@ typedef struct Pool
 	int failures;		/* attempts to connect failed in a row */
 	int64 next_attempt; /* pool_clock_us(), 0: at once */
 	PoolConnectError last_error;
+	PoolBreakerState breaker;
+	int breaker_successes; /* since it is HALF_OPEN */
+	TimestampTz breaker_opened_at;
 
 	/* Atomics and a variable with a lock of its own. */
 	ConditionVariable changed; /* a connection came, or could not be had */
@@ -174,7 +194,8 @@ typedef struct PoolWaiter
 	int next;
 	int64 since;
 	PoolVerdict verdict;
-	int slot; /* GRANTED */
+	int slot;	   /* GRANTED */
+	int64 idle_us; /* GRANTED: how long it was IDLE */
 } PoolWaiter;
 
 typedef struct PoolShared

@@ -213,6 +213,32 @@ pool_slot_retire_all(Pool *pool, PoolCloseReason reason)
 }
 
 /*
+ * Takes the slot away from the session that has it leased, which may be using
+ * it: the worker cuts the connection before it does anything else with it.
+ * Needs the pool's lock; wake the worker after releasing it.
+ */
+void
+pool_slot_revoke(Pool *pool, PoolSlot *slot, PoolCloseReason reason)
+{
+	pool_slot_doom(slot, reason);
+	slot->revoked = true;
+	pool_slot_close(pool, slot, reason, true);
+}
+
+/*
+ * Closes what is idle over max_size; what is leased over it goes when it comes
+ * back.  Needs the lock; wake the worker after releasing it.
+ */
+void
+pool_slot_close_surplus(Pool *pool)
+{
+	while (pool_open_slots(pool) > pool->options.max_size &&
+		   pool->idle_tail != POOL_NONE)
+		pool_slot_close(pool, &pool_slots[pool->idle_tail], POOL_CLOSE_SURPLUS,
+						false);
+}
+
+/*
  * Takes a FREE slot for a new connection of the pool; NULL if all are in use,
  * and then its worker is woken when one is free.  Needs both locks.
  */
@@ -241,7 +267,8 @@ pool_slot_claim(Pool *pool)
 	slot->uses = 0;
 	slot->opened = slot->returned = 0;
 	slot->jitter = 0;
-	slot->used = slot->in_transaction = slot->cancel = false;
+	slot->used = slot->in_transaction = false;
+	slot->cancel = slot->revoked = false;
 	slot->doom = POOL_CLOSE_NONE;
 	slot->remote_pid = 0;
 	slot->remote_address[0] = '\0';

@@ -36,6 +36,8 @@ extern void pool_slot_doom(PoolSlot *slot, PoolCloseReason reason);
 extern void pool_slot_retire_all(Pool *pool, PoolCloseReason reason);
 extern void pool_slot_close(Pool *pool, PoolSlot *slot, PoolCloseReason reason,
 							bool cancel);
+extern void pool_slot_revoke(Pool *pool, PoolSlot *slot, PoolCloseReason reason);
+extern void pool_slot_close_surplus(Pool *pool);
 extern PoolSlot *pool_slot_claim(Pool *pool);
 extern void pool_slot_free(Pool *pool, PoolSlot *slot);
 extern bool pool_slot_is(const PoolSlot *slot, const Pool *pool,

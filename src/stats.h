@@ -20,6 +20,9 @@ typedef enum PoolCloseReason
 	POOL_CLOSE_IDLE_TIMEOUT,	/* idle for longer than idle_timeout */
 	POOL_CLOSE_MAX_LIFETIME,	/* older than max_lifetime */
 	POOL_CLOSE_CONFIG_CHANGED,	/* opened with options since altered */
+	POOL_CLOSE_RECONNECT,		/* pool_reconnect() */
+	POOL_CLOSE_ADMIN,			/* pool_close(), pool_drain() */
+	POOL_CLOSE_RECLAIMED,		/* its lease was taken away */
 	POOL_CLOSE_SURPLUS,			/* max_size was lowered */
 	POOL_CLOSE_DROPPED,			/* its server or user mapping was dropped */
 	POOL_CLOSE_REMOTE_CLOSED,	/* the remote hung up */
@@ -49,6 +52,7 @@ typedef enum PoolCounter
 	POOL_COUNT_ROWS,		   /* rows received */
 	POOL_COUNT_CONNECTS,	   /* connections that became usable */
 	POOL_COUNT_CONNECT_ERRORS, /* attempts that failed */
+	POOL_COUNT_BREAKER_TRIPS,  /* times the circuit breaker opened */
 	POOL_COUNT_CANCELS,		   /* cancel requests sent to the remote */
 	POOL_COUNT_RESETS,		   /* rollbacks and resets done by the worker */
 	POOL_COUNT_HEALTH_CHECKS,  /* checks of idle connections by the worker */

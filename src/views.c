@@ -15,6 +15,7 @@
 #include "utils/builtins.h"
 #include "utils/syscache.h"
 
+#include "breaker.h"
 #include "compat.h"
 #include "slot.h"
 
@@ -118,6 +119,8 @@ pool_state_name(const Pool *pool)
 {
 	if (pool->dropped)
 		return "dropped";
+	if (pool->pause != POOL_PAUSE_NONE)
+		return "paused";
 	if (!pool->configured)
 		return "unconfigured";
 	return pool->failures > 0 ? "failing" : "ready";
@@ -139,6 +142,8 @@ put_sizes(RowBuilder *row, const Pool *pool)
 	put(row, Int32GetDatum(n[POOL_SLOT_CLOSING]));
 	put(row, Int32GetDatum(pool->nwaiting));
 	put(row, Int32GetDatum(pool->peak_active));
+	put_text(row, pool_breaker_name(pool->breaker));
+	put_time(row, pool->breaker_opened_at);
 }
 
 /* The counters in the order of their enum, then the reasons for closing. */

@@ -7,8 +7,8 @@
  *
  *	1. Whoever makes a slot available gives it, in the same critical section,
  *	   to the first waiter (pool_offer); it becomes IDLE only if nobody waits.
- *	2. So an IDLE slot and a waiter never exist at once, and a newcomer cannot
- *	   overtake anyone.
+ *	2. So an IDLE slot and a waiter never exist at once, unless the pool is
+ *	   paused, and a newcomer cannot overtake anyone.
  *	3. A waiter's verdict is written under the lock before its latch is set,
  *	   and read under the lock; setting the latch once too often is harmless.
  *	4. A waiter that leaves for any reason takes itself out under the lock
@@ -18,6 +18,7 @@
 
 #include "miscadmin.h"
 
+#include "breaker.h"
 #include "compat.h"
 #include "slot.h"
 #include "waiters.h"
@@ -134,13 +135,6 @@ close_over_age(Pool *pool, bool *wake)
 	}
 }
 
-static bool
-hopeless(const Pool *pool)
-{
-	return pool->last_error.incurable && pool->failures > 0 &&
-		   pool_open_slots(pool) == 0 && pool_clock_us() < pool->next_attempt;
-}
-
 static PoolTake
 take_locked(PoolRequest *request, bool *wake)
 {
@@ -151,8 +145,10 @@ take_locked(PoolRequest *request, bool *wake)
 		return POOL_TAKE_GONE;
 	if (!pool->configured || !pool_stamp_equal(&pool->stamp, &request->stamp))
 		return POOL_TAKE_UNCONFIGURED;
+	if (pool->pause == POOL_PAUSE_FAIL)
+		return POOL_TAKE_PAUSED;
 	close_over_age(pool, wake);
-	if (pool->idle_head != POOL_NONE)
+	if (pool->idle_head != POOL_NONE && pool->pause == POOL_PAUSE_NONE)
 	{
 		PoolSlot *slot = choose_idle(request);
 
@@ -162,7 +158,7 @@ take_locked(PoolRequest *request, bool *wake)
 		request->generation = pg_atomic_read_u64(&slot->generation);
 		return POOL_TAKE_GRANTED;
 	}
-	if (hopeless(pool))
+	if (pool_breaker_refuses(pool))
 		return POOL_TAKE_FAILED;
 	if (pool->options.max_waiters > 0 &&
 		pool->nwaiting >= pool->options.max_waiters)
@@ -202,7 +198,7 @@ read_verdict(PoolRequest *request, PoolWaiter *me)
 	if (me->verdict == POOL_VERDICT_GRANTED)
 	{
 		request->slot = me->slot;
-		request->idle_us = 0;
+		request->idle_us = me->idle_us;
 		request->generation =
 			pg_atomic_read_u64(&pool_slots[me->slot].generation);
 	}
@@ -240,6 +236,21 @@ pool_wait_leave(PoolRequest *request)
 	return verdict;
 }
 
+/* The first waiter gets the slot.  Needs the pool's lock. */
+static void
+grant_to_first(Pool *pool, PoolSlot *slot, PoolSessionRef *wake)
+{
+	PoolWaiter *first = &pool_waiters[pool->waiter_head];
+
+	first->idle_us =
+		slot->state == POOL_SLOT_IDLE ? pool_clock_us() - slot->since : 0;
+	dequeue(pool, first);
+	pool_slot_lease(pool, slot, &first->session);
+	first->slot = pool_slot_index(slot);
+	first->verdict = POOL_VERDICT_GRANTED;
+	*wake = first->session;
+}
+
 /*
  * Makes a usable slot available: to the first waiter, else to anyone; or has
  * it closed, if it is doomed.  Returns true with the session in *wake if one
@@ -248,8 +259,6 @@ pool_wait_leave(PoolRequest *request)
 bool
 pool_offer(Pool *pool, PoolSlot *slot, PoolSessionRef *wake)
 {
-	PoolWaiter *first;
-
 	if (pool_open_slots(pool) > pool->options.max_size)
 		pool_slot_doom(slot, POOL_CLOSE_SURPLUS);
 	if (slot->doom != POOL_CLOSE_NONE)
@@ -263,18 +272,35 @@ pool_offer(Pool *pool, PoolSlot *slot, PoolSessionRef *wake)
 		pool_slot_expire(pool, slot);
 		return false;
 	}
-	if (pool->waiter_head == POOL_NONE)
+	if (pool->waiter_head == POOL_NONE || pool->pause != POOL_PAUSE_NONE)
 	{
 		pool_slot_move(pool, slot, POOL_SLOT_IDLE);
 		return false;
 	}
-	first = &pool_waiters[pool->waiter_head];
-	dequeue(pool, first);
-	pool_slot_lease(pool, slot, &first->session);
-	first->slot = pool_slot_index(slot);
-	first->verdict = POOL_VERDICT_GRANTED;
-	*wake = first->session;
+	grant_to_first(pool, slot, wake);
 	return true;
+}
+
+/*
+ * After a pause: gives what is idle to those who wait.
+ */
+void
+pool_waiters_serve(Pool *pool)
+{
+	PoolSessionRef wake;
+	bool served;
+
+	do
+	{
+		LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+		served = pool->pause == POOL_PAUSE_NONE &&
+				 pool->idle_head != POOL_NONE && pool->waiter_head != POOL_NONE;
+		if (served)
+			grant_to_first(pool, &pool_slots[pool->idle_head], &wake);
+		LWLockRelease(&pool->lock);
+		if (served)
+			pool_wake_backend(&wake);
+	} while (served);
 }
 
 static bool
@@ -320,6 +346,8 @@ pool_give_back(int slot_index, uint64 generation, PoolReturn how,
 	if (pool_slot_is(slot, pool, generation, POOL_SLOT_LEASED) &&
 		slot->owner.serial == pool_session_self()->serial)
 	{
+		if (how == POOL_RETURN_CLEAN)
+			pool->breaker_successes++;
 		handed = give_back_locked(pool, slot, how, reason, &wake);
 		work = slot->state == POOL_SLOT_RETURNED ||
 			   slot->state == POOL_SLOT_CLOSING;

@@ -31,6 +31,7 @@ typedef enum PoolTake
 	POOL_TAKE_GRANTED,
 	POOL_TAKE_WAIT,			/* in the queue now; the latch tells more */
 	POOL_TAKE_UNCONFIGURED, /* the worker needs these options first */
+	POOL_TAKE_PAUSED,		/* and whoever wants a connection gets an error */
 	POOL_TAKE_GONE,			/* another pool has that place: look it up */
 	POOL_TAKE_FULL,			/* max_waiters wait already */
 	POOL_TAKE_FAILED		/* no connection can be had: last_error */
@@ -51,6 +52,7 @@ extern PoolVerdict pool_wait_leave(PoolRequest *request);
 extern bool pool_offer(Pool *pool, PoolSlot *slot, PoolSessionRef *wake);
 extern void pool_give_back(int slot, uint64 generation, PoolReturn how,
 						   PoolCloseReason reason);
+extern void pool_waiters_serve(Pool *pool);
 extern void pool_waiters_tell(Pool *pool, PoolVerdict verdict);
 
 extern const PoolSessionRef *pool_session_self(void);

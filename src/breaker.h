@@ -1,0 +1,17 @@
+/*
+ * breaker.h
+ *		The circuit breaker of a pool.
+ */
+#ifndef POOL_BREAKER_H
+#define POOL_BREAKER_H
+
+#include "shmem.h"
+
+extern const char *pool_breaker_name(PoolBreakerState state);
+extern bool pool_breaker_failed(Pool *pool);
+extern void pool_breaker_try(Pool *pool);
+extern bool pool_breaker_close_if_well(Pool *pool);
+extern void pool_breaker_reset(Pool *pool);
+extern bool pool_breaker_refuses(const Pool *pool);
+
+#endif /* POOL_BREAKER_H */
