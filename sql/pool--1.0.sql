@@ -216,6 +216,8 @@ CREATE FUNCTION pool_stats(
 	OUT releases bigint,
 	OUT lost bigint,
 	OUT reused bigint,
+	OUT leaks bigint,
+	OUT leaks_reclaimed bigint,
 	OUT queries bigint,
 	OUT query_errors bigint,
 	OUT rows bigint,
@@ -279,6 +281,8 @@ COMMENT ON COLUMN pool_stats.acquire_failures IS 'Acquires that failed because n
 COMMENT ON COLUMN pool_stats.releases IS 'Leases that ended with a usable connection';
 COMMENT ON COLUMN pool_stats.lost IS 'Leases that ended with the connection being closed; acquires = releases + lost + active';
 COMMENT ON COLUMN pool_stats.reused IS 'Leases by the session that had that connection before, which need no reset';
+COMMENT ON COLUMN pool_stats.leaks IS 'Leases that were held for longer than leak_threshold';
+COMMENT ON COLUMN pool_stats.leaks_reclaimed IS 'Leases that were taken away for that, by leak_action';
 COMMENT ON COLUMN pool_stats.queries IS 'Statements run';
 COMMENT ON COLUMN pool_stats.query_errors IS 'Statements that failed';
 COMMENT ON COLUMN pool_stats.rows IS 'Rows received';
@@ -326,6 +330,8 @@ CREATE FUNCTION pool_connections(
 	OUT relayed bool,
 	OUT tls_version text,
 	OUT tls_cipher text,
+	OUT leaked bool,
+	OUT context text,
 	OUT closing_reason text
 )
 RETURNS SETOF record
@@ -351,6 +357,8 @@ COMMENT ON COLUMN pool_connections.remote_pid IS 'Process on the remote';
 COMMENT ON COLUMN pool_connections.relayed IS 'Whether it is encrypted, so that its data passes through the worker';
 COMMENT ON COLUMN pool_connections.tls_version IS 'Protocol version, if it is encrypted';
 COMMENT ON COLUMN pool_connections.tls_cipher IS 'Cipher suite, if it is encrypted';
+COMMENT ON COLUMN pool_connections.leaked IS 'Whether it is leased for longer than leak_threshold, and no statement was running then';
+COMMENT ON COLUMN pool_connections.context IS 'Where pool_acquire() was called: the stack of PL/pgSQL, as errors print it';
 COMMENT ON COLUMN pool_connections.closing_reason IS 'Why it is being closed, or will be when its lease ends';
 
 GRANT SELECT ON pool_stats, pool_connections TO PUBLIC;

@@ -15,6 +15,8 @@
  *	  min_size.
  *	- Older than max_lifetime: see pool_slot_age().  Has another one opened
  *	  first if there is room, so that nobody has to wait for it.
+ *	- LEASED for longer than leak_threshold, and no statement running: says so,
+ *	  once, and takes it away if leak_action says so.
  *	- LEASED by a session that no longer exists: closes it.  The session's own
  *	  exit does that, so this is for the day when it could not.
  *
@@ -23,6 +25,7 @@
  */
 #include "postgres.h"
 
+#include "utils/backend_status.h"
 #include "utils/memutils.h"
 
 #include "breaker.h"
@@ -221,6 +224,7 @@ typedef enum Errand
 	ERRAND_NONE,
 	ERRAND_RESET, /* RETURNED is RESETTING now, or IDLE is CHECKING */
 	ERRAND_CHECK, /* IDLE is CHECKING, by health_check_query */
+	ERRAND_LEAK,  /* LEASED for too long */
 	ERRAND_CLOSE  /* is CLOSING */
 } Errand;
 
@@ -262,6 +266,25 @@ look_at_idle(Pool *pool, PoolSlot *slot, int64 now)
 	return ERRAND_NONE;
 }
 
+/* The same for a slot that is LEASED.  Needs the pool's lock. */
+static Errand
+look_at_leased(Pool *pool, PoolSlot *slot, int64 now)
+{
+	const PoolOptions *options = &pool->options;
+
+	if (owner_is_gone(slot))
+	{
+		pool_slot_close(pool, slot, POOL_CLOSE_HOLDER_EXITED, true);
+		return ERRAND_CLOSE;
+	}
+	if (options->leak_threshold == 0 || slot->leaked || slot->running ||
+		now - slot->since < INT64CONST(1000) * options->leak_threshold)
+		return ERRAND_NONE;
+	slot->leaked = true;
+	pool_stats_add(&pool->stats, POOL_COUNT_LEAKS, 1);
+	return ERRAND_LEAK;
+}
+
 /* Decides and makes the first move.  Needs the pool's lock. */
 static Errand
 look_at_slot(Pool *pool, PoolSlot *slot, int64 now)
@@ -274,15 +297,52 @@ look_at_slot(Pool *pool, PoolSlot *slot, int64 now)
 			pool_slot_move(pool, slot, POOL_SLOT_RESETTING);
 			return ERRAND_RESET;
 		case POOL_SLOT_LEASED:
-			if (!owner_is_gone(slot))
-				return ERRAND_NONE;
-			pool_slot_close(pool, slot, POOL_CLOSE_HOLDER_EXITED, true);
-			return ERRAND_CLOSE;
+			return look_at_leased(pool, slot, now);
 		case POOL_SLOT_IDLE:
 			return look_at_idle(pool, slot, now);
 		default:
 			return ERRAND_NONE;
 	}
+}
+
+/*
+ * Says who holds a connection for too long, and takes it away from him if it
+ * is still his and not in use.
+ */
+static void
+report_leak(Pool *pool, PoolSlot *slot, bool reclaim)
+{
+	PoolSlot copy;
+	const char *activity;
+
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	copy = *slot;
+	reclaim = reclaim && slot->state == POOL_SLOT_LEASED && slot->leaked &&
+			  !slot->running;
+	if (reclaim)
+	{
+		pool_slot_revoke(pool, slot, POOL_CLOSE_RECLAIMED);
+		pool_stats_add(&pool->stats, POOL_COUNT_LEAKS_RECLAIMED, 1);
+	}
+	LWLockRelease(&pool->lock);
+	if (!copy.leaked)
+		return; /* it was returned this very moment */
+
+	activity = pgstat_get_backend_current_activity(copy.owner.pid, false);
+	ereport(LOG,
+			(errmsg("connection %d of pool for server \"%s\" is leased for %d seconds by process %d",
+					pool_slot_index(slot), NameStr(pool->server_name),
+					(int) ((pool_clock_us() - copy.since) / 1000000),
+					copy.owner.pid),
+			 OidIsValid(copy.holder.userid)
+				 ? errdetail("Role \"%s\", application \"%s\", last query: %s",
+							 NameStr(copy.holder.user),
+							 NameStr(copy.holder.application), activity)
+				 : errdetail("Last query: %s", activity),
+			 reclaim ? errhint("It is taken away (leak_action).") : 0,
+			 copy.holder.context[0] ? errcontext("%s", copy.holder.context) : 0));
+	if (reclaim)
+		pool_closer_begin(slot);
 }
 
 /* How soon to look again, in microseconds. */
@@ -295,6 +355,8 @@ tick(const PoolOptions *options)
 		ms = Min(ms, options->health_check_interval);
 	if (options->max_lifetime > 0)
 		ms = Min(ms, options->max_lifetime / 10);
+	if (options->leak_threshold > 0)
+		ms = Min(ms, options->leak_threshold);
 	return INT64CONST(1000) * Max(ms, MIN_TICK_MS);
 }
 
@@ -355,6 +417,8 @@ pool_janitor_look(Pool *pool)
 
 		if (errands[i] == ERRAND_CLOSE)
 			pool_closer_begin(slot);
+		else if (errands[i] == ERRAND_LEAK)
+			report_leak(pool, slot, options.leak_action == POOL_LEAK_RECLAIM);
 		else if (errands[i] != ERRAND_NONE)
 		{
 			conn->health_check = errands[i] == ERRAND_CHECK;

@@ -10,6 +10,8 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
 
 #include "compat.h"
 #include "lease.h"
@@ -118,6 +120,27 @@ pool_lease_open(PoolLease *lease, int64 started)
 		/* It ended on its way here. */
 		pool_lease_close(lease, POOL_CLOSE_HANDOVER_FAILED);
 	}
+}
+
+/*
+ * Notes who has the lease, and where he took it, for the day when it is found
+ * to be leaked: then it is too late to ask.
+ */
+void
+pool_lease_sign(const PoolLease *lease)
+{
+	PoolHolder *holder = &pool_slots[lease->request.slot].holder;
+	char *context;
+
+	if (lease->target.options.leak_threshold == 0)
+		return;
+	context = GetErrorContextStack(); /* NULL: not in a function */
+	strlcpy(holder->context, context ? context : "", POOL_CONTEXT_LEN);
+	if (context)
+		pfree(context);
+	namestrcpy(&holder->user, GetUserNameFromId(lease->userid, false));
+	namestrcpy(&holder->application, application_name ? application_name : "");
+	holder->userid = lease->userid;
 }
 
 /* Raises 55006 if a statement is running on the lease. */
@@ -272,6 +295,15 @@ settle(PoolLease *lease, PoolRun *run, PoolRunOutcome outcome)
 		pool_lease_close(lease, POOL_CLOSE_PROOF_FAILED);
 }
 
+/* No statement is running any more. */
+static void
+end_of_run(PoolLease *lease)
+{
+	lease->running = false;
+	if (lease->request.slot != POOL_NONE && !is_revoked(lease))
+		pool_slots[lease->request.slot].running = false;
+}
+
 /*
  * Runs a statement on the lease.  The caller ends the lease.
  *
@@ -294,20 +326,21 @@ pool_lease_run(PoolLease *lease, const PoolStatement *statement,
 							   lease->id),
 						errhint("Release it and acquire another one.")));
 
-	if (lease->touched && is_revoked(lease))
+	if (is_revoked(lease))
 	{
 		pool_lease_close(lease, POOL_CLOSE_RECLAIMED);
 		raise_revoked(lease, false);
 	}
 
 	lease->running = true;
+	pool_slots[lease->request.slot].running = true;
 	PG_TRY();
 	{
 		outcome = run_once_alive(lease, statement, result, &run);
 	}
 	PG_CATCH();
 	{
-		lease->running = false;
+		end_of_run(lease);
 		count_run(lease, &run, true);
 		lease->left_state = true; /* whatever ran was not seen to its end */
 		if (lease->link != NULL && lease->link->busy)
@@ -319,7 +352,7 @@ pool_lease_run(PoolLease *lease, const PoolStatement *statement,
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	lease->running = false;
+	end_of_run(lease);
 
 	revoked = outcome != POOL_RUN_DONE && lease->request.slot != POOL_NONE &&
 			  is_revoked(lease);

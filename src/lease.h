@@ -42,6 +42,7 @@ typedef struct PoolLease
 } PoolLease;
 
 extern void pool_lease_open(PoolLease *lease, int64 started);
+extern void pool_lease_sign(const PoolLease *lease);
 extern void pool_lease_close(PoolLease *lease, PoolCloseReason reason);
 extern PoolReturn pool_lease_judge(const PoolLease *lease);
 extern void pool_lease_refuse_if_running(const PoolLease *lease);

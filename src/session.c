@@ -68,6 +68,8 @@ pool_session_lease(const char *server_name, PoolLeaseScope scope,
 	PG_TRY();
 	{
 		pool_lease_open(lease, pool_clock_us());
+		if (scope != POOL_LEASE_STATEMENT)
+			pool_lease_sign(lease);
 	}
 	PG_CATCH();
 	{

@@ -34,6 +34,7 @@
 #define POOL_ERROR_LEN 512
 #define POOL_ADDRESS_LEN 128
 #define POOL_TLS_NAME_LEN 48
+#define POOL_CONTEXT_LEN 512
 
 /* A backend, for ever: a pid is used again, the serial number is not. */
 typedef struct PoolSessionRef
@@ -42,6 +43,15 @@ typedef struct PoolSessionRef
 	int procno;	   /* finds its latch */
 	uint64 serial; /* 0: nobody */
 } PoolSessionRef;
+
+/* Who leased a connection by pool_acquire(), and where in his code. */
+typedef struct PoolHolder
+{
+	Oid userid; /* InvalidOid: nothing is known */
+	NameData user;
+	NameData application;
+	char context[POOL_CONTEXT_LEN]; /* as errors print it */
+} PoolHolder;
 
 typedef enum PoolSlotState
 {
@@ -84,6 +94,7 @@ typedef struct PoolSlot
 	int64 returned;		 /* when its last lease ended, or it was opened */
 	double jitter;		 /* its share of lifetime_jitter, 0 to 1 */
 	uint64 uses;		 /* leases so far */
+	bool leaked;		 /* LEASED: found to be held for too long */
 	bool in_transaction; /* RETURNED: roll back first */
 	bool cancel;		 /* CLOSING: a statement is still running */
 	bool revoked;		 /* CLOSING: a session may not know it */
@@ -102,6 +113,13 @@ typedef struct PoolSlot
 	 */
 	uint64 last_holder;
 	bool used;
+
+	/*
+	 * LEASED, in the same way: a statement is running; and who has it, for
+	 * the report of a leak.
+	 */
+	bool running;
+	PoolHolder holder;
 
 	/* Set by the worker while CONNECTING. */
 	int remote_pid;

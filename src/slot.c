@@ -161,6 +161,9 @@ pool_slot_lease(Pool *pool, PoolSlot *slot, const PoolSessionRef *session)
 {
 	pool_slot_move(pool, slot, POOL_SLOT_LEASED);
 	slot->owner = *session;
+	slot->leaked = slot->running = false;
+	slot->holder.userid = InvalidOid;
+	slot->holder.context[0] = '\0';
 	slot->uses++;
 	if (slot->last_holder == session->serial)
 		pool_stats_add(&pool->stats, POOL_COUNT_REUSED, 1);

@@ -44,18 +44,20 @@ typedef enum PoolCounter
 	POOL_COUNT_ACQUIRES,		 /* leases begun */
 	POOL_COUNT_ACQUIRE_TIMEOUTS, /* acquires that gave up waiting */
 	POOL_COUNT_ACQUIRE_FAILURES, /* acquires that failed otherwise */
-	POOL_COUNT_RELEASES,	   /* leases that ended with a usable connection */
-	POOL_COUNT_LOST,		   /* leases that ended with it being closed */
-	POOL_COUNT_REUSED,		   /* leases that needed no handover */
-	POOL_COUNT_QUERIES,		   /* statements sent */
-	POOL_COUNT_QUERY_ERRORS,   /* statements that failed */
-	POOL_COUNT_ROWS,		   /* rows received */
-	POOL_COUNT_CONNECTS,	   /* connections that became usable */
-	POOL_COUNT_CONNECT_ERRORS, /* attempts that failed */
-	POOL_COUNT_BREAKER_TRIPS,  /* times the circuit breaker opened */
-	POOL_COUNT_CANCELS,		   /* cancel requests sent to the remote */
-	POOL_COUNT_RESETS,		   /* rollbacks and resets done by the worker */
-	POOL_COUNT_HEALTH_CHECKS,  /* checks of idle connections by the worker */
+	POOL_COUNT_RELEASES,		/* leases that ended with a usable connection */
+	POOL_COUNT_LOST,			/* leases that ended with it being closed */
+	POOL_COUNT_REUSED,			/* leases that needed no handover */
+	POOL_COUNT_LEAKS,			/* leases held for too long */
+	POOL_COUNT_LEAKS_RECLAIMED, /* those that were taken away */
+	POOL_COUNT_QUERIES,			/* statements sent */
+	POOL_COUNT_QUERY_ERRORS,	/* statements that failed */
+	POOL_COUNT_ROWS,			/* rows received */
+	POOL_COUNT_CONNECTS,		/* connections that became usable */
+	POOL_COUNT_CONNECT_ERRORS,	/* attempts that failed */
+	POOL_COUNT_BREAKER_TRIPS,	/* times the circuit breaker opened */
+	POOL_COUNT_CANCELS,			/* cancel requests sent to the remote */
+	POOL_COUNT_RESETS,			/* rollbacks and resets done by the worker */
+	POOL_COUNT_HEALTH_CHECKS,	/* checks of idle connections by the worker */
 	POOL_COUNT_HEALTH_CHECK_FAILURES, /* those that failed */
 	POOL_COUNT_CLOSED				  /* usable connections closed */
 } PoolCounter;

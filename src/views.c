@@ -189,6 +189,15 @@ pool_stats(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
+/* Where another one took his lease shows his queries, as pg_stat_activity. */
+static bool
+may_see_context(const PoolSlot *slot)
+{
+	return slot->state == POOL_SLOT_LEASED && OidIsValid(slot->holder.userid) &&
+		   (has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS) ||
+			has_privs_of_role(GetUserId(), slot->holder.userid));
+}
+
 /*
  * A row for each slot in use.
  */
@@ -237,6 +246,8 @@ pool_connections(PG_FUNCTION_ARGS)
 			put_null(&row);
 		put_text(&row, copy->tls_version);
 		put_text(&row, copy->tls_cipher);
+		put(&row, BoolGetDatum(copy->state == POOL_SLOT_LEASED && copy->leaked));
+		put_text(&row, may_see_context(copy) ? copy->holder.context : NULL);
 		put_text(&row, copy->doom != POOL_CLOSE_NONE
 						   ? pool_close_reason_name(copy->doom)
 						   : NULL);
