@@ -236,6 +236,7 @@ CREATE FUNCTION pool_stats(
 	OUT closed_admin bigint,
 	OUT closed_reclaimed bigint,
 	OUT closed_surplus bigint,
+	OUT closed_evicted bigint,
 	OUT closed_dropped bigint,
 	OUT closed_remote_closed bigint,
 	OUT closed_canceled bigint,
@@ -301,6 +302,7 @@ COMMENT ON COLUMN pool_stats.closed_reconnect IS 'Closed by pool_reconnect()';
 COMMENT ON COLUMN pool_stats.closed_admin IS 'Closed by pool_close() or pool_drain()';
 COMMENT ON COLUMN pool_stats.closed_reclaimed IS 'Closed because the lease was taken away';
 COMMENT ON COLUMN pool_stats.closed_surplus IS 'Closed because max_size was lowered';
+COMMENT ON COLUMN pool_stats.closed_evicted IS 'Closed because another pool needed the place';
 COMMENT ON COLUMN pool_stats.closed_dropped IS 'Closed because the server, the user mapping or the database was dropped';
 COMMENT ON COLUMN pool_stats.closed_remote_closed IS 'Closed because the remote hung up';
 COMMENT ON COLUMN pool_stats.closed_canceled IS 'Closed because a statement was cancelled or timed out';

@@ -268,6 +268,7 @@ pool_acquire_slot(const char *server_name, PoolTarget *target, int64 timeout_ms,
 	for (;;)
 	{
 		request->stamp = target->stamp;
+		request->priority = Min(target->options.priority, pool_guc_priority);
 		switch (pool_take(request))
 		{
 			case POOL_TAKE_GRANTED:

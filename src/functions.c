@@ -8,6 +8,7 @@
 #include "miscadmin.h"
 
 #include "args.h"
+#include "breaker.h"
 #include "compat.h"
 #include "guc.h"
 #include "session.h"
@@ -124,7 +125,8 @@ count_open(Pool *pool, uint64 pool_id, bool *trying, bool *failed)
 
 	LWLockAcquire(&pool->lock, LW_SHARED);
 	open = pool->id == pool_id ? pool_open_slots(pool) : 0;
-	*trying = pool->id == pool_id && pool->configured && pool->prewarm > open;
+	*trying = pool->id == pool_id && pool->configured && pool->prewarm > open &&
+			  pool->pause == POOL_PAUSE_NONE && !pool_breaker_refuses(pool);
 	*failed = pool->id == pool_id && pool->failures > 0;
 	LWLockRelease(&pool->lock);
 	return open;

@@ -16,8 +16,9 @@
 int pool_guc_max_connections = 100;
 int pool_guc_max_pools = 64;
 int pool_guc_workers = 1;
-int pool_guc_session_cache = 8;
+int pool_guc_session_cache = 32;
 int pool_guc_acquire_timeout = -1;
+int pool_guc_priority = 1000;
 bool pool_guc_log_connections = false;
 
 /* From _PG_init(), in the postmaster. */
@@ -44,13 +45,19 @@ pool_guc_init(void)
 		"pool.session_cache",
 		"Sets how many connections a session keeps open for its next lease.",
 		"The session only keeps descriptors; the connections stay shared.",
-		&pool_guc_session_cache, 8, 1, 1000, PGC_USERSET, 0, NULL, NULL, NULL);
+		&pool_guc_session_cache, 32, 1, 1000, PGC_USERSET, 0, NULL, NULL, NULL);
 
 	DefineCustomIntVariable("pool.acquire_timeout",
 							"Sets the longest wait for a connection.",
 							"-1 uses the option of the server or user mapping.",
 							&pool_guc_acquire_timeout, -1, -1, INT_MAX,
 							PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
+
+	DefineCustomIntVariable(
+		"pool.priority",
+		"Sets the priority of a session that waits for a connection.",
+		"It can lower the option of the server or user mapping, not raise it.",
+		&pool_guc_priority, 1000, -1000, 1000, PGC_USERSET, 0, NULL, NULL, NULL);
 
 	DefineCustomBoolVariable("pool.log_connections",
 							 "Logs each connection that is opened or closed.",

@@ -10,6 +10,7 @@ extern PGDLLIMPORT int pool_guc_max_pools;
 extern PGDLLIMPORT int pool_guc_workers;
 extern PGDLLIMPORT int pool_guc_session_cache;
 extern PGDLLIMPORT int pool_guc_acquire_timeout;
+extern PGDLLIMPORT int pool_guc_priority;
 extern PGDLLIMPORT bool pool_guc_log_connections;
 
 extern void pool_guc_init(void);

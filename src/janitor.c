@@ -246,7 +246,8 @@ look_at_idle(Pool *pool, PoolSlot *slot, int64 now)
 
 	/* Where there is room, another one is opened first (renewals). */
 	if (age == POOL_AGE_OVER ||
-		(age == POOL_AGE_DUE && pool_taken_slots(pool) >= pool->options.max_size &&
+		(age == POOL_AGE_DUE && pool->failures == 0 &&
+		 pool_taken_slots(pool) >= pool->options.max_size &&
 		 pool->nslots[POOL_SLOT_CLOSING] == 0))
 	{
 		pool_slot_expire(pool, slot);

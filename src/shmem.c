@@ -197,6 +197,17 @@ pool_wake_worker(const Pool *pool)
 }
 
 /*
+ * The pool wants a slot, and there is none for it: its worker is to be woken
+ * when one is free.  Needs the registry's lock.
+ */
+void
+pool_mark_starved(const Pool *pool)
+{
+	pg_atomic_fetch_or_u32(&pool_shared->starved,
+						   (uint32) 1 << pool_worker_of(pool));
+}
+
+/*
  * A slot has become free: wakes the workers that want one.  To be called
  * without the registry's lock, under which they said so.
  */

@@ -211,6 +211,7 @@ typedef struct PoolWaiter
 	int prev;
 	int next;
 	int64 since;
+	int priority; /* the higher, the sooner */
 	PoolVerdict verdict;
 	int slot;	   /* GRANTED */
 	int64 idle_us; /* GRANTED: how long it was IDLE */
@@ -258,6 +259,7 @@ extern PGDLLIMPORT PoolWaiter *pool_waiters;
 extern void pool_shmem_install_hooks(void);
 extern void pool_wake_backend(const PoolSessionRef *session);
 extern void pool_wake_worker(const Pool *pool);
+extern void pool_mark_starved(const Pool *pool);
 extern void pool_wake_starved(void);
 
 #endif /* POOL_SHMEM_H */

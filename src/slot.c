@@ -242,8 +242,8 @@ pool_slot_close_surplus(Pool *pool)
 }
 
 /*
- * Takes a FREE slot for a new connection of the pool; NULL if all are in use,
- * and then its worker is woken when one is free.  Needs both locks.
+ * Takes a FREE slot for a new connection of the pool; NULL if all are in use.
+ * Needs both locks.
  */
 PoolSlot *
 pool_slot_claim(Pool *pool)
@@ -253,11 +253,7 @@ pool_slot_claim(Pool *pool)
 	Assert(LWLockHeldByMeInMode(&pool_shared->registry_lock, LW_EXCLUSIVE));
 
 	if (pool_shared->free_head == POOL_NONE)
-	{
-		pg_atomic_fetch_or_u32(&pool_shared->starved,
-							   (uint32) 1 << pool_worker_of(pool));
 		return NULL;
-	}
 	slot = &pool_slots[pool_shared->free_head];
 	pool_shared->free_head = slot->next;
 	slot->prev = slot->next = POOL_NONE;

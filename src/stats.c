@@ -16,6 +16,7 @@ static const char *const close_reason_names[POOL_NCLOSE_REASONS] = {
 	[POOL_CLOSE_ADMIN] = "admin",
 	[POOL_CLOSE_RECLAIMED] = "reclaimed",
 	[POOL_CLOSE_SURPLUS] = "surplus",
+	[POOL_CLOSE_EVICTED] = "evicted",
 	[POOL_CLOSE_DROPPED] = "dropped",
 	[POOL_CLOSE_REMOTE_CLOSED] = "remote_closed",
 	[POOL_CLOSE_CANCELED] = "canceled",

@@ -24,6 +24,7 @@ typedef enum PoolCloseReason
 	POOL_CLOSE_ADMIN,			/* pool_close(), pool_drain() */
 	POOL_CLOSE_RECLAIMED,		/* its lease was taken away */
 	POOL_CLOSE_SURPLUS,			/* max_size was lowered */
+	POOL_CLOSE_EVICTED,			/* another pool needed the place */
 	POOL_CLOSE_DROPPED,			/* its server or user mapping was dropped */
 	POOL_CLOSE_REMOTE_CLOSED,	/* the remote hung up */
 	POOL_CLOSE_CANCELED,		/* its statement was cancelled or timed out */

@@ -43,14 +43,24 @@ pool_session_self(void)
 	return &self;
 }
 
-/* In the order of arrival; who comes back after a retry keeps his place. */
+/*
+ * Does a come before b?  By priority, then in the order of arrival; who comes
+ * back after a retry keeps his place.
+ */
+static bool
+precedes(const PoolWaiter *a, const PoolWaiter *b)
+{
+	if (a->priority != b->priority)
+		return a->priority > b->priority;
+	return a->since < b->since;
+}
 static void
 enqueue(Pool *pool, PoolWaiter *waiter)
 {
 	int index = (int) (waiter - pool_waiters);
 	int after = pool->waiter_tail;
 
-	while (after != POOL_NONE && pool_waiters[after].since > waiter->since)
+	while (after != POOL_NONE && precedes(waiter, &pool_waiters[after]))
 		after = pool_waiters[after].prev;
 
 	waiter->pool = pool_index(pool);
@@ -165,10 +175,15 @@ take_locked(PoolRequest *request, bool *wake)
 		return POOL_TAKE_FULL;
 
 	me->since = request->started;
+	me->priority = request->priority;
 	me->verdict = POOL_VERDICT_NONE;
 	me->slot = POOL_NONE;
 	enqueue(pool, me);
-	*wake = *wake || pool_taken_slots(pool) < pool->options.max_size;
+
+	/* While as many are being opened as may be, the worker looks by itself. */
+	if (pool_taken_slots(pool) < pool->options.max_size &&
+		pool->nslots[POOL_SLOT_CONNECTING] < pool->options.connect_parallel)
+		*wake = true;
 	return POOL_TAKE_WAIT;
 }
 

@@ -12,6 +12,7 @@ typedef struct PoolRequest
 {
 	Pool *pool;
 	uint64 pool_id;
+	int priority;
 	PoolStamp stamp;
 	int64 started; /* pool_clock_us() when the wait began */
 
