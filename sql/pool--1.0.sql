@@ -360,7 +360,7 @@ COMMENT ON COLUMN pool_connections.relayed IS 'Whether it is encrypted, so that 
 COMMENT ON COLUMN pool_connections.tls_version IS 'Protocol version, if it is encrypted';
 COMMENT ON COLUMN pool_connections.tls_cipher IS 'Cipher suite, if it is encrypted';
 COMMENT ON COLUMN pool_connections.leaked IS 'Whether it is leased for longer than leak_threshold, and no statement was running then';
-COMMENT ON COLUMN pool_connections.context IS 'Where pool_acquire() was called: the stack of PL/pgSQL, as errors print it';
+COMMENT ON COLUMN pool_connections.context IS 'Where pool_acquire() was called: the stack of PL/pgSQL, as errors print it; NULL for other databases, and for other roles without pg_read_all_stats';
 COMMENT ON COLUMN pool_connections.closing_reason IS 'Why it is being closed, or will be when its lease ends';
 
 GRANT SELECT ON pool_stats, pool_connections TO PUBLIC;

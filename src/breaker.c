@@ -68,6 +68,14 @@ pool_breaker_try(Pool *pool)
 	pool->breaker_successes = 0;
 }
 
+/* A connection was made, or came back clean. */
+void
+pool_breaker_succeeded(Pool *pool)
+{
+	if (pool->breaker == POOL_BREAKER_HALF_OPEN)
+		pool->breaker_successes++;
+}
+
 /* Closes it if there were successes enough; returns whether it did. */
 bool
 pool_breaker_close_if_well(Pool *pool)

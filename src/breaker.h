@@ -10,6 +10,7 @@
 extern const char *pool_breaker_name(PoolBreakerState state);
 extern bool pool_breaker_failed(Pool *pool);
 extern void pool_breaker_try(Pool *pool);
+extern void pool_breaker_succeeded(Pool *pool);
 extern bool pool_breaker_close_if_well(Pool *pool);
 extern void pool_breaker_reset(Pool *pool);
 extern bool pool_breaker_refuses(const Pool *pool);

@@ -33,6 +33,9 @@
 /* How often to look for one that another pool can spare. */
 #define EVICT_LOOK_US INT64CONST(100000)
 
+/* How long to wait for one that is being closed before another one goes. */
+#define EVICT_PATIENCE_US INT64CONST(500000)
+
 /* How many more connections the pool needs now.  Needs the lock. */
 static int
 missing_connections(const Pool *pool)
@@ -255,13 +258,19 @@ oldest_surplus(const Pool *pool, Pool *other)
 	return since;
 }
 
-/* Is one on its way out already? */
+/*
+ * Is one on its way out already?  Not one of a remote that does not answer.
+ * Without locks, since only the time of the next eviction depends on it.
+ */
 static bool
 is_closing_one(void)
 {
+	int64 now = pool_clock_us();
+
 	for (int i = 0; i < pool_shared->nslots; i++)
 	{
-		if (pool_slots[i].state == POOL_SLOT_CLOSING)
+		if (pool_slots[i].state == POOL_SLOT_CLOSING &&
+			now - pool_slots[i].since < EVICT_PATIENCE_US)
 			return true;
 	}
 	return false;
@@ -427,7 +436,7 @@ finish_attempt(PoolConn *conn)
 	slot->jitter = pg_prng_double(&pg_global_prng_state);
 	pool->failures = 0;
 	pool->next_attempt = 0;
-	pool->breaker_successes++;
+	pool_breaker_succeeded(pool);
 	renew_oldest(pool);
 	handed = pool_offer(pool, slot, &wake);
 	if (pool_open_slots(pool) >= pool->prewarm)

@@ -9,6 +9,7 @@
  */
 #include "postgres.h"
 
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -134,10 +135,15 @@ pool_lease_sign(const PoolLease *lease)
 
 	if (lease->target.options.leak_threshold == 0)
 		return;
-	context = GetErrorContextStack(); /* NULL: not in a function */
-	strlcpy(holder->context, context ? context : "", POOL_CONTEXT_LEN);
-	if (context)
+	context = GetErrorContextStack();
+	if (context != NULL) /* NULL: not in a function */
+	{
+		int len =
+			pg_mbcliplen(context, (int) strlen(context), POOL_CONTEXT_LEN - 1);
+
+		strlcpy(holder->context, context, len + 1);
 		pfree(context);
+	}
 	namestrcpy(&holder->user, GetUserNameFromId(lease->userid, false));
 	namestrcpy(&holder->application, application_name ? application_name : "");
 	holder->userid = lease->userid;

@@ -189,11 +189,15 @@ pool_stats(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* Where another one took his lease shows his queries, as pg_stat_activity. */
+/*
+ * Where another one took his lease shows his queries, as pg_stat_activity; and
+ * in another database the text can have another encoding.
+ */
 static bool
-may_see_context(const PoolSlot *slot)
+may_see_context(const Pool *pool, const PoolSlot *slot)
 {
 	return slot->state == POOL_SLOT_LEASED && OidIsValid(slot->holder.userid) &&
+		   pool->key.database == MyDatabaseId &&
 		   (has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS) ||
 			has_privs_of_role(GetUserId(), slot->holder.userid));
 }
@@ -247,7 +251,8 @@ pool_connections(PG_FUNCTION_ARGS)
 		put_text(&row, copy->tls_version);
 		put_text(&row, copy->tls_cipher);
 		put(&row, BoolGetDatum(copy->state == POOL_SLOT_LEASED && copy->leaked));
-		put_text(&row, may_see_context(copy) ? copy->holder.context : NULL);
+		put_text(&row, may_see_context(pool_copy, copy) ? copy->holder.context
+														: NULL);
 		put_text(&row, copy->doom != POOL_CLOSE_NONE
 						   ? pool_close_reason_name(copy->doom)
 						   : NULL);

@@ -362,7 +362,7 @@ pool_give_back(int slot_index, uint64 generation, PoolReturn how,
 		slot->owner.serial == pool_session_self()->serial)
 	{
 		if (how == POOL_RETURN_CLEAN)
-			pool->breaker_successes++;
+			pool_breaker_succeeded(pool);
 		handed = give_back_locked(pool, slot, how, reason, &wake);
 		work = slot->state == POOL_SLOT_RETURNED ||
 			   slot->state == POOL_SLOT_CLOSING;

@@ -5,6 +5,9 @@
 #	TLS on both sides.  All in one run, in turn, several rounds; prints the median
 #	of each and its ratio to the relay's.
 
+# The worker has three descriptors for each relayed connection.
+ulimit -Sn "$(ulimit -Hn)"
+
 # shellcheck source=test/bench/bench.sh
 . "$(dirname "${BASH_SOURCE[0]}")/bench.sh"
 enter_stage "$0" "$@"
@@ -15,10 +18,10 @@ rounds=${2:-5}
 build -O2
 make_certificates
 tls=$stage/tls
-start_cluster remote trust 'max_connections = 300' 'ssl = on' \
+start_cluster remote trust 'max_connections = 500' 'ssl = on' \
 	"ssl_cert_file = '$tls/server.crt'" "ssl_key_file = '$tls/server.key'"
 start_cluster local trust "shared_preload_libraries = 'pool'" 'max_connections = 300' \
-	'jit = off' 'pool.max_connections = 220'
+	'jit = off' 'pool.max_connections = 220' 'max_files_per_process = 4000'
 create_table
 
 bouncer=$((${port[remote]} + 10000))
