@@ -27,14 +27,9 @@
 #include "connector.h"
 #include "failure.h"
 #include "guc.h"
+#include "room.h"
 #include "slot.h"
 #include "waiters.h"
-
-/* How often to look for one that another pool can spare. */
-#define EVICT_LOOK_US INT64CONST(100000)
-
-/* How long to wait for one that is being closed before another one goes. */
-#define EVICT_PATIENCE_US INT64CONST(500000)
 
 /* How many more connections the pool needs now.  Needs the lock. */
 static int
@@ -59,28 +54,6 @@ missing_connections(const Pool *pool)
 	return Min(wanted, parallel - connecting);
 }
 
-/*
- * Has the server, over all its pools, as many connections as it may?  Needs
- * the registry's lock, under which slots come to pools and leave them.
- */
-static bool
-server_is_full(const Pool *pool)
-{
-	int limit = pool->options.max_server_size;
-	int n = 0;
-
-	for (int i = 0; limit > 0 && i < pool_shared->nslots; i++)
-	{
-		const PoolSlot *slot = &pool_slots[i];
-
-		if (slot->pool != POOL_NONE &&
-			pool_pools[slot->pool].key.server == pool->key.server &&
-			pool_pools[slot->pool].key.database == pool->key.database)
-			n++;
-	}
-	return limit > 0 && n >= limit;
-}
-
 /* A slot for one more connection, if one is needed and may be tried now. */
 static PoolSlot *
 claim_if_missing(Pool *pool, bool *full)
@@ -95,7 +68,7 @@ claim_if_missing(Pool *pool, bool *full)
 	{
 		if (pool_clock_us() >= pool->next_attempt)
 		{
-			slot = server_is_full(pool) ? NULL : pool_slot_claim(pool);
+			slot = pool_room_is_full(pool) ? NULL : pool_slot_claim(pool);
 			*full = slot == NULL;
 			if (slot != NULL)
 				pool_breaker_try(pool);
@@ -237,81 +210,6 @@ start_attempt(Pool *pool, PoolSlot *slot)
 	pool_conn_watch_remote(conn, WL_SOCKET_WRITEABLE);
 }
 
-/*
- * May that pool give one up for this one, which waits?  Returns since when the
- * oldest that it can spare was not used, PG_INT64_MAX if it can spare none.
- */
-static int64
-oldest_surplus(const Pool *pool, Pool *other)
-{
-	int64 since = PG_INT64_MAX;
-	bool own_server = other->key.database == pool->key.database &&
-					  other->key.server == pool->key.server;
-
-	LWLockAcquire(&other->lock, LW_SHARED);
-	if (other->id != 0 && other != pool && other->idle_tail != POOL_NONE &&
-		(own_server || pool->options.max_server_size == 0 ||
-		 pool_shared->free_head == POOL_NONE) &&
-		pool_open_slots(other) > other->options.min_size)
-		since = pool_slots[other->idle_tail].returned;
-	LWLockRelease(&other->lock);
-	return since;
-}
-
-/*
- * Is one on its way out already?  Not one of a remote that does not answer.
- * Without locks, since only the time of the next eviction depends on it.
- */
-static bool
-is_closing_one(void)
-{
-	int64 now = pool_clock_us();
-
-	for (int i = 0; i < pool_shared->nslots; i++)
-	{
-		if (pool_slots[i].state == POOL_SLOT_CLOSING &&
-			now - pool_slots[i].since < EVICT_PATIENCE_US)
-			return true;
-	}
-	return false;
-}
-
-/*
- * There is no place for a connection that a session waits for: the pool whose
- * surplus was not used for the longest time gives up one.
- */
-static void
-evict_surplus(Pool *pool)
-{
-	Pool *victim = NULL;
-	int64 oldest = PG_INT64_MAX;
-
-	if (is_closing_one())
-		return;
-	for (int i = 0; i < pool_shared->npools; i++)
-	{
-		int64 since = oldest_surplus(pool, &pool_pools[i]);
-
-		if (since < oldest)
-		{
-			oldest = since;
-			victim = &pool_pools[i];
-		}
-	}
-	if (victim == NULL)
-		return;
-	LWLockAcquire(&victim->lock, LW_EXCLUSIVE);
-	if (victim->idle_tail != POOL_NONE &&
-		pool_open_slots(victim) > victim->options.min_size)
-	{
-		pool_slot_close(victim, &pool_slots[victim->idle_tail],
-						POOL_CLOSE_EVICTED, false);
-		victim->prewarm = 0;
-	}
-	LWLockRelease(&victim->lock);
-	pool_wake_worker(victim);
-}
-
 /* Opens what the pool needs now. */
 void
 pool_connector_demand(Pool *pool)
@@ -327,10 +225,7 @@ pool_connector_demand(Pool *pool)
 	while (missing && (slot = claim_if_missing(pool, &full)) != NULL)
 		start_attempt(pool, slot);
 	if (missing && full && pool->nwaiting > 0)
-	{
-		evict_surplus(pool);
-		pool_wake_later(pool_clock_us() + EVICT_LOOK_US);
-	}
+		pool_room_make(pool);
 }
 
 static void

@@ -25,13 +25,13 @@
  */
 #include "postgres.h"
 
-#include "utils/backend_status.h"
 #include "utils/memutils.h"
 
 #include "breaker.h"
 #include "closer.h"
 #include "compat.h"
 #include "janitor.h"
+#include "leak.h"
 #include "slot.h"
 #include "waiters.h"
 
@@ -306,46 +306,6 @@ look_at_slot(Pool *pool, PoolSlot *slot, int64 now)
 	}
 }
 
-/*
- * Says who holds a connection for too long, and takes it away from him if it
- * is still his and not in use.
- */
-static void
-report_leak(Pool *pool, PoolSlot *slot, bool reclaim)
-{
-	PoolSlot copy;
-	const char *activity;
-
-	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
-	copy = *slot;
-	reclaim = reclaim && slot->state == POOL_SLOT_LEASED && slot->leaked &&
-			  !slot->running;
-	if (reclaim)
-	{
-		pool_slot_revoke(pool, slot, POOL_CLOSE_RECLAIMED);
-		pool_stats_add(&pool->stats, POOL_COUNT_LEAKS_RECLAIMED, 1);
-	}
-	LWLockRelease(&pool->lock);
-	if (!copy.leaked)
-		return; /* it was returned this very moment */
-
-	activity = pgstat_get_backend_current_activity(copy.owner.pid, false);
-	ereport(LOG,
-			(errmsg("connection %d of pool for server \"%s\" is leased for %d seconds by process %d",
-					pool_slot_index(slot), NameStr(pool->server_name),
-					(int) ((pool_clock_us() - copy.since) / 1000000),
-					copy.owner.pid),
-			 OidIsValid(copy.holder.userid)
-				 ? errdetail("Role \"%s\", application \"%s\", last query: %s",
-							 NameStr(copy.holder.user),
-							 NameStr(copy.holder.application), activity)
-				 : errdetail("Last query: %s", activity),
-			 reclaim ? errhint("It is taken away (leak_action).") : 0,
-			 copy.holder.context[0] ? errcontext("%s", copy.holder.context) : 0));
-	if (reclaim)
-		pool_closer_begin(slot);
-}
-
 /* How soon to look again, in microseconds. */
 static int64
 tick(const PoolOptions *options)
@@ -419,7 +379,8 @@ pool_janitor_look(Pool *pool)
 		if (errands[i] == ERRAND_CLOSE)
 			pool_closer_begin(slot);
 		else if (errands[i] == ERRAND_LEAK)
-			report_leak(pool, slot, options.leak_action == POOL_LEAK_RECLAIM);
+			pool_leak_report(pool, slot,
+							 options.leak_action == POOL_LEAK_RECLAIM);
 		else if (errands[i] != ERRAND_NONE)
 		{
 			conn->health_check = errands[i] == ERRAND_CHECK;
