@@ -143,17 +143,22 @@ sql($local, q(ALTER SERVER srv2 OPTIONS (ADD idle_timeout '10ms')));
 sql($local, q(SELECT pool_query('srv2', 'select 7')));
 wait_for_value($local, q(SELECT count(*) FROM pool_connections WHERE server = 'srv2'),
 	0, 'a pool without connections');
-wait_for_value(
-	$local,
-	q(SELECT pool_prewarm('srv1', 4) + pool_prewarm('srv3', 1) + pool_prewarm('srv4', 1)),
-	6, 'others have all slots');
+foreach my $server ('srv3', 'srv4')
+{
+	sql($local, "ALTER SERVER $server OPTIONS (ADD min_size '1')");
+	sql($local, qq(SELECT pool_query('$server', 'select 1')));
+}
+my $hold = session($local);
+is( $hold->query(
+		q(SELECT count(pool_acquire('srv1', hold => true)) FROM generate_series(1, 4)))->{out},
+	'4',
+	'others have all slots, and need them');
 my $waiter = session($local);
 $waiter->begin(q(SELECT pool_query('srv2', 'select 7')));
 wait_for_value($local, q(SELECT waiting FROM pool_stats WHERE server = 'srv2'),
 	1, 'a session waits for a slot');
-sql($local, q(ALTER SERVER srv1 OPTIONS (SET max_size '1')));
-sql($local, q(SELECT pool_query('srv1', 'select 8')));
-is($waiter->result(20)->{out}, '(7)', 'and gets the one that another worker frees');
+$hold->quit;
+is($waiter->result(20)->{out}, '(7)', 'and gets one that another worker frees');
 $waiter->quit;
 
 settled($local);
