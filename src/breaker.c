@@ -11,8 +11,9 @@
  * connection gets the last error at once.  Connections that are there go on
  * serving.  HALF_OPEN opens one connection at a time.
  *
- * The worker alone makes the moves, and logs them; all here needs the pool's
- * lock.
+ * The worker alone makes these moves, and logs that it opens and closes.  A reset
+ * (by hand, for other options) closes it without a line in the log.  All here
+ * needs the pool's lock.
  */
 #include "postgres.h"
 

@@ -6,8 +6,8 @@
  * on the remote still exists.  So the worker says Terminate, or, if a statement
  * may be running, sends cancel requests; shuts its sending half; reads and
  * throws away what still comes (a remote that is blocked in sending would not
- * notice a cancel); and frees the slot when the remote has closed.  After CLOSE_TIMEOUT_MS it cuts the
- * connection instead.
+ * notice a cancel); and frees the slot when the remote has closed.  After
+ * CLOSE_TIMEOUT_MS it cuts the connection instead.
  *
  * Other sessions may have copies of the descriptor.  shutdown() reaches all
  * of them, close() would not.
