@@ -199,8 +199,7 @@ drain(Pool *pool, const void *arg)
 {
 	pool->pause = POOL_PAUSE_WAIT;
 	pool->prewarm = 0;
-	pool_slot_retire_all(pool, POOL_CLOSE_ADMIN);
-	return 0;
+	return retire(pool, arg);
 }
 
 /* Counts what is leased; *busy is a pool that is not empty. */
@@ -236,10 +235,11 @@ pool_drain(PG_FUNCTION_ARGS)
 	int64 timeout_ms = pool_arg_timeout(fcinfo, 1);
 	int64 deadline =
 		timeout_ms < 0 ? PG_INT64_MAX : pool_clock_us() + timeout_ms * 1000;
+	PoolCloseReason reason = POOL_CLOSE_ADMIN;
 	Pool *busy;
 	int leased;
 
-	for_each_pool(server, drain, NULL, false);
+	for_each_pool(server, drain, &reason, false);
 	while ((leased = count_leased(server, &busy), busy) != NULL)
 	{
 		int64 left = (deadline - pool_clock_us()) / 1000;

@@ -190,7 +190,7 @@ start_attempt(Pool *pool, PoolSlot *slot)
 		PoolConnectError error;
 
 		pool_failure_set(&error, ERRCODE_INSUFFICIENT_RESOURCES,
-						 "too many files are open in the pool worker (max_files_per_process)");
+						 POOL_FAILURE_FILES);
 		fail_slot(pool, slot, &error);
 		return;
 	}
@@ -272,9 +272,7 @@ renew_oldest(Pool *pool)
 	{
 		PoolSlot *slot = &pool_slots[i];
 
-		if (slot->pool == pool_index(pool) && slot->opened != 0 &&
-			slot->doom == POOL_CLOSE_NONE &&
-			pool_slot_age(pool, slot, now) != POOL_AGE_GOOD &&
+		if (pool_slot_is_due(pool, slot, now) &&
 			(oldest == NULL || slot->opened < oldest->opened))
 			oldest = slot;
 	}
@@ -325,7 +323,6 @@ finish_attempt(PoolConn *conn)
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 	strlcpy(slot->remote_address, address, POOL_ADDRESS_LEN);
 	slot->remote_pid = remote_pid;
-	slot->relayed = conn->relay.ssl != NULL;
 	strlcpy(slot->tls_version, version ? version : "", POOL_TLS_NAME_LEN);
 	strlcpy(slot->tls_cipher, cipher ? cipher : "", POOL_TLS_NAME_LEN);
 	slot->jitter = pg_prng_double(&pg_global_prng_state);

@@ -321,24 +321,6 @@ tick(const PoolOptions *options)
 	return INT64CONST(1000) * Max(ms, MIN_TICK_MS);
 }
 
-/* Of its open connections, how many are old enough to be replaced? */
-static int
-count_due(const Pool *pool, int64 now)
-{
-	int n = 0;
-
-	for (int i = 0; i < pool_shared->nslots; i++)
-	{
-		const PoolSlot *slot = &pool_slots[i];
-
-		if (slot->pool == pool_index(pool) && slot->opened != 0 &&
-			slot->doom == POOL_CLOSE_NONE &&
-			pool_slot_age(pool, slot, now) != POOL_AGE_GOOD)
-			n++;
-	}
-	return n;
-}
-
 /* Looks after all slots of a pool. */
 void
 pool_janitor_look(Pool *pool)
@@ -354,11 +336,17 @@ pool_janitor_look(Pool *pool)
 
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 	options = pool->options;
+	pool->renewals = 0;
 	for (int i = 0; i < pool_shared->nslots; i++)
-		errands[i] = pool_slots[i].pool == pool_index(pool)
-						 ? look_at_slot(pool, &pool_slots[i], now)
+	{
+		PoolSlot *slot = &pool_slots[i];
+
+		errands[i] = slot->pool == pool_index(pool)
+						 ? look_at_slot(pool, slot, now)
 						 : ERRAND_NONE;
-	pool->renewals = options.max_lifetime > 0 ? count_due(pool, now) : 0;
+		if (pool_slot_is_due(pool, slot, now))
+			pool->renewals++;
+	}
 	if (pool_open_slots(pool) >= Min(pool->prewarm, options.max_size))
 		pool->prewarm = 0;
 	if (pool_taken_slots(pool) > 0)

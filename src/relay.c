@@ -32,6 +32,7 @@
 #include "storage/latch.h"
 #include "utils/memutils.h"
 
+#include "failure.h"
 #include "relay.h"
 
 /* Four times the largest TLS record. */
@@ -242,7 +243,7 @@ pool_relay_begin(PoolRelay *relay, PGconn *conn)
 		return "libpq does not use OpenSSL";
 
 	if (!acquire_pair(pair))
-		return "too many files are open in the pool worker (max_files_per_process)";
+		return POOL_FAILURE_FILES;
 	relay->ssl = PQsslStruct(conn, "OpenSSL");
 	relay->mine = pair[0];
 	relay->theirs = pair[1];

@@ -20,6 +20,12 @@
 /* How long to wait for one that is being closed before another one goes. */
 #define EVICT_PATIENCE_US INT64CONST(500000)
 
+static bool
+same_server(const PoolKey *a, const PoolKey *b)
+{
+	return a->database == b->database && a->server == b->server;
+}
+
 /*
  * Has the server, over all its pools, as many connections as it may?  Needs
  * the registry's lock, under which slots come to pools and leave them.
@@ -35,8 +41,7 @@ pool_room_is_full(const Pool *pool)
 		const PoolSlot *slot = &pool_slots[i];
 
 		if (slot->pool != POOL_NONE &&
-			pool_pools[slot->pool].key.server == pool->key.server &&
-			pool_pools[slot->pool].key.database == pool->key.database)
+			same_server(&pool_pools[slot->pool].key, &pool->key))
 			n++;
 	}
 	return limit > 0 && n >= limit;
@@ -53,8 +58,7 @@ oldest_surplus(const Pool *pool, Pool *other)
 	bool own_server;
 
 	LWLockAcquire(&other->lock, LW_SHARED);
-	own_server = other->key.database == pool->key.database &&
-				 other->key.server == pool->key.server;
+	own_server = same_server(&other->key, &pool->key);
 	if (other->id != 0 && other != pool && other->idle_tail != POOL_NONE &&
 		(own_server || pool->options.max_server_size == 0 ||
 		 pool_shared->free_head == POOL_NONE) &&

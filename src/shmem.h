@@ -124,8 +124,7 @@ typedef struct PoolSlot
 	/* Set by the worker while CONNECTING. */
 	int remote_pid;
 	char remote_address[POOL_ADDRESS_LEN];
-	bool relayed; /* it is encrypted, so data passes through the worker */
-	char tls_version[POOL_TLS_NAME_LEN];
+	char tls_version[POOL_TLS_NAME_LEN]; /* empty: it is not encrypted */
 	char tls_cipher[POOL_TLS_NAME_LEN];
 } PoolSlot;
 

@@ -271,7 +271,6 @@ pool_slot_claim(Pool *pool)
 	slot->doom = POOL_CLOSE_NONE;
 	slot->remote_pid = 0;
 	slot->remote_address[0] = '\0';
-	slot->relayed = false;
 	slot->tls_version[0] = slot->tls_cipher[0] = '\0';
 	pool_slot_move(pool, slot, POOL_SLOT_CONNECTING);
 	return slot;
@@ -325,6 +324,18 @@ pool_slot_age(const Pool *pool, const PoolSlot *slot, int64 now)
 	if (left <= 0)
 		return POOL_AGE_OVER;
 	return left <= Min(lifetime / 10, RENEWAL_US) ? POOL_AGE_DUE : POOL_AGE_GOOD;
+}
+
+/*
+ * Is it an open connection of that pool which is to be replaced, and is not on
+ * its way out yet?  Needs the lock.
+ */
+bool
+pool_slot_is_due(const Pool *pool, const PoolSlot *slot, int64 now)
+{
+	return slot->pool == pool_index(pool) && slot->opened != 0 &&
+		   slot->doom == POOL_CLOSE_NONE &&
+		   pool_slot_age(pool, slot, now) != POOL_AGE_GOOD;
 }
 
 /*

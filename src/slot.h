@@ -43,6 +43,7 @@ extern void pool_slot_free(Pool *pool, PoolSlot *slot);
 extern bool pool_slot_is(const PoolSlot *slot, const Pool *pool,
 						 uint64 generation, PoolSlotState state);
 extern PoolAge pool_slot_age(const Pool *pool, const PoolSlot *slot, int64 now);
+extern bool pool_slot_is_due(const Pool *pool, const PoolSlot *slot, int64 now);
 extern void pool_slot_expire(Pool *pool, PoolSlot *slot);
 extern int pool_open_slots(const Pool *pool);
 extern int pool_taken_slots(const Pool *pool);

@@ -245,7 +245,7 @@ pool_connections(PG_FUNCTION_ARGS)
 		else
 			put_null(&row);
 		if (copy->opened != 0)
-			put(&row, BoolGetDatum(copy->relayed));
+			put(&row, BoolGetDatum(copy->tls_version[0] != '\0'));
 		else
 			put_null(&row);
 		put_text(&row, copy->tls_version);

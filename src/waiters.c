@@ -54,6 +54,7 @@ precedes(const PoolWaiter *a, const PoolWaiter *b)
 		return a->priority > b->priority;
 	return a->since < b->since;
 }
+
 static void
 enqueue(Pool *pool, PoolWaiter *waiter)
 {
@@ -122,29 +123,6 @@ choose_idle(const PoolRequest *request)
 	return copied ? copied : &pool_slots[request->pool->idle_head];
 }
 
-/* Nobody gets a connection that is too old.  Needs the lock. */
-static void
-close_over_age(Pool *pool, bool *wake)
-{
-	int64 now;
-	int index = pool->idle_head;
-
-	if (pool->options.max_lifetime == 0 || index == POOL_NONE)
-		return;
-	now = pool_clock_us();
-	while (index != POOL_NONE)
-	{
-		PoolSlot *slot = &pool_slots[index];
-
-		index = slot->next;
-		if (pool_slot_age(pool, slot, now) == POOL_AGE_OVER)
-		{
-			pool_slot_expire(pool, slot);
-			*wake = true;
-		}
-	}
-}
-
 static PoolTake
 take_locked(PoolRequest *request, bool *wake)
 {
@@ -157,12 +135,18 @@ take_locked(PoolRequest *request, bool *wake)
 		return POOL_TAKE_UNCONFIGURED;
 	if (pool->pause == POOL_PAUSE_FAIL)
 		return POOL_TAKE_PAUSED;
-	close_over_age(pool, wake);
-	if (pool->idle_head != POOL_NONE && pool->pause == POOL_PAUSE_NONE)
+	while (pool->idle_head != POOL_NONE && pool->pause == POOL_PAUSE_NONE)
 	{
 		PoolSlot *slot = choose_idle(request);
+		int64 now = pool_clock_us();
 
-		request->idle_us = pool_clock_us() - slot->since;
+		if (pool_slot_age(pool, slot, now) == POOL_AGE_OVER)
+		{
+			pool_slot_expire(pool, slot);
+			*wake = true;
+			continue;
+		}
+		request->idle_us = now - slot->since;
 		pool_slot_lease(pool, slot, pool_session_self());
 		request->slot = pool_slot_index(slot);
 		request->generation = pg_atomic_read_u64(&slot->generation);

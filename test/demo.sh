@@ -152,8 +152,7 @@ check 'waiting' "$(value local shop 'SELECT waiting FROM pool_stats')" -eq 0
 heading 'Pulling the cable: the remote crashes and comes back'
 # It comes back with TLS, which the last part needs.
 make_certificates
-printf '%s\n' 'ssl = on' "ssl_cert_file = '$stage/tls/server.crt'" \
-	"ssl_key_file = '$stage/tls/server.key'" >>"$stage/remote/postgresql.conf"
+tls_settings "$stage/tls" >>"$stage/remote/postgresql.conf"
 "$bin/pg_ctl" -s -w -D "$stage/remote" -l "$stage/remote.log" -m immediate restart >/dev/null
 start=${EPOCHREALTIME/./}
 tries=1

@@ -153,6 +153,13 @@ make_certificates()
 		die "openssl failed:"$'\n'"$(cat "$stage/tls.log")"
 }
 
+# tls_settings directory: what makes a server encrypt with these certificates
+tls_settings()
+{
+	printf '%s\n' 'ssl = on' "ssl_cert_file = '$1/server.crt'" \
+		"ssl_key_file = '$1/server.key'"
+}
+
 # start_cluster name host-authentication setting...: superuser postgres, trusted
 # on the socket in $stage; leaves the port in ${port[name]}.  Those who come by
 # TCP have to encrypt if POOL_TEST_TLS names a directory with certificates
@@ -169,8 +176,7 @@ start_cluster()
 		"unix_socket_directories = '$stage'" "$@" >>"$data/postgresql.conf"
 	if [ -n "${POOL_TEST_TLS:-}" ]; then
 		sed -i 's/^host /hostssl /' "$data/pg_hba.conf"
-		printf '%s\n' "ssl = on" "ssl_cert_file = '$POOL_TEST_TLS/server.crt'" \
-			"ssl_key_file = '$POOL_TEST_TLS/server.key'" >>"$data/postgresql.conf"
+		tls_settings "$POOL_TEST_TLS" >>"$data/postgresql.conf"
 	fi
 
 	# Only the server can tell whether a port is free: it tries to have it.

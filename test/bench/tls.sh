@@ -18,8 +18,7 @@ rounds=${2:-5}
 build -O2
 make_certificates
 tls=$stage/tls
-start_cluster remote trust 'max_connections = 500' 'ssl = on' \
-	"ssl_cert_file = '$tls/server.crt'" "ssl_key_file = '$tls/server.key'"
+start_cluster remote trust 'max_connections = 500' "$(tls_settings "$tls")"
 start_cluster local trust "shared_preload_libraries = 'pool'" 'max_connections = 300' \
 	'jit = off' 'pool.max_connections = 220' 'max_files_per_process = 4000'
 create_table

@@ -32,11 +32,7 @@ host all all 127.0.0.1/32 scram-sha-256
 HBA
 
 # The remote that has TLS, and one that has not.
-my $tls = start_remote(
-	ssl => 'on',
-	ssl_cert_file => "'$dir/server.crt'",
-	ssl_key_file => "'$dir/server.key'",
-	ssl_ca_file => "'$dir/ca.crt'");
+my $tls = start_remote(tls_conf($dir), ssl_ca_file => "'$dir/ca.crt'");
 my $plain = start_remote(name => 'plain');
 unlink $tls->data_dir . '/pg_hba.conf';
 append_to_file($tls->data_dir . '/pg_hba.conf', $hba);

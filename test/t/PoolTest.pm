@@ -19,7 +19,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 our @EXPORT = qw(
-  start_remote start_local start_pair create_server session
+  start_remote start_local start_pair tls_conf create_server session
   sql sql_state wait_until wait_for_value stat_of app_sessions log_offset
   log_since log_count settled remote_count no_crash
 );
@@ -38,11 +38,7 @@ sub start_remote
 	my $name = delete $conf{name} || 'remote';
 	my $node = PostgreSQL::Test::Cluster->new($name);
 
-	%conf = (
-		ssl => 'on',
-		ssl_cert_file => "'$tls/server.crt'",
-		ssl_key_file => "'$tls/server.key'",
-		%conf) if $tls;
+	%conf = (tls_conf($tls), %conf) if $tls;
 	$node->init;
 	_configure($node, %conf, listen_addresses => "'127.0.0.1'");
 	hba($node, 'scram-sha-256');
@@ -51,6 +47,17 @@ sub start_remote
 		"CREATE ROLE app LOGIN PASSWORD '$password'");
 	$node->safe_psql('postgres', "CREATE DATABASE $remote_db OWNER app");
 	return $node;
+}
+
+# tls_conf(directory): the settings of a server that has certificates there
+sub tls_conf
+{
+	my ($dir) = @_;
+
+	return (
+		ssl => 'on',
+		ssl_cert_file => "'$dir/server.crt'",
+		ssl_key_file => "'$dir/server.key'");
 }
 
 # hba(node, method, line...): how a remote lets in those who come by TCP
