@@ -200,6 +200,7 @@ CREATE FUNCTION pool_stats(
 	OUT state text,
 	OUT min_size int,
 	OUT max_size int,
+	OUT size_limit int,
 	OUT open int,
 	OUT active int,
 	OUT idle int,
@@ -224,6 +225,8 @@ CREATE FUNCTION pool_stats(
 	OUT connects bigint,
 	OUT connect_errors bigint,
 	OUT breaker_trips bigint,
+	OUT scale_ups bigint,
+	OUT scale_downs bigint,
 	OUT cancels bigint,
 	OUT resets bigint,
 	OUT health_checks bigint,
@@ -266,6 +269,7 @@ COMMENT ON COLUMN pool_stats.user_name IS 'Role of the user mapping, or public';
 COMMENT ON COLUMN pool_stats.state IS 'ready, paused, failing (the last attempt to connect failed), or unconfigured (the worker does not know the options yet)';
 COMMENT ON COLUMN pool_stats.min_size IS 'Option min_size: connections kept open';
 COMMENT ON COLUMN pool_stats.max_size IS 'Option max_size: most connections at a time';
+COMMENT ON COLUMN pool_stats.size_limit IS 'Most connections just now: max_size, or less if autoscale says so';
 COMMENT ON COLUMN pool_stats.open IS 'Usable connections now: active + idle + resetting';
 COMMENT ON COLUMN pool_stats.active IS 'Connections leased by sessions now';
 COMMENT ON COLUMN pool_stats.idle IS 'Connections ready to lease now';
@@ -290,6 +294,8 @@ COMMENT ON COLUMN pool_stats.rows IS 'Rows received';
 COMMENT ON COLUMN pool_stats.connects IS 'Connections that became usable; connects = closed + open';
 COMMENT ON COLUMN pool_stats.connect_errors IS 'Attempts to connect that failed';
 COMMENT ON COLUMN pool_stats.breaker_trips IS 'Times the circuit breaker opened';
+COMMENT ON COLUMN pool_stats.scale_ups IS 'Times autoscale raised size_limit';
+COMMENT ON COLUMN pool_stats.scale_downs IS 'Times autoscale lowered size_limit';
 COMMENT ON COLUMN pool_stats.cancels IS 'Cancel requests sent to the remote';
 COMMENT ON COLUMN pool_stats.resets IS 'Rollbacks and resets done by the worker';
 COMMENT ON COLUMN pool_stats.health_checks IS 'Checks of idle connections, after health_check_interval, that went well';
@@ -301,7 +307,7 @@ COMMENT ON COLUMN pool_stats.closed_config_changed IS 'Closed because the option
 COMMENT ON COLUMN pool_stats.closed_reconnect IS 'Closed by pool_reconnect()';
 COMMENT ON COLUMN pool_stats.closed_admin IS 'Closed by pool_close() or pool_drain()';
 COMMENT ON COLUMN pool_stats.closed_reclaimed IS 'Closed because the lease was taken away';
-COMMENT ON COLUMN pool_stats.closed_surplus IS 'Closed because max_size was lowered';
+COMMENT ON COLUMN pool_stats.closed_surplus IS 'Closed because max_size was lowered, or size_limit by autoscale';
 COMMENT ON COLUMN pool_stats.closed_evicted IS 'Closed because another pool needed the place';
 COMMENT ON COLUMN pool_stats.closed_dropped IS 'Closed because the server, the user mapping or the database was dropped';
 COMMENT ON COLUMN pool_stats.closed_remote_closed IS 'Closed because the remote hung up';

@@ -45,7 +45,7 @@ create function pg_temp.counters(of_server text, out counter text, out value tex
 language sql as $$
 	select key, s.value from pool_stats, jsonb_each_text(to_jsonb(pool_stats)) with ordinality s(key, value, n)
 	where server = of_server and s.value ~ '^\d+$' and s.value <> '0'
-		and key not in ('min_size', 'max_size', 'resets', 'reused', 'open', 'idle', 'resetting') order by key
+		and key not in ('min_size', 'max_size', 'size_limit', 'resets', 'reused', 'open', 'idle', 'resetting') order by key
 $$;
 -- The sums that hold whenever nothing is on its way.
 create function pg_temp.adds_up() returns bool

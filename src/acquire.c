@@ -39,6 +39,7 @@ static struct
 typedef struct PoolFigures
 {
 	int max_size;
+	int limit;
 	int leased;
 	int nwaiting;
 	bool paused;
@@ -52,6 +53,7 @@ read_figures(Pool *pool, PoolFigures *figures)
 {
 	LWLockAcquire(&pool->lock, LW_SHARED);
 	figures->max_size = pool->options.max_size;
+	figures->limit = pool->limit;
 	figures->leased = pool->nslots[POOL_SLOT_LEASED];
 	figures->nwaiting = pool->nwaiting;
 	figures->paused = pool->pause != POOL_PAUSE_NONE;
@@ -81,13 +83,15 @@ raise_timeout(Pool *pool, const PoolTarget *target, int64 started)
 							 figures.nwaiting)
 			 : figures.connect_failed
 				 ? errdetail("Leased: %d of at most %d; other sessions waiting: %d.  The last attempt to connect failed: %s",
-							 figures.leased, figures.max_size, figures.nwaiting,
+							 figures.leased, figures.limit, figures.nwaiting,
 							 figures.error.message)
 				 : errdetail("Leased: %d of at most %d; other sessions waiting: %d.",
-							 figures.leased, figures.max_size, figures.nwaiting),
-			 figures.paused ? errhint("pool_resume() lets it go on.")
-			 : figures.connect_failed
-				 ? 0
+							 figures.leased, figures.limit, figures.nwaiting),
+			 figures.paused			  ? errhint("pool_resume() lets it go on.")
+			 : figures.connect_failed ? 0
+			 : figures.limit < figures.max_size
+				 ? errhint("Autoscale may raise the limit to %d; raise min_size to begin higher, or look in pool_connections for who holds connections.",
+						   figures.max_size)
 				 : errhint(
 					   "Raise max_size of the server, or look in pool_connections for who holds connections.")));
 }
@@ -140,7 +144,7 @@ raise_queue_full(Pool *pool, const PoolTarget *target)
 			 errmsg("too many sessions are waiting for a connection to server \"%s\"",
 					NameStr(target->server_name)),
 			 errdetail("Leased: %d of at most %d; sessions waiting: %d, which is max_waiters.",
-					   figures.leased, figures.max_size, figures.nwaiting)));
+					   figures.leased, figures.limit, figures.nwaiting)));
 }
 
 /*

@@ -17,6 +17,7 @@
 #include "breaker.h"
 #include "compat.h"
 #include "option_table.h"
+#include "scale.h"
 #include "slot.h"
 #include "waiters.h"
 
@@ -92,6 +93,7 @@ resize(Pool *pool, const void *arg)
 	pool->resized = true;
 	pool->options.min_size = sizes->min;
 	pool->options.max_size = sizes->max;
+	pool_scale_begin(pool);
 	pool_slot_close_surplus(pool);
 	return 1;
 }

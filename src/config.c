@@ -14,6 +14,7 @@
 #include "breaker.h"
 #include "config.h"
 #include "registry.h"
+#include "scale.h"
 #include "slot.h"
 
 /* By pool index.  The password is here and nowhere else. */
@@ -173,6 +174,7 @@ pool_config_accept(const PoolRequestMessage *request, int worker)
 			pool->options.min_size = old.min_size;
 			pool->options.max_size = old.max_size;
 		}
+		pool_scale_begin(pool);
 		pool->server_name = head->target.server_name;
 		if (changed || !pool->configured)
 			outdate_connections(pool);

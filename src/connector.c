@@ -50,7 +50,7 @@ missing_connections(const Pool *pool)
 		return 0;
 	wanted = Max(wanted, pool->renewals - connecting);
 	wanted = Max(wanted, pool->nwaiting - coming);
-	wanted = Min(wanted, options->max_size - pool_taken_slots(pool));
+	wanted = Min(wanted, pool->limit - pool_taken_slots(pool));
 	return Min(wanted, parallel - connecting);
 }
 

@@ -160,9 +160,9 @@ pool_prewarm(PG_FUNCTION_ARGS)
 									   ? pool_guc_acquire_timeout
 									   : target.options.acquire_timeout);
 	pool = pool_acquire_configured(server, &target, deadline, &pool_id);
-	wanted = Min(wanted, target.options.max_size);
 
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	wanted = Min(wanted, pool->limit);
 	if (pool->id == pool_id && pool_open_slots(pool) < wanted)
 		pool->prewarm = Max(pool->prewarm, wanted);
 	LWLockRelease(&pool->lock);

@@ -32,6 +32,7 @@
 #include "compat.h"
 #include "janitor.h"
 #include "leak.h"
+#include "scale.h"
 #include "slot.h"
 #include "waiters.h"
 
@@ -245,10 +246,9 @@ look_at_idle(Pool *pool, PoolSlot *slot, int64 now)
 	}
 
 	/* Where there is room, another one is opened first (renewals). */
-	if (age == POOL_AGE_OVER ||
-		(age == POOL_AGE_DUE && pool->failures == 0 &&
-		 pool_taken_slots(pool) >= pool->options.max_size &&
-		 pool->nslots[POOL_SLOT_CLOSING] == 0))
+	if (age == POOL_AGE_OVER || (age == POOL_AGE_DUE && pool->failures == 0 &&
+								 pool_taken_slots(pool) >= pool->limit &&
+								 pool->nslots[POOL_SLOT_CLOSING] == 0))
 	{
 		pool_slot_expire(pool, slot);
 		return ERRAND_CLOSE;
@@ -329,6 +329,8 @@ pool_janitor_look(Pool *pool)
 	int64 now = pool_clock_us();
 	PoolOptions options;
 	bool well_again;
+	bool scaled;
+	PoolScaling scaling;
 
 	if (errands == NULL)
 		errands = MemoryContextAlloc(TopMemoryContext,
@@ -336,6 +338,8 @@ pool_janitor_look(Pool *pool)
 
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 	options = pool->options;
+	scaled = pool_scale_look(pool, now, &scaling);
+	pool_wake_later(scaling.next);
 	pool->renewals = 0;
 	for (int i = 0; i < pool_shared->nslots; i++)
 	{
@@ -347,7 +351,7 @@ pool_janitor_look(Pool *pool)
 		if (pool_slot_is_due(pool, slot, now))
 			pool->renewals++;
 	}
-	if (pool_open_slots(pool) >= Min(pool->prewarm, options.max_size))
+	if (pool_open_slots(pool) >= Min(pool->prewarm, pool->limit))
 		pool->prewarm = 0;
 	if (pool_taken_slots(pool) > 0)
 		pool_wake_later(now + tick(&options));
@@ -358,6 +362,14 @@ pool_janitor_look(Pool *pool)
 		ereport(LOG,
 				(errmsg("circuit breaker of pool for server \"%s\" is closed",
 						NameStr(pool->server_name))));
+
+	if (scaled)
+		ereport(LOG,
+				(errmsg("limit of pool for server \"%s\" %s from %d to %d connections",
+						NameStr(pool->server_name),
+						scaling.to > scaling.from ? "raised" : "lowered",
+						scaling.from, scaling.to),
+				 errdetail("Utilization was %d%%.", scaling.utilization)));
 
 	for (int i = 0; i < pool_shared->nslots; i++)
 	{

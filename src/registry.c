@@ -18,6 +18,7 @@
 #include "breaker.h"
 #include "compat.h"
 #include "registry.h"
+#include "scale.h"
 #include "slot.h"
 #include "waiters.h"
 
@@ -52,7 +53,9 @@ reset_entry(Pool *pool)
 	memset(&pool->stamp, 0, sizeof(pool->stamp));
 	memset(&pool->options, 0, sizeof(pool->options));
 	memset(&pool->last_error, 0, sizeof(pool->last_error));
+	pool->limit = 0;
 	pool->peak_active = 0;
+	pool->busy_us = 0;
 	pool->prewarm = pool->renewals = 0;
 	pool_breaker_reset(pool);
 	pool->breaker_opened_at = 0;
@@ -119,6 +122,7 @@ pool_registry_get(const PoolTarget *target, uint64 *id)
 		pool->mapping_user = target->mapping_user;
 		pool->server_name = target->server_name;
 		pool->options = target->options;
+		pool_scale_begin(pool);
 		LWLockRelease(&pool->lock);
 	}
 	*id = pool ? pool->id : 0;

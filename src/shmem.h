@@ -169,9 +169,14 @@ typedef struct Pool
 	PoolOptions options;
 	bool resized; /* min_size and max_size are not the options' */
 	PoolPause pause;
+	int limit; /* connections at a time, at most max_size (scale.c) */
 	int nslots[POOL_NSLOT_STATES];
 	int peak_active;
-	int idle_head; /* most recently used first */
+	int64 busy_us;		 /* time in use of all connections together, until */
+	int64 busy_until;	 /* then, pool_clock_us() */
+	int64 scale_since;	 /* since when autoscale looks */
+	int64 scale_busy_us; /* busy_us then */
+	int idle_head;		 /* most recently used first */
 	int idle_tail;
 	int waiter_head; /* first to be served */
 	int waiter_tail;

@@ -114,6 +114,24 @@ count_move(Pool *pool, PoolSlot *slot, PoolSlotState to)
 	}
 }
 
+/* Connections that a session uses, or that are made ready for the next one. */
+static int
+busy_slots(const Pool *pool)
+{
+	return pool->nslots[POOL_SLOT_LEASED] + pool->nslots[POOL_SLOT_RETURNED] +
+		   pool->nslots[POOL_SLOT_RESETTING];
+}
+
+/*
+ * For how long connections were busy until now, all of them together, in
+ * microseconds.  Needs the lock.
+ */
+int64
+pool_slot_busy_us(const Pool *pool, int64 now)
+{
+	return pool->busy_us + busy_slots(pool) * (now - pool->busy_until);
+}
+
 /*
  * Moves a slot to another state.  A move that the table does not have means
  * that shared memory is not what every process takes it for; then the server
@@ -126,6 +144,7 @@ void
 pool_slot_move(Pool *pool, PoolSlot *slot, PoolSlotState to)
 {
 	PoolSlotState from = slot->state;
+	int64 now = pool_clock_us();
 
 	Assert(LWLockHeldByMeInMode(&pool->lock, LW_EXCLUSIVE));
 	Assert(slot->pool == pool_index(pool));
@@ -137,12 +156,14 @@ pool_slot_move(Pool *pool, PoolSlot *slot, PoolSlotState to)
 							   pool_slot_state_name(to))));
 
 	count_move(pool, slot, to);
+	pool->busy_us = pool_slot_busy_us(pool, now);
+	pool->busy_until = now;
 	if (from == POOL_SLOT_IDLE)
 		idle_unlink(pool, slot);
 	if (from != POOL_SLOT_FREE)
 		pool->nslots[from]--;
 	slot->state = to;
-	slot->since = pool_clock_us();
+	slot->since = now;
 	if (to != POOL_SLOT_FREE)
 		pool->nslots[to]++;
 	if (from == POOL_SLOT_CONNECTING && to != POOL_SLOT_CLOSING)
@@ -229,14 +250,13 @@ pool_slot_revoke(Pool *pool, PoolSlot *slot, PoolCloseReason reason)
 }
 
 /*
- * Closes what is idle over max_size; what is leased over it goes when it comes
+ * Closes what is idle over the limit; what is leased over it goes when it comes
  * back.  Needs the lock; wake the worker after releasing it.
  */
 void
 pool_slot_close_surplus(Pool *pool)
 {
-	while (pool_open_slots(pool) > pool->options.max_size &&
-		   pool->idle_tail != POOL_NONE)
+	while (pool_open_slots(pool) > pool->limit && pool->idle_tail != POOL_NONE)
 		pool_slot_close(pool, &pool_slots[pool->idle_tail], POOL_CLOSE_SURPLUS,
 						false);
 }
@@ -360,7 +380,7 @@ pool_open_slots(const Pool *pool)
 
 /*
  * All slots of the pool, with those being opened and closed: what counts
- * against max_size, since each may be a session on the remote.
+ * against the limit, since each may be a session on the remote.
  */
 int
 pool_taken_slots(const Pool *pool)

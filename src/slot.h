@@ -38,6 +38,7 @@ extern void pool_slot_close(Pool *pool, PoolSlot *slot, PoolCloseReason reason,
 							bool cancel);
 extern void pool_slot_revoke(Pool *pool, PoolSlot *slot, PoolCloseReason reason);
 extern void pool_slot_close_surplus(Pool *pool);
+extern int64 pool_slot_busy_us(const Pool *pool, int64 now);
 extern PoolSlot *pool_slot_claim(Pool *pool);
 extern void pool_slot_free(Pool *pool, PoolSlot *slot);
 extern bool pool_slot_is(const PoolSlot *slot, const Pool *pool,

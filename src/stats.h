@@ -23,7 +23,7 @@ typedef enum PoolCloseReason
 	POOL_CLOSE_RECONNECT,		/* pool_reconnect() */
 	POOL_CLOSE_ADMIN,			/* pool_close(), pool_drain() */
 	POOL_CLOSE_RECLAIMED,		/* its lease was taken away */
-	POOL_CLOSE_SURPLUS,			/* max_size was lowered */
+	POOL_CLOSE_SURPLUS,			/* the limit was lowered */
 	POOL_CLOSE_EVICTED,			/* another pool needed the place */
 	POOL_CLOSE_DROPPED,			/* its server or user mapping was dropped */
 	POOL_CLOSE_REMOTE_CLOSED,	/* the remote hung up */
@@ -56,6 +56,8 @@ typedef enum PoolCounter
 	POOL_COUNT_CONNECTS,		/* connections that became usable */
 	POOL_COUNT_CONNECT_ERRORS,	/* attempts that failed */
 	POOL_COUNT_BREAKER_TRIPS,	/* times the circuit breaker opened */
+	POOL_COUNT_SCALE_UPS,		/* times autoscale raised the limit */
+	POOL_COUNT_SCALE_DOWNS,		/* times it lowered it */
 	POOL_COUNT_CANCELS,			/* cancel requests sent to the remote */
 	POOL_COUNT_RESETS,			/* rollbacks and resets done by the worker */
 	POOL_COUNT_HEALTH_CHECKS,	/* checks of idle connections by the worker */

@@ -133,6 +133,7 @@ put_sizes(RowBuilder *row, const Pool *pool)
 
 	put(row, Int32GetDatum(pool->options.min_size));
 	put(row, Int32GetDatum(pool->options.max_size));
+	put(row, Int32GetDatum(pool->limit));
 	put(row, Int32GetDatum(pool_open_slots(pool)));
 	put(row, Int32GetDatum(n[POOL_SLOT_LEASED]));
 	put(row, Int32GetDatum(n[POOL_SLOT_IDLE]));

@@ -165,7 +165,7 @@ take_locked(PoolRequest *request, bool *wake)
 	enqueue(pool, me);
 
 	/* While as many are being opened as may be, the worker looks by itself. */
-	if (pool_taken_slots(pool) < pool->options.max_size &&
+	if (pool_taken_slots(pool) < pool->limit &&
 		pool->nslots[POOL_SLOT_CONNECTING] < pool->options.connect_parallel)
 		*wake = true;
 	return POOL_TAKE_WAIT;
@@ -258,7 +258,7 @@ grant_to_first(Pool *pool, PoolSlot *slot, PoolSessionRef *wake)
 bool
 pool_offer(Pool *pool, PoolSlot *slot, PoolSessionRef *wake)
 {
-	if (pool_open_slots(pool) > pool->options.max_size)
+	if (pool_open_slots(pool) > pool->limit)
 		pool_slot_doom(slot, POOL_CLOSE_SURPLUS);
 	if (slot->doom != POOL_CLOSE_NONE)
 	{

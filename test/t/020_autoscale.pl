@@ -1,0 +1,93 @@
+# 020_autoscale.pl
+#	The limit of a pool follows its use: up while connections are in use all the
+#	time, down when they are not, in steps, between min_size and max_size.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+use PoolTest;
+use Test::More;
+use Time::HiRes qw(time);
+
+my $remote = start_remote();
+my $local = start_local();
+my $limit = 'SELECT size_limit FROM pool_stats WHERE server = %s';
+
+create_server($local, 'srv', $remote, options => {
+	min_size => 2, max_size => 10, autoscale => 'on', acquire_timeout => '60s',
+	scale_interval => '300ms', scale_step => '50%' });
+
+# It begins at the bottom; all in use, and others wait.
+my $start = time;
+my $holder = session($local);
+my @leases = map { $holder->query(q(SELECT pool_acquire('srv', hold => true)))->{out} } 1 .. 2;
+my $offset = log_offset($local);
+my @waiters = map { session($local) } 1 .. 4;
+$_->begin(q(SELECT pool_acquire('srv', hold => true))) foreach @waiters;
+push @leases, map { $_->result->{out} } @waiters;
+is(scalar(grep { /^\d+$/ } @leases), 6, 'who waits is served when the limit has grown');
+my $seen = sql($local, sprintf $limit, "'srv'");
+cmp_ok($seen, '>=', 6, "the limit is $seen");
+my @steps = log_since($local, $offset) =~ /limit of pool for server "srv" raised from (\d+ to \d+) connections/g;
+is(join(', ', @steps[0 .. 2]), '2 to 3, 3 to 4, 4 to 6', 'in steps of half, and at least one');
+cmp_ok((time - $start) / @steps, '>=', 0.3 - 0.05, 'at most one in each interval');
+like(log_since($local, $offset), qr/DETAIL:  Utilization was \d+%/, 'the log says why');
+
+# Six of six are in use, and nobody waits: it goes on, but not beyond max_size.
+push @leases, map { $holder->query(q(SELECT pool_acquire('srv', hold => true)))->{out} } 7 .. 9;
+wait_for_value($local, sprintf($limit, "'srv'"), 10, 'up to max_size');
+is(sql($local, q(SELECT max_size FROM pool_stats WHERE server = 'srv')), 10, 'which stays what it is');
+
+# Six of ten, which is between the thresholds: it stays where it is.
+$holder->query("SELECT pool_release($_)") foreach splice @leases, 6;
+wait_for_value($local, q(SELECT active FROM pool_stats WHERE server = 'srv'), 6, 'six of ten are in use');
+my $moves = q(SELECT scale_ups + scale_downs FROM pool_stats WHERE server = 'srv');
+my $before = sql($local, $moves);
+my $clock = 'SELECT extract(epoch FROM clock_timestamp())';
+my $until = sql($local, $clock) + 1.5;
+wait_until(20, sub { sql($local, $clock) > $until });
+is(sql($local, $moves), $before, 'between the thresholds: no move in five intervals');
+
+# Nothing in use: down, and the surplus is closed.
+$offset = log_offset($local);
+$holder->query("SELECT pool_release($_)") foreach splice @leases, 0, 2;
+$_->quit foreach @waiters;
+wait_for_value($local, sprintf($limit, "'srv'"), 2, 'nothing in use: down to min_size');
+wait_for_value($local, q(SELECT open FROM pool_stats WHERE server = 'srv'), 2, 'and the surplus is closed');
+cmp_ok(stat_of($local, 'closed_surplus', 'srv'), '>', 0, 'with the reason');
+like(log_since($local, $offset), qr/limit of pool for server "srv" lowered from 10 to 5 connections/, 'the log tells');
+is( sql($local, q(SELECT scale_ups >= 4 AND scale_downs >= 3 FROM pool_stats WHERE server = 'srv')),
+	't', 'and the counters');
+is(sql($local, q(SELECT pool_prewarm('srv', 10))), 2, 'pool_prewarm() goes as far as the limit');
+
+# Not down while the pool cannot be used.
+is($holder->query(q(SELECT pool_resize('srv', 4, 10)))->{out}, '1', 'other sizes');
+is(sql($local, sprintf $limit, "'srv'"), 4, 'a limit outside of them moves at once');
+sql($local, q(SELECT pool_resize('srv', 0, 10); SELECT pool_pause('srv')));
+$before = sql($local, $moves);
+$until = sql($local, $clock) + 1;
+wait_until(20, sub { sql($local, $clock) > $until });
+is(sql($local, $moves), $before, 'paused: no move');
+sql($local, q(SELECT pool_resume('srv')));
+wait_for_value($local, sprintf($limit, "'srv'"), 1, 'min_size 0: one is left');
+
+# The time-out tells that the limit is not max_size.
+sql($local, q(ALTER SERVER srv OPTIONS (SET scale_interval '1h', SET min_size '0')));
+my $lease = $holder->query(q(SELECT pool_acquire('srv', hold => true)))->{out};
+my ($state, $err) = sql_state($local, q(SELECT pool_acquire('srv', '100ms')));
+is($state, '53300', 'at the limit: a time-out');
+like($err, qr/Leased: 1 of at most 1.*Autoscale may raise the limit to 10/s, 'which tells the limit');
+
+# Without autoscale the limit is max_size.
+sql($local, 'ALTER SERVER srv OPTIONS (DROP autoscale)');
+is($holder->query(q(SELECT t FROM pool_query('srv', 'select 5') AS r(t int)))->{out}, '5', 'off: served at once');
+is(sql($local, sprintf $limit, "'srv'"), 10, 'off: the limit is max_size');
+
+$holder->quit;
+settled($local);
+remote_count($local, $remote);
+no_crash($local, $remote);
+
+done_testing();
