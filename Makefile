@@ -22,8 +22,8 @@ PROVE_TESTS = test/t/*.pl
 PG_CPPFLAGS = -I$(libpq_srcdir)
 SHLIB_LINK_INTERNAL = $(libpq)
 
-# The same OpenSSL as libpq, for relay.c.
-SHLIB_LINK = $(filter -lssl -lcrypto, $(LIBS))
+# The same OpenSSL as libpq, for relay.c; threads, for lookup.c.
+SHLIB_LINK = $(filter -lssl -lcrypto, $(LIBS)) -lpthread
 
 # PostgreSQL's own headers have unused parameters, as has every function whose
 # signature a callback type prescribes; all else that -Wextra finds is ours.

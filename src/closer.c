@@ -153,7 +153,7 @@ pool_closer_begin(PoolSlot *slot)
 {
 	PoolConn *conn = pool_conn_of(slot);
 
-	if (conn->pg == NULL)
+	if (conn->task == POOL_TASK_NONE)
 	{
 		/* An earlier worker had the connection; it ended with it. */
 		free_slot(&pool_pools[slot->pool], slot);

@@ -25,6 +25,7 @@ typedef struct PoolConfig
 	char *block; /* all strings, to wipe them */
 	Size block_size;
 	PoolConninfo conninfo;
+	PoolHosts *hosts;
 } PoolConfig;
 
 static PoolConfig *configs;
@@ -79,6 +80,13 @@ pool_config_of(const Pool *pool, uint64 pool_id)
 	return config->pool_id == pool_id ? &config->conninfo : NULL;
 }
 
+/* The hosts in it.  Only if pool_config_of() knows the pool. */
+PoolHosts *
+pool_config_hosts(const Pool *pool)
+{
+	return configs[pool_index(pool)].hosts;
+}
+
 /* Forgets it, and leaves no password behind. */
 void
 pool_config_wipe(const Pool *pool)
@@ -87,6 +95,7 @@ pool_config_wipe(const Pool *pool)
 
 	if (config->context)
 	{
+		pool_hosts_free(config->hosts);
 		explicit_bzero(config->block, config->block_size);
 		MemoryContextDelete(config->context);
 	}
@@ -122,6 +131,7 @@ keep_config(const Pool *pool, const PoolRequestMessage *request)
 			config->conninfo.values[i / 2] = at;
 		at += strlen(at) + 1;
 	}
+	config->hosts = pool_hosts_make(&config->conninfo);
 }
 
 /* No connection made with the old options is used again.  Needs the lock. */

@@ -4,8 +4,9 @@
  *
  * A session that finds no idle connection joins the queue and wakes the
  * worker, which looks at each pool (pool_connector_demand) and starts as many
- * attempts as there are waiters that no connection is coming for.  libpq
- * connects without blocking, but for the look-up of host names.  A connection
+ * attempts as there are waiters that no connection is coming for.  An attempt
+ * looks up host names first (hosts.c), so that libpq connects without blocking;
+ * connect_timeout is for the look-up, and for each address.  A connection
  * counts as usable when libpq has read the first ReadyForQuery, not before;
  * it then goes to the first waiter, whoever it was opened for.
  *
@@ -174,15 +175,61 @@ fail_from_libpq(PoolConn *conn)
 	PoolConnectError error = {0};
 
 	pool_failure_parse(PQerrorMessage(conn->pg), &error);
+	if (conn->silence.message[0] != '\0')
+		pool_failure_prepend(&error, &conn->silence);
 	fail_attempt(conn, &error);
+}
+
+/* Has libpq begin with the addresses that it has not failed to reach. */
+static void
+connect_now(PoolConn *conn, const PoolConninfo *conninfo)
+{
+	conn->pg = pool_addresses_connect(conn->addresses, conninfo);
+	if (conn->pg == NULL)
+		ereport(FATAL,
+				(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	pool_conn_task(conn, POOL_TASK_CONNECT, conn->pool->options.connect_timeout);
+	if (PQstatus(conn->pg) == CONNECTION_BAD)
+	{
+		fail_from_libpq(conn);
+		return;
+	}
+	conn->address = pool_addresses_current(conn->addresses, conn->pg);
+	PQsetErrorVerbosity(conn->pg, PQERRORS_VERBOSE);
+	pool_trace_begin(&conn->trace, conn->pg);
+	pool_conn_watch_remote(conn, WL_SOCKET_WRITEABLE);
+}
+
+/* The addresses are known, or as many as will be. */
+static void
+begin_to_connect(PoolConn *conn)
+{
+	const PoolConninfo *conninfo = pool_config_of(conn->pool, conn->pool->id);
+	const char *problem = "its options are not known any more";
+
+	if (conninfo != NULL)
+		conn->addresses =
+			pool_addresses_make(pool_config_hosts(conn->pool), &problem);
+	if (conn->addresses != NULL)
+		connect_now(conn, conninfo);
+	else
+		fail_with(conn, ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
+				  problem);
+}
+
+/* Are the addresses known by now? */
+void
+pool_connector_look(PoolConn *conn)
+{
+	if (pool_config_of(conn->pool, conn->pool->id) == NULL ||
+		pool_hosts_look_up(pool_config_hosts(conn->pool)))
+		begin_to_connect(conn);
 }
 
 /* Starts one attempt in a slot that is CONNECTING. */
 static void
 start_attempt(Pool *pool, PoolSlot *slot)
 {
-	const PoolConninfo *conninfo = pool_config_of(pool, pool->id);
-	PGconn *pg;
 	PoolConn *conn;
 
 	if (!AcquireExternalFD())
@@ -194,20 +241,9 @@ start_attempt(Pool *pool, PoolSlot *slot)
 		fail_slot(pool, slot, &error);
 		return;
 	}
-	pg = PQconnectStartParams(conninfo->keywords, conninfo->values, 0);
-	if (pg == NULL)
-		ereport(FATAL,
-				(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-	conn = pool_conn_open(pool, slot, pg);
-	pool_conn_task(conn, POOL_TASK_CONNECT, pool->options.connect_timeout);
-	if (PQstatus(pg) == CONNECTION_BAD)
-	{
-		fail_from_libpq(conn);
-		return;
-	}
-	PQsetErrorVerbosity(pg, PQERRORS_VERBOSE);
-	pool_trace_begin(&conn->trace, pg);
-	pool_conn_watch_remote(conn, WL_SOCKET_WRITEABLE);
+	conn = pool_conn_open(pool, slot);
+	pool_conn_task(conn, POOL_TASK_LOOK_UP, pool->options.connect_timeout);
+	pool_connector_look(conn);
 }
 
 /* Opens what the pool needs now. */
@@ -307,6 +343,8 @@ finish_attempt(PoolConn *conn)
 		return;
 	}
 
+	pool_addresses_free(conn->addresses);
+	conn->addresses = NULL;
 	PQuntrace(conn->pg);
 	pool_trace_end(&conn->trace, &conn->key, remote_pid);
 	conn->key.encrypted = PQsslInUse(conn->pg);
@@ -344,11 +382,26 @@ finish_attempt(PoolConn *conn)
 						NameStr(pool->server_name), address, remote_pid)));
 }
 
+/* libpq may have gone on to another address, which has its own time. */
+static void
+note_address(PoolConn *conn)
+{
+	int address = pool_addresses_current(conn->addresses, conn->pg);
+
+	if (address == conn->address)
+		return;
+	conn->address = address;
+	pool_conn_task(conn, POOL_TASK_CONNECT, conn->pool->options.connect_timeout);
+}
+
 /* Something happened on the socket of an attempt. */
 void
 pool_connector_step(PoolConn *conn)
 {
-	switch (PQconnectPoll(conn->pg))
+	PostgresPollingStatusType status = PQconnectPoll(conn->pg);
+
+	note_address(conn);
+	switch (status)
 	{
 		case PGRES_POLLING_OK:
 			finish_attempt(conn);
@@ -365,16 +418,34 @@ pool_connector_step(PoolConn *conn)
 	}
 }
 
-/* The attempt took longer than connect_timeout. */
+/* An address, or the look-up, took longer than connect_timeout. */
 void
 pool_connector_timeout(PoolConn *conn)
 {
 	char message[POOL_ERROR_LEN];
+	PoolConnectError error;
+	const PoolConninfo *conninfo;
 
+	if (conn->task == POOL_TASK_LOOK_UP)
+	{
+		begin_to_connect(conn);
+		return;
+	}
 	snprintf(message, sizeof(message),
 			 "connection to server at \"%s\", port %s failed: timeout expired",
 			 PQhost(conn->pg) ? PQhost(conn->pg) : "",
 			 PQport(conn->pg) ? PQport(conn->pg) : "");
-	fail_with(conn, ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
-			  message);
+	pool_failure_set(&error, ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
+					 message);
+	if (conn->silence.message[0] != '\0')
+		pool_failure_prepend(&error, &conn->silence);
+	conninfo = pool_config_of(conn->pool, conn->pool->id);
+	if (conninfo == NULL || !pool_addresses_skip(conn->addresses, conn->address))
+	{
+		fail_attempt(conn, &error);
+		return;
+	}
+	conn->silence = error;
+	pool_conn_disconnect(conn);
+	connect_now(conn, conninfo);
 }

@@ -8,6 +8,8 @@
  * (WL_SOCKET_CLOSED), which does not fire on data, so the worker sleeps while
  * sessions talk to the remote; but what is encrypted is relayed (relay.c).
  *
+ * A look-up of host names that is done rings a descriptor of its own.
+ *
  * Members of a WaitEventSet cannot be taken out, so the set is made anew when
  * a socket goes, and only modified when what is waited for changes.
  */
@@ -19,9 +21,11 @@
 
 #include "compat.h"
 #include "conns.h"
+#include "lookup.h"
 
 static PoolConn *conns;
 static pgsocket listener;
+static pgsocket lookups;
 static WaitEventSet *wait_set = NULL;
 static bool wait_set_stale = true;
 static int64 next_wake = 0;
@@ -31,6 +35,7 @@ void
 pool_conns_init(pgsocket request_socket)
 {
 	listener = request_socket;
+	lookups = pool_lookup_init();
 	conns = MemoryContextAllocZero(TopMemoryContext,
 								   sizeof(PoolConn) * pool_shared->nslots);
 }
@@ -43,7 +48,7 @@ pool_conns_stop_requests(void)
 	wait_set_stale = true;
 }
 
-/* The worker's side of a slot; its pg is NULL if there is no connection. */
+/* The worker's side of a slot; its task is NONE if there is no connection. */
 PoolConn *
 pool_conn_of(const PoolSlot *slot)
 {
@@ -52,16 +57,15 @@ pool_conn_of(const PoolSlot *slot)
 
 /*
  * A connection begins in that slot.  The caller has acquired an external
- * descriptor for it.
+ * descriptor for it, and gives it a task.
  */
 PoolConn *
-pool_conn_open(Pool *pool, PoolSlot *slot, PGconn *pg)
+pool_conn_open(Pool *pool, PoolSlot *slot)
 {
 	PoolConn *conn = pool_conn_of(slot);
 
-	Assert(conn->pg == NULL);
+	Assert(conn->task == POOL_TASK_NONE);
 	memset(conn, 0, sizeof(PoolConn));
-	conn->pg = pg;
 	conn->pool = pool;
 	conn->slot = slot;
 	conn->generation = pg_atomic_read_u64(&slot->generation);
@@ -110,19 +114,30 @@ pool_conn_watch_remote(PoolConn *conn, uint32 events)
 	pool_conn_watch(conn, POOL_SOCKET_REMOTE, PQsocket(conn->pg), events);
 }
 
+/* Ends libpq's connection, which may be only half made, if there is one. */
+void
+pool_conn_disconnect(PoolConn *conn)
+{
+	PQuntrace(conn->pg);
+	pool_trace_end(&conn->trace, NULL, 0);
+	PQfinish(conn->pg);
+	conn->pg = NULL;
+	wait_set_stale = true;
+}
+
 /* The connection is over: lets go of all that belongs to it. */
 void
 pool_conn_forget(PoolConn *conn)
 {
-	PQuntrace(conn->pg);
 	pool_relay_end(&conn->relay);
-	pool_trace_end(&conn->trace, NULL, 0);
 	pool_cancel_end(&conn->cancel);
-	PQfinish(conn->pg);
+	pool_conn_disconnect(conn);
+	if (conn->addresses != NULL)
+		pool_addresses_free(conn->addresses);
+	conn->addresses = NULL;
 	ReleaseExternalFD();
 	explicit_bzero(&conn->key, sizeof(conn->key));
-	conn->pg = NULL;
-	wait_set_stale = true;
+	conn->task = POOL_TASK_NONE;
 }
 
 /* Begins another task, which has this long (0: for ever). */
@@ -197,10 +212,11 @@ build_wait_set(void)
 	if (wait_set != NULL)
 		FreeWaitEventSet(wait_set);
 	wait_set = NULL; /* making the new one can fail */
-	wait_set = pool_create_wait_set(3 + POOL_NSOCKETS * pool_shared->nslots);
+	wait_set = pool_create_wait_set(4 + POOL_NSOCKETS * pool_shared->nslots);
 	AddWaitEventToSet(wait_set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
 	AddWaitEventToSet(wait_set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL,
 					  NULL);
+	AddWaitEventToSet(wait_set, WL_SOCKET_READABLE, lookups, NULL, NULL);
 	if (listener != PGINVALID_SOCKET)
 		AddWaitEventToSet(wait_set, WL_SOCKET_READABLE, listener, NULL, NULL);
 
@@ -226,7 +242,7 @@ sleep_time(void)
 /*
  * Waits until something happens, or until it is time to look.  Returns how
  * many sockets of connections are ready, at most nready.  A set latch makes it
- * time to look.
+ * time to look, and so does the end of a look-up.
  */
 int
 pool_conns_wait(bool *request, PoolEvent *ready, int nready)
@@ -248,6 +264,11 @@ pool_conns_wait(bool *request, PoolEvent *ready, int nready)
 		if (events[i].events & WL_LATCH_SET)
 		{
 			ResetLatch(MyLatch);
+			next_wake = 0;
+		}
+		else if (events[i].fd == lookups)
+		{
+			pool_lookup_heed();
 			next_wake = 0;
 		}
 		else if (watch == NULL)

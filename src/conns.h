@@ -8,6 +8,7 @@
 #define POOL_CONNS_H
 
 #include "cancel.h"
+#include "hosts.h"
 #include "libpq-fe.h"
 #include "relay.h"
 #include "shmem.h"
@@ -16,7 +17,9 @@
 /* What the worker is doing with a connection. */
 typedef enum PoolTask
 {
-	POOL_TASK_WATCH, /* nothing: only watch for its end */
+	POOL_TASK_NONE,	   /* there is none in this slot */
+	POOL_TASK_WATCH,   /* nothing: only watch for its end */
+	POOL_TASK_LOOK_UP, /* the addresses of its hosts; no PGconn yet */
 	POOL_TASK_CONNECT,
 	POOL_TASK_RESET, /* RESETTING and CHECKING */
 	POOL_TASK_CLOSE
@@ -45,7 +48,7 @@ typedef struct PoolWatch
 
 typedef struct PoolConn
 {
-	PGconn *pg; /* NULL: no connection in this slot */
+	PGconn *pg;
 	Pool *pool;
 	PoolSlot *slot;
 	uint64 generation;
@@ -53,15 +56,18 @@ typedef struct PoolConn
 	int64 deadline; /* of the task, pool_clock_us() */
 	bool eof;		/* seen its end; not watched any more */
 
-	PoolTrace trace;	   /* while connecting */
-	PoolCancelKey key;	   /* how to cancel a statement on it */
-	PoolCancel cancel;	   /* one under way, while closing */
-	uint32 watched_cancel; /* its serial */
-	bool cancels;		   /* closing: a statement may be running */
-	bool said_goodbye;	   /* closing: nothing more is sent */
-	int syncs_left;		   /* while resetting */
-	bool health_check;	   /* and that is what it is */
-	PoolRelay relay;	   /* once connected, if encrypted */
+	PoolAddresses *addresses; /* while connecting */
+	int address;			  /* the one being tried, -1: not known */
+	PoolConnectError silence; /* of those that did not answer */
+	PoolTrace trace;		  /* while connecting */
+	PoolCancelKey key;		  /* how to cancel a statement on it */
+	PoolCancel cancel;		  /* one under way, while closing */
+	uint32 watched_cancel;	  /* its serial */
+	bool cancels;			  /* closing: a statement may be running */
+	bool said_goodbye;		  /* closing: nothing more is sent */
+	int syncs_left;			  /* while resetting */
+	bool health_check;		  /* and that is what it is */
+	PoolRelay relay;		  /* once connected, if encrypted */
 
 	PoolWatch watches[POOL_NSOCKETS];
 } PoolConn;
@@ -77,7 +83,8 @@ typedef struct PoolEvent
 extern void pool_conns_init(pgsocket listener);
 extern void pool_conns_stop_requests(void);
 extern PoolConn *pool_conn_of(const PoolSlot *slot);
-extern PoolConn *pool_conn_open(Pool *pool, PoolSlot *slot, PGconn *pg);
+extern PoolConn *pool_conn_open(Pool *pool, PoolSlot *slot);
+extern void pool_conn_disconnect(PoolConn *conn);
 extern void pool_conn_watch(PoolConn *conn, PoolSocket which, pgsocket sock,
 							uint32 events);
 extern void pool_conn_watch_remote(PoolConn *conn, uint32 events);

@@ -74,6 +74,17 @@ pool_failure_set(PoolConnectError *error, int sqlstate, const char *message)
 	}
 }
 
+/* What failed before, in the same attempt, is told as well. */
+void
+pool_failure_prepend(PoolConnectError *error, const PoolConnectError *before)
+{
+	char message[POOL_ERROR_LEN];
+
+	snprintf(message, sizeof(message), "%s; %s", before->message,
+			 error->message);
+	strlcpy(error->message, message, POOL_ERROR_LEN);
+}
+
 /*
  * Makes a failure of libpq's verbose message "...FATAL:  28P01: text\nLOCATION:
  * ...".  libpq has no other way to tell the SQLSTATE of a failed attempt.

@@ -10,6 +10,8 @@
 #define POOL_FAILURE_FILES \
 	"too many files are open in the pool worker (max_files_per_process)"
 
+extern void pool_failure_prepend(PoolConnectError *error,
+								 const PoolConnectError *before);
 extern void pool_failure_parse(const char *verbose, PoolConnectError *error);
 extern void pool_failure_set(PoolConnectError *error, int sqlstate,
 							 const char *message);

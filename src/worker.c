@@ -232,6 +232,9 @@ step(const PoolEvent *event)
 		case POOL_TASK_WATCH:
 			pool_janitor_eof(conn);
 			break;
+		case POOL_TASK_NONE:
+		case POOL_TASK_LOOK_UP:
+			break;
 	}
 }
 
@@ -243,15 +246,18 @@ serve_deadlines(int64 now)
 	{
 		PoolConn *conn = pool_conn_of(&pool_slots[i]);
 
-		if (conn->pg == NULL)
+		if (conn->task == POOL_TASK_NONE)
 			continue;
 		if (now < conn->deadline)
 		{
 			pool_wake_later(conn->deadline);
 			if (conn->task == POOL_TASK_CLOSE)
 				pool_closer_step(conn);
+			else if (conn->task == POOL_TASK_LOOK_UP)
+				pool_connector_look(conn);
 		}
-		else if (conn->task == POOL_TASK_CONNECT)
+		else if (conn->task == POOL_TASK_CONNECT ||
+				 conn->task == POOL_TASK_LOOK_UP)
 			pool_connector_timeout(conn);
 		else if (conn->task == POOL_TASK_RESET)
 			pool_janitor_timeout(conn);
