@@ -9,6 +9,7 @@
 #include <limits.h>
 
 #include "utils/guc.h"
+#include "utils/varlena.h"
 
 #include "guc.h"
 #include "shmem.h"
@@ -20,6 +21,21 @@ int pool_guc_session_cache = 32;
 int pool_guc_acquire_timeout = -1;
 int pool_guc_priority = 1000;
 bool pool_guc_log_connections = false;
+char *pool_guc_warm_databases = NULL;
+
+static bool
+check_names(char **value, void **extra, GucSource source)
+{
+	char *names = pstrdup(*value);
+	List *list;
+	bool good = SplitIdentifierString(names, ',', &list);
+
+	if (!good)
+		GUC_check_errdetail("List syntax is invalid.");
+	list_free(list);
+	pfree(names);
+	return good;
+}
 
 /* From _PG_init(), in the postmaster. */
 void
@@ -63,6 +79,13 @@ pool_guc_init(void)
 							 "Logs each connection that is opened or closed.",
 							 NULL, &pool_guc_log_connections, false, PGC_SIGHUP,
 							 0, NULL, NULL, NULL);
+
+	DefineCustomStringVariable(
+		"pool.warm_databases",
+		"Lists the databases whose pools are filled when the server starts.",
+		"Filled up to min_size, for the user mappings of roles.",
+		&pool_guc_warm_databases, "", PGC_POSTMASTER, GUC_LIST_INPUT,
+		check_names, NULL, NULL);
 
 	MarkGUCPrefixReserved("pool");
 }

@@ -89,8 +89,8 @@ count_workers(void)
 
 	pool_foreach_worker(iter)
 	{
-		if (strcmp(pool_worker_entry(iter)->rw_worker.bgw_library_name,
-				   "pool") == 0)
+		if (strcmp(pool_worker_entry(iter)->rw_worker.bgw_function_name,
+				   "pool_worker_main") == 0)
 			n++;
 	}
 	if (n < pool_guc_workers)

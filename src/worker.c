@@ -34,6 +34,7 @@
 #include "registry.h"
 #include "slot.h"
 #include "waiters.h"
+#include "warm.h"
 #include "worker.h"
 
 static int my_number = -1;
@@ -122,6 +123,8 @@ worker_start(void)
 	pg_atomic_write_u32(&pool_shared->worker_procno[my_number],
 						(uint32) pool_my_procno());
 	ConditionVariableBroadcast(&pool_shared->worker_started);
+	if (my_number == 0)
+		pool_warm_launch();
 }
 
 /* A session asks for a descriptor: only of a slot that is its own. */
