@@ -20,6 +20,7 @@
 #include "link.h"
 #include "registry.h"
 #include "slot.h"
+#include "waits.h"
 
 /* How long the worker may take to note options; it takes no time, if it runs. */
 #define CONFIGURE_TIMEOUT_US INT64CONST(5000000)
@@ -171,7 +172,7 @@ wait_in_queue(PoolRequest *request, int64 deadline)
 			(void) WaitLatch(MyLatch,
 							 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 							 (long) Min((left + 999) / 1000, INT_MAX),
-							 PG_WAIT_EXTENSION);
+							 pool_wait_event(POOL_WAIT_ACQUIRE));
 			ResetLatch(MyLatch);
 			CHECK_FOR_INTERRUPTS();
 		}

@@ -20,6 +20,7 @@
 #include "scale.h"
 #include "slot.h"
 #include "waiters.h"
+#include "waits.h"
 
 PG_FUNCTION_INFO_V1(pool_resize);
 PG_FUNCTION_INFO_V1(pool_pause);
@@ -253,7 +254,7 @@ pool_drain(PG_FUNCTION_ARGS)
 		if (busy == NULL)
 			break;
 		ConditionVariableTimedSleep(&busy->changed, Min(left, DRAIN_LOOK_MS),
-									PG_WAIT_EXTENSION);
+									pool_wait_event(POOL_WAIT_DRAIN));
 	}
 	ConditionVariableCancelSleep();
 	PG_RETURN_INT32(leased);

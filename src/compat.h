@@ -59,6 +59,13 @@ typedef slist_iter PoolWorkerIter;
 	slist_container(RegisteredBgWorker, rw_lnode, (iter).cur)
 #endif
 
+/* A wait event of our own, where the server has room for that. */
+#if PG_VERSION_NUM >= 170000
+#define pool_new_wait_event(name) WaitEventExtensionNew(name)
+#else
+#define pool_new_wait_event(name) ((void) (name), PG_WAIT_EXTENSION)
+#endif
+
 /*
  * Whether a result holds some rows of a set of which more will follow; the
  * end of such a set is a result of its own, PGRES_TUPLES_OK without rows.

@@ -22,6 +22,7 @@
 #include "compat.h"
 #include "conns.h"
 #include "lookup.h"
+#include "waits.h"
 
 static PoolConn *conns;
 static pgsocket listener;
@@ -256,7 +257,8 @@ pool_conns_wait(bool *request, PoolEvent *ready, int nready)
 
 	*request = false;
 	n = WaitEventSetWait(wait_set, sleep_time(), events,
-						 Min(nready, (int) lengthof(events)), PG_WAIT_EXTENSION);
+						 Min(nready, (int) lengthof(events)),
+						 pool_wait_event(POOL_WAIT_WORKER));
 	for (int i = 0; i < n; i++)
 	{
 		PoolWatch *watch = events[i].user_data;

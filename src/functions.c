@@ -13,6 +13,7 @@
 #include "guc.h"
 #include "session.h"
 #include "slot.h"
+#include "waits.h"
 
 PG_FUNCTION_INFO_V1(pool_query_server);
 PG_FUNCTION_INFO_V1(pool_query_lease);
@@ -176,7 +177,8 @@ pool_prewarm(PG_FUNCTION_ARGS)
 
 		if (left <= 0)
 			break;
-		ConditionVariableTimedSleep(&pool->changed, left, PG_WAIT_EXTENSION);
+		ConditionVariableTimedSleep(&pool->changed, left,
+									pool_wait_event(POOL_WAIT_PREWARM));
 	}
 	ConditionVariableCancelSleep();
 	if (open == 0 && wanted > 0 && failed)

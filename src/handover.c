@@ -28,6 +28,7 @@
 #include "compat.h"
 #include "handover.h"
 #include "waiters.h"
+#include "waits.h"
 #include "wire.h"
 
 /* One question and its answer.  Sockets are -1 where there is none. */
@@ -56,7 +57,8 @@ wait_for_worker(int sock, uint32 event, int64 deadline)
 	rc = WaitLatchOrSocket(MyLatch,
 						   WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH |
 							   event,
-						   sock, Min(left, 60000), PG_WAIT_EXTENSION);
+						   sock, Min(left, 60000),
+						   pool_wait_event(POOL_WAIT_CONNECT));
 	if (rc & WL_LATCH_SET)
 	{
 		ResetLatch(MyLatch);
@@ -97,7 +99,7 @@ send_request(const Exchange *exchange, const void *data, size_t len)
 						 errhint(
 							 "It is restarted within a second; if not, see the server log and max_worker_processes.")));
 			ConditionVariableTimedSleep(&pool_shared->worker_started, left,
-										PG_WAIT_EXTENSION);
+										pool_wait_event(POOL_WAIT_CONNECT));
 		}
 		else if (errno != EINTR)
 			ereport(ERROR, (errcode_for_socket_access(),

@@ -226,7 +226,7 @@ pool_link_is_quiet(const PoolLink *link)
  * deadline, in pool_clock_us(), has come.
  */
 bool
-pool_link_wait(PoolLink *link, uint32 events, int64 deadline)
+pool_link_wait(PoolLink *link, uint32 events, int64 deadline, PoolWait wait)
 {
 	WaitEvent event;
 	long timeout = -1;
@@ -245,7 +245,7 @@ pool_link_wait(PoolLink *link, uint32 events, int64 deadline)
 		link->watched = events;
 	}
 	if (WaitEventSetWait(link->wait_set, timeout, &event, 1,
-						 PG_WAIT_EXTENSION) == 1 &&
+						 pool_wait_event(wait)) == 1 &&
 		(event.events & WL_LATCH_SET))
 	{
 		ResetLatch(MyLatch);

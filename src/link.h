@@ -10,6 +10,7 @@
 #include "report.h"
 #include "shmem.h"
 #include "storage/latch.h"
+#include "waits.h"
 
 /*
  * One copy.  The session may read or write its socket only while the slot of
@@ -44,7 +45,8 @@ extern PoolLink *pool_link_get(int slot, uint64 generation, int64 deadline);
 extern void pool_link_put(PoolLink *link, bool left_state);
 extern void pool_link_close(PoolLink *link);
 extern bool pool_link_is_quiet(const PoolLink *link);
-extern bool pool_link_wait(PoolLink *link, uint32 events, int64 deadline);
+extern bool pool_link_wait(PoolLink *link, uint32 events, int64 deadline,
+						   PoolWait wait);
 extern uint64 pool_link_fingerprint(const PoolLink *link);
 
 #endif /* POOL_LINK_H */

@@ -50,7 +50,9 @@ pool_run_next(PoolRun *run, int64 deadline, bool *timed_out)
 		if (!pool_link_wait(run->link,
 							unsent > 0 ? WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE
 									   : WL_SOCKET_READABLE,
-							deadline))
+							deadline,
+							pool_result_rows(run->result) > 0 ? POOL_WAIT_FETCH
+															  : POOL_WAIT_QUERY))
 		{
 			*timed_out = true;
 			return NULL;

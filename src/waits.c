@@ -1,0 +1,34 @@
+/*
+ * waits.c
+ *		What pg_stat_activity shows while a process waits here.
+ *
+ * Servers before version 17 know one wait event, "Extension", for all
+ * extensions.
+ */
+#include "postgres.h"
+
+#include "compat.h"
+#include "waits.h"
+
+/*
+ * The wait event to give to what waits.  Not to be called under a lock: the
+ * first call in a process may take one of the server's.
+ */
+uint32
+pool_wait_event(PoolWait wait)
+{
+	static const char *const names[POOL_NWAITS] = {
+		[POOL_WAIT_ACQUIRE] = "PoolAcquire",
+		[POOL_WAIT_CONNECT] = "PoolConnect",
+		[POOL_WAIT_QUERY] = "PoolQuery",
+		[POOL_WAIT_FETCH] = "PoolFetch",
+		[POOL_WAIT_PREWARM] = "PoolPrewarm",
+		[POOL_WAIT_DRAIN] = "PoolDrain",
+		[POOL_WAIT_WORKER] = "PoolWorkerMain",
+	};
+	static uint32 events[POOL_NWAITS];
+
+	if (events[wait] == 0)
+		events[wait] = pool_new_wait_event(names[wait]);
+	return events[wait];
+}
