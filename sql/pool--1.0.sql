@@ -209,6 +209,7 @@ CREATE FUNCTION pool_stats(
 	OUT closing int,
 	OUT waiting int,
 	OUT peak_active int,
+	OUT utilization float8,
 	OUT breaker text,
 	OUT breaker_opened_at timestamptz,
 	OUT acquires bigint,
@@ -224,11 +225,16 @@ CREATE FUNCTION pool_stats(
 	OUT rows bigint,
 	OUT connects bigint,
 	OUT connect_errors bigint,
+	OUT retries bigint,
+	OUT retry_successes bigint,
+	OUT retry_failures bigint,
 	OUT breaker_trips bigint,
 	OUT scale_ups bigint,
 	OUT scale_downs bigint,
 	OUT cancels bigint,
 	OUT resets bigint,
+	OUT validations bigint,
+	OUT validation_failures bigint,
 	OUT health_checks bigint,
 	OUT health_check_failures bigint,
 	OUT closed bigint,
@@ -251,8 +257,29 @@ CREATE FUNCTION pool_stats(
 	OUT closed_holder_exited bigint,
 	OUT closed_handover_failed bigint,
 	OUT closed_worker_exited bigint,
+	OUT wait_avg float8,
+	OUT wait_p50 float8,
+	OUT wait_p95 float8,
+	OUT wait_p99 float8,
+	OUT wait_max float8,
+	OUT connect_avg float8,
+	OUT connect_p50 float8,
+	OUT connect_p95 float8,
+	OUT connect_p99 float8,
+	OUT connect_max float8,
+	OUT query_avg float8,
+	OUT query_p50 float8,
+	OUT query_p95 float8,
+	OUT query_p99 float8,
+	OUT query_max float8,
+	OUT lease_avg float8,
+	OUT lease_p50 float8,
+	OUT lease_p95 float8,
+	OUT lease_p99 float8,
+	OUT lease_max float8,
 	OUT last_error text,
-	OUT last_error_at timestamptz
+	OUT last_error_at timestamptz,
+	OUT stats_reset timestamptz
 )
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'pool_stats'
@@ -262,7 +289,7 @@ COMMENT ON FUNCTION pool_stats() IS
 
 CREATE VIEW pool_stats AS SELECT * FROM pool_stats();
 COMMENT ON VIEW pool_stats IS
-'A row for each pool: sizes, sessions, counters since the server started, last error';
+'A row for each pool: sizes, sessions, counters and times since stats_reset, last error';
 COMMENT ON COLUMN pool_stats.database IS 'Database whose server it is';
 COMMENT ON COLUMN pool_stats.server IS 'Foreign server';
 COMMENT ON COLUMN pool_stats.user_name IS 'Role of the user mapping, or public';
@@ -278,6 +305,7 @@ COMMENT ON COLUMN pool_stats.connecting IS 'Connections being opened now';
 COMMENT ON COLUMN pool_stats.closing IS 'Connections being closed now; they still count against max_size';
 COMMENT ON COLUMN pool_stats.waiting IS 'Sessions waiting for a connection now';
 COMMENT ON COLUMN pool_stats.peak_active IS 'Most connections leased at a time';
+COMMENT ON COLUMN pool_stats.utilization IS 'Connections leased now, in per cent of size_limit';
 COMMENT ON COLUMN pool_stats.breaker IS 'State of the circuit breaker: closed, open (nothing is attempted), or half_open (one attempt at a time)';
 COMMENT ON COLUMN pool_stats.breaker_opened_at IS 'When it opened last';
 COMMENT ON COLUMN pool_stats.acquires IS 'Leases begun';
@@ -293,11 +321,16 @@ COMMENT ON COLUMN pool_stats.query_errors IS 'Statements that failed';
 COMMENT ON COLUMN pool_stats.rows IS 'Rows received';
 COMMENT ON COLUMN pool_stats.connects IS 'Connections that became usable; connects = closed + open';
 COMMENT ON COLUMN pool_stats.connect_errors IS 'Attempts to connect that failed';
+COMMENT ON COLUMN pool_stats.retries IS 'Attempts to connect after one that had failed';
+COMMENT ON COLUMN pool_stats.retry_successes IS 'Retries that made a connection';
+COMMENT ON COLUMN pool_stats.retry_failures IS 'Retries that failed';
 COMMENT ON COLUMN pool_stats.breaker_trips IS 'Times the circuit breaker opened';
 COMMENT ON COLUMN pool_stats.scale_ups IS 'Times autoscale raised size_limit';
 COMMENT ON COLUMN pool_stats.scale_downs IS 'Times autoscale lowered size_limit';
 COMMENT ON COLUMN pool_stats.cancels IS 'Cancel requests sent to the remote';
 COMMENT ON COLUMN pool_stats.resets IS 'Rollbacks and resets done by the worker';
+COMMENT ON COLUMN pool_stats.validations IS 'Checks before use, by sessions, of connections that were idle for longer than validate_after_idle';
+COMMENT ON COLUMN pool_stats.validation_failures IS 'Those that found the connection dead, so that it was replaced';
 COMMENT ON COLUMN pool_stats.health_checks IS 'Checks of idle connections, after health_check_interval, that went well';
 COMMENT ON COLUMN pool_stats.health_check_failures IS 'Checks of idle connections that failed';
 COMMENT ON COLUMN pool_stats.closed IS 'Usable connections closed, for any reason';
@@ -320,8 +353,29 @@ COMMENT ON COLUMN pool_stats.closed_check_failed IS 'Closed because it was found
 COMMENT ON COLUMN pool_stats.closed_holder_exited IS 'Closed because the session that held it ended in the middle of a statement';
 COMMENT ON COLUMN pool_stats.closed_handover_failed IS 'Closed because its descriptor could not be handed over';
 COMMENT ON COLUMN pool_stats.closed_worker_exited IS 'Closed because the pool worker stopped';
+COMMENT ON COLUMN pool_stats.wait_avg IS 'Average wait for a connection, of acquires that got one, in ms';
+COMMENT ON COLUMN pool_stats.wait_p50 IS 'Median wait for a connection, of acquires that got one, in ms';
+COMMENT ON COLUMN pool_stats.wait_p95 IS '95th percentile wait for a connection, of acquires that got one, in ms';
+COMMENT ON COLUMN pool_stats.wait_p99 IS '99th percentile wait for a connection, of acquires that got one, in ms';
+COMMENT ON COLUMN pool_stats.wait_max IS 'Longest wait for a connection, of acquires that got one, in ms';
+COMMENT ON COLUMN pool_stats.connect_avg IS 'Average time to open a connection, in ms';
+COMMENT ON COLUMN pool_stats.connect_p50 IS 'Median time to open a connection, in ms';
+COMMENT ON COLUMN pool_stats.connect_p95 IS '95th percentile time to open a connection, in ms';
+COMMENT ON COLUMN pool_stats.connect_p99 IS '99th percentile time to open a connection, in ms';
+COMMENT ON COLUMN pool_stats.connect_max IS 'Longest time to open a connection, in ms';
+COMMENT ON COLUMN pool_stats.query_avg IS 'Average time of a statement, from sending it to the end of its result, in ms';
+COMMENT ON COLUMN pool_stats.query_p50 IS 'Median time of a statement, from sending it to the end of its result, in ms';
+COMMENT ON COLUMN pool_stats.query_p95 IS '95th percentile time of a statement, from sending it to the end of its result, in ms';
+COMMENT ON COLUMN pool_stats.query_p99 IS '99th percentile time of a statement, from sending it to the end of its result, in ms';
+COMMENT ON COLUMN pool_stats.query_max IS 'Longest time of a statement, from sending it to the end of its result, in ms';
+COMMENT ON COLUMN pool_stats.lease_avg IS 'Average time from the begin of a lease to its end, in ms';
+COMMENT ON COLUMN pool_stats.lease_p50 IS 'Median time from the begin of a lease to its end, in ms';
+COMMENT ON COLUMN pool_stats.lease_p95 IS '95th percentile time from the begin of a lease to its end, in ms';
+COMMENT ON COLUMN pool_stats.lease_p99 IS '99th percentile time from the begin of a lease to its end, in ms';
+COMMENT ON COLUMN pool_stats.lease_max IS 'Longest time from the begin of a lease to its end, in ms';
 COMMENT ON COLUMN pool_stats.last_error IS 'Last error of connecting';
 COMMENT ON COLUMN pool_stats.last_error_at IS 'When that was';
+COMMENT ON COLUMN pool_stats.stats_reset IS 'Since when counters and times are counted';
 
 CREATE FUNCTION pool_connections(
 	OUT database text,
@@ -348,7 +402,9 @@ LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION pool_connections() IS
 'What view pool_connections shows';
 
-CREATE VIEW pool_connections AS SELECT * FROM pool_connections();
+CREATE VIEW pool_connections AS
+SELECT c.*, a.usename, a.application_name, a.query
+FROM pool_connections() c LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid OPERATOR(pg_catalog.=) c.pid;
 COMMENT ON VIEW pool_connections IS
 'A row for each connection: its state, who holds it, where it goes';
 COMMENT ON COLUMN pool_connections.database IS 'Database whose server it is';
@@ -369,4 +425,63 @@ COMMENT ON COLUMN pool_connections.leaked IS 'Whether it is leased for longer th
 COMMENT ON COLUMN pool_connections.context IS 'Where pool_acquire() was called: the stack of PL/pgSQL, as errors print it; NULL for other databases, and for other roles without pg_read_all_stats';
 COMMENT ON COLUMN pool_connections.closing_reason IS 'Why it is being closed, or will be when its lease ends';
 
-GRANT SELECT ON pool_stats, pool_connections TO PUBLIC;
+COMMENT ON COLUMN pool_connections.usename IS 'Role of the session that holds it, as in pg_stat_activity';
+COMMENT ON COLUMN pool_connections.application_name IS 'Application that holds it, as in pg_stat_activity';
+COMMENT ON COLUMN pool_connections.query IS 'What that session runs or ran last, as in pg_stat_activity';
+
+CREATE FUNCTION pool_waiters(
+	OUT database text,
+	OUT server text,
+	OUT user_name text,
+	OUT place int,
+	OUT pid int,
+	OUT since timestamptz,
+	OUT priority int
+)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'pool_waiters_list'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pool_waiters() IS
+'What view pool_waiters shows';
+
+CREATE VIEW pool_waiters AS
+SELECT w.*, a.usename, a.application_name, a.query
+FROM pool_waiters() w LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid OPERATOR(pg_catalog.=) w.pid;
+COMMENT ON VIEW pool_waiters IS
+'A row for each session that waits for a connection';
+COMMENT ON COLUMN pool_waiters.database IS 'Database whose server it is';
+COMMENT ON COLUMN pool_waiters.server IS 'Foreign server';
+COMMENT ON COLUMN pool_waiters.user_name IS 'Role of the user mapping, or public';
+COMMENT ON COLUMN pool_waiters.place IS 'Place in the queue: 1 is served next';
+COMMENT ON COLUMN pool_waiters.pid IS 'Session that waits';
+COMMENT ON COLUMN pool_waiters.since IS 'Since when it waits';
+COMMENT ON COLUMN pool_waiters.priority IS 'Who has a higher one is served first';
+COMMENT ON COLUMN pool_waiters.usename IS 'Its role, as in pg_stat_activity';
+COMMENT ON COLUMN pool_waiters.application_name IS 'Its application, as in pg_stat_activity';
+COMMENT ON COLUMN pool_waiters.query IS 'What it runs, as in pg_stat_activity';
+
+CREATE FUNCTION pool_histogram(
+	server_name text DEFAULT NULL,
+	buckets int DEFAULT 1,
+	OUT database text,
+	OUT server text,
+	OUT user_name text,
+	OUT metric text,
+	OUT le float8,
+	OUT count bigint,
+	OUT sum float8
+)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'pool_histogram'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pool_histogram(text, int) IS
+'Histograms of wait, connect, query and lease time: how many took less than le ms, and the sum of all in ms; with 1, 2, 4 or 8 buckets for each doubling of the time';
+
+CREATE FUNCTION pool_stats_reset(server text DEFAULT NULL) RETURNS void
+AS 'MODULE_PATHNAME', 'pool_stats_reset'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pool_stats_reset(text) IS
+'Resets the counters and times of a server''s pools, or of all pools';
+REVOKE ALL ON FUNCTION pool_stats_reset(text) FROM PUBLIC;
+
+GRANT SELECT ON pool_stats, pool_connections, pool_waiters TO PUBLIC;

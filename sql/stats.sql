@@ -263,7 +263,7 @@ group by 1, 2;
 -- what touches a connection is no work for a parallel worker, nor can it be done at plan time
 select proname, provolatile, proparallel from pg_proc
 where oid in (select objid from stats_members where classid = 'pg_proc'::regclass)
-	and proname not in ('pool_stats', 'pool_connections', 'pool_fdw_validator')
+	and proname not in ('pool_stats', 'pool_connections', 'pool_waiters', 'pool_histogram', 'pool_fdw_validator')
 	and (provolatile, proparallel) <> ('v', 'u');
 set role regress_pool_nobody;
 select pool_prewarm('stats_here', 1);

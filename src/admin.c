@@ -30,6 +30,7 @@ PG_FUNCTION_INFO_V1(pool_drain);
 PG_FUNCTION_INFO_V1(pool_close);
 PG_FUNCTION_INFO_V1(pool_breaker_reset_server);
 PG_FUNCTION_INFO_V1(pool_cancel);
+PG_FUNCTION_INFO_V1(pool_stats_reset);
 PG_FUNCTION_INFO_V1(pool_reclaim);
 
 /* pool_drain() has several pools to wait for, and looks at all as often. */
@@ -324,6 +325,27 @@ pool_reclaim(PG_FUNCTION_ARGS)
 	if (leased)
 		pool_wake_worker(pool);
 	PG_RETURN_BOOL(leased);
+}
+
+/*
+ * Resets the counters and times of the server's pools; of all pools, in any
+ * database, if no server is given.
+ */
+Datum
+pool_stats_reset(PG_FUNCTION_ARGS)
+{
+	Oid server = PG_ARGISNULL(0) ? InvalidOid : server_oid(fcinfo);
+
+	for (int i = 0; i < pool_shared->npools; i++)
+	{
+		Pool *pool = &pool_pools[i];
+
+		LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+		if (pool->id != 0 && (!OidIsValid(server) || is_pool_of(pool, server)))
+			pool_slot_count_anew(pool);
+		LWLockRelease(&pool->lock);
+	}
+	PG_RETURN_VOID();
 }
 
 /* Does that process hold a lease? */

@@ -21,6 +21,8 @@ int pool_guc_session_cache = 32;
 int pool_guc_acquire_timeout = -1;
 int pool_guc_priority = 1000;
 bool pool_guc_log_connections = false;
+bool pool_guc_track_timing = true;
+int pool_guc_log_summary_interval = 0;
 char *pool_guc_warm_databases = NULL;
 
 static bool
@@ -79,6 +81,17 @@ pool_guc_init(void)
 							 "Logs each connection that is opened or closed.",
 							 NULL, &pool_guc_log_connections, false, PGC_SIGHUP,
 							 0, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("pool.log_summary_interval",
+							"Sets how often the log gets a line for each pool that was used.",
+							"0 turns it off.", &pool_guc_log_summary_interval,
+							0, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL,
+							NULL);
+
+	DefineCustomBoolVariable("pool.track_timing",
+							 "Collects how long waits, connects, statements and leases take.",
+							 NULL, &pool_guc_track_timing, true, PGC_SUSET, 0,
+							 NULL, NULL, NULL);
 
 	DefineCustomStringVariable(
 		"pool.warm_databases",

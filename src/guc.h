@@ -12,6 +12,8 @@ extern PGDLLIMPORT int pool_guc_session_cache;
 extern PGDLLIMPORT int pool_guc_acquire_timeout;
 extern PGDLLIMPORT int pool_guc_priority;
 extern PGDLLIMPORT bool pool_guc_log_connections;
+extern PGDLLIMPORT bool pool_guc_track_timing;
+extern PGDLLIMPORT int pool_guc_log_summary_interval;
 extern PGDLLIMPORT char *pool_guc_warm_databases;
 
 extern void pool_guc_init(void);

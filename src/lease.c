@@ -192,12 +192,17 @@ run_once_alive(PoolLease *lease, const PoolStatement *statement,
 
 	for (;;)
 	{
+		PoolStats *stats = &lease->request.pool->stats;
 		bool fresh = !lease->touched;
 		PoolRunOutcome outcome;
 
 		prepare_run(lease, statement, result, run);
 		lease->touched = true;
+		if (run->validate)
+			pool_stats_add(stats, POOL_COUNT_VALIDATIONS, 1);
 		outcome = pool_remote_run(run);
+		if (outcome == POOL_RUN_NOT_SENT && run->validate)
+			pool_stats_add(stats, POOL_COUNT_VALIDATION_FAILURES, 1);
 		if (outcome != POOL_RUN_NOT_SENT || !fresh)
 			return outcome;
 		pool_lease_close(lease, POOL_CLOSE_CHECK_FAILED);
@@ -275,6 +280,7 @@ count_run(const PoolLease *lease, const PoolRun *run, bool failed)
 	if (!run->sent)
 		return;
 	pool_stats_add(stats, POOL_COUNT_QUERIES, 1);
+	pool_stats_time(stats, POOL_TIMED_QUERY, pool_clock_us() - run->sent_at);
 	pool_stats_add(stats, POOL_COUNT_ROWS, pool_result_rows(run->result));
 	if (failed)
 		pool_stats_add(stats, POOL_COUNT_QUERY_ERRORS, 1);

@@ -124,6 +124,7 @@ pool_registry_get(const PoolTarget *target, uint64 *id)
 		pool->options = target->options;
 		pool_scale_begin(pool);
 		LWLockRelease(&pool->lock);
+		pool->stats_reset = GetCurrentTimestamp();
 	}
 	*id = pool ? pool->id : 0;
 	LWLockRelease(&pool_shared->registry_lock);

@@ -275,6 +275,7 @@ pool_remote_run(PoolRun *run)
 			return POOL_RUN_NOT_SENT;
 		link->busy = true;
 		run->sent = true;
+		run->sent_at = pool_clock_us();
 		if (!(several ? PQsendQuery(link->pg, run->statement->sql)
 					  : pool_run_send(run)))
 		{

@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "compat.h"
 #include "run.h"
 
 /* Puts the statement into libpq's hands. */
@@ -16,6 +17,7 @@ pool_run_send(PoolRun *run)
 	const PoolStatement *stmt = run->statement;
 
 	run->sent = true;
+	run->sent_at = pool_clock_us();
 	return PQsendQueryParams(run->link->pg, stmt->sql, stmt->nparams,
 							 stmt->types, stmt->values, stmt->lengths,
 							 stmt->formats, 0);

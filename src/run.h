@@ -25,6 +25,7 @@ typedef struct PoolRun
 	PoolRemoteReport *error;	   /* out: the remote's own error, or NULL */
 	PoolRemoteReport *proof_error; /* out: the same of the proof */
 	bool sent;					   /* out: the statement went out */
+	int64 sent_at;				   /* out: pool_clock_us() */
 	bool left_state;   /* out: the remote session is not as before */
 	bool reset_undone; /* out: the reset may have been rolled back */
 } PoolRun;

@@ -94,6 +94,7 @@ typedef struct PoolSlot
 	int64 returned;		 /* when its last lease ended, or it was opened */
 	double jitter;		 /* its share of lifetime_jitter, 0 to 1 */
 	uint64 uses;		 /* leases so far */
+	bool retry;			 /* CONNECTING: after an attempt that failed */
 	bool leaked;		 /* LEASED: found to be held for too long */
 	bool in_transaction; /* RETURNED: roll back first */
 	bool cancel;		 /* CLOSING: a statement is still running */
@@ -192,6 +193,8 @@ typedef struct Pool
 
 	/* Atomics and a variable with a lock of its own. */
 	ConditionVariable changed; /* a connection came, or could not be had */
+	TimestampTz stats_reset; /* since when "stats" count */
+
 	PoolStats stats;
 } Pool;
 

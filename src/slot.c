@@ -94,17 +94,28 @@ idle_unlink(Pool *pool, PoolSlot *slot)
 }
 
 static void
-count_move(Pool *pool, PoolSlot *slot, PoolSlotState to)
+count_move(Pool *pool, PoolSlot *slot, PoolSlotState to, int64 now)
 {
 	PoolSlotState from = slot->state;
 
 	if (from == POOL_SLOT_CONNECTING && to != POOL_SLOT_CLOSING)
+	{
 		pool_stats_add(&pool->stats, POOL_COUNT_CONNECTS, 1);
+		pool_stats_time(&pool->stats, POOL_TIMED_CONNECT, now - slot->since);
+	}
+	if (from == POOL_SLOT_CONNECTING && slot->retry)
+		pool_stats_add(&pool->stats,
+					   to == POOL_SLOT_CLOSING ? POOL_COUNT_RETRY_FAILURES
+											   : POOL_COUNT_RETRY_SUCCESSES,
+					   1);
 	if (from == POOL_SLOT_LEASED)
+	{
 		pool_stats_add(&pool->stats,
 					   to == POOL_SLOT_CLOSING ? POOL_COUNT_LOST
 											   : POOL_COUNT_RELEASES,
 					   1);
+		pool_stats_time(&pool->stats, POOL_TIMED_LEASE, now - slot->since);
+	}
 	if (to == POOL_SLOT_LEASED)
 		pool_stats_add(&pool->stats, POOL_COUNT_ACQUIRES, 1);
 	if (to == POOL_SLOT_CLOSING && from != POOL_SLOT_CONNECTING)
@@ -155,7 +166,7 @@ pool_slot_move(Pool *pool, PoolSlot *slot, PoolSlotState to)
 							   pool_slot_index(slot), pool_slot_state_name(from),
 							   pool_slot_state_name(to))));
 
-	count_move(pool, slot, to);
+	count_move(pool, slot, to, now);
 	pool->busy_us = pool_slot_busy_us(pool, now);
 	pool->busy_until = now;
 	if (from == POOL_SLOT_IDLE)
@@ -286,6 +297,9 @@ pool_slot_claim(Pool *pool)
 	slot->uses = 0;
 	slot->opened = slot->returned = 0;
 	slot->jitter = 0;
+	slot->retry = pool->failures > 0;
+	if (slot->retry)
+		pool_stats_add(&pool->stats, POOL_COUNT_RETRIES, 1);
 	slot->used = slot->in_transaction = false;
 	slot->cancel = slot->revoked = false;
 	slot->doom = POOL_CLOSE_NONE;
@@ -367,6 +381,27 @@ pool_slot_expire(Pool *pool, PoolSlot *slot)
 {
 	pool->prewarm = Max(pool->prewarm, pool_open_slots(pool));
 	pool_slot_close(pool, slot, POOL_CLOSE_MAX_LIFETIME, false);
+}
+
+/*
+ * Resets the counters, to what there is just now, so that the sums above hold.
+ * Needs the lock.
+ */
+void
+pool_slot_count_anew(Pool *pool)
+{
+	pool_stats_zero(&pool->stats);
+	pool_stats_add(&pool->stats, POOL_COUNT_ACQUIRES,
+				   pool->nslots[POOL_SLOT_LEASED]);
+	pool_stats_add(&pool->stats, POOL_COUNT_CONNECTS, pool_open_slots(pool));
+	for (int i = 0; i < pool_shared->nslots; i++)
+	{
+		if (pool_slots[i].pool == pool_index(pool) &&
+			pool_slots[i].state == POOL_SLOT_CONNECTING && pool_slots[i].retry)
+			pool_stats_add(&pool->stats, POOL_COUNT_RETRIES, 1);
+	}
+	pool->peak_active = pool->nslots[POOL_SLOT_LEASED];
+	pool->stats_reset = GetCurrentTimestamp();
 }
 
 /* Connections that are usable now or after a reset.  Needs the lock. */

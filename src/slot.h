@@ -46,6 +46,7 @@ extern bool pool_slot_is(const PoolSlot *slot, const Pool *pool,
 extern PoolAge pool_slot_age(const Pool *pool, const PoolSlot *slot, int64 now);
 extern bool pool_slot_is_due(const Pool *pool, const PoolSlot *slot, int64 now);
 extern void pool_slot_expire(Pool *pool, PoolSlot *slot);
+extern void pool_slot_count_anew(Pool *pool);
 extern int pool_open_slots(const Pool *pool);
 extern int pool_taken_slots(const Pool *pool);
 

@@ -1,6 +1,6 @@
 /*
  * stats.c
- *		The counters of a pool, and the names of reasons for closing.
+ *		The counters and times of a pool, and their names.
  */
 #include "postgres.h"
 
@@ -38,6 +38,20 @@ pool_close_reason_name(PoolCloseReason reason)
 	return close_reason_names[reason];
 }
 
+/* The same of what is timed. */
+const char *
+pool_timed_name(PoolTimed what)
+{
+	static const char *const names[POOL_NTIMED] = {
+		[POOL_TIMED_WAIT] = "wait",
+		[POOL_TIMED_CONNECT] = "connect",
+		[POOL_TIMED_QUERY] = "query",
+		[POOL_TIMED_LEASE] = "lease",
+	};
+
+	return names[what];
+}
+
 /* Once, when shared memory is made. */
 void
 pool_stats_init(PoolStats *stats)
@@ -46,9 +60,11 @@ pool_stats_init(PoolStats *stats)
 		pg_atomic_init_u64(&stats->counters[i], 0);
 	for (int i = 0; i < POOL_NCLOSE_REASONS; i++)
 		pg_atomic_init_u64(&stats->closed[i], 0);
+	for (int i = 0; i < POOL_NTIMED; i++)
+		pool_histogram_init(&stats->times[i]);
 }
 
-/* When another pool takes the place in shared memory. */
+/* Begins to count anew. */
 void
 pool_stats_zero(PoolStats *stats)
 {
@@ -56,4 +72,6 @@ pool_stats_zero(PoolStats *stats)
 		pg_atomic_write_u64(&stats->counters[i], 0);
 	for (int i = 0; i < POOL_NCLOSE_REASONS; i++)
 		pg_atomic_write_u64(&stats->closed[i], 0);
+	for (int i = 0; i < POOL_NTIMED; i++)
+		pool_histogram_zero(&stats->times[i]);
 }

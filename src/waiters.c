@@ -147,6 +147,7 @@ take_locked(PoolRequest *request, bool *wake)
 			continue;
 		}
 		request->idle_us = now - slot->since;
+		pool_stats_time(&pool->stats, POOL_TIMED_WAIT, now - request->started);
 		pool_slot_lease(pool, slot, pool_session_self());
 		request->slot = pool_slot_index(slot);
 		request->generation = pg_atomic_read_u64(&slot->generation);
@@ -240,9 +241,10 @@ static void
 grant_to_first(Pool *pool, PoolSlot *slot, PoolSessionRef *wake)
 {
 	PoolWaiter *first = &pool_waiters[pool->waiter_head];
+	int64 now = pool_clock_us();
 
-	first->idle_us =
-		slot->state == POOL_SLOT_IDLE ? pool_clock_us() - slot->since : 0;
+	first->idle_us = slot->state == POOL_SLOT_IDLE ? now - slot->since : 0;
+	pool_stats_time(&pool->stats, POOL_TIMED_WAIT, now - first->since);
 	dequeue(pool, first);
 	pool_slot_lease(pool, slot, &first->session);
 	first->slot = pool_slot_index(slot);

@@ -1,0 +1,88 @@
+# 026_times.pl
+#	Percentiles are within 10 per cent of the exact ones: of series that are known,
+#	and of statements whose time is known.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+use PoolTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+# The computation by itself.
+my $dir = PostgreSQL::Test::Utils::tempdir;
+my ($include) = run_command([ 'pg_config', '--includedir-server' ]);
+system_or_bail('cc', '-O1', '-D_GNU_SOURCE', "-I$include", '-o', "$dir/histogram",
+	"$FindBin::RealBin/histogram.c", '-lm');
+my ($output, $errors) = run_command([ "$dir/histogram" ]);
+unlike($output, qr/wrong/, 'each time has its bucket');
+my %worst;
+foreach my $line (split /\n/, $output)
+{
+	my ($name, $what, $exact, $computed) = split / /, $line;
+
+	if ($what =~ /^[\d.]+$/)
+	{
+		my $error = abs($computed - $exact) / $exact;
+
+		$worst{$name} = $error if $error >= ($worst{$name} // 0);
+	}
+	else
+	{
+		is($computed, $exact, "$name: $what");
+	}
+}
+is(scalar keys %worst, 5, 'five series');
+cmp_ok($worst{$_}, '<', 0.0625 + 1e-9, sprintf '%s: percentiles are off by at most %.1f %%', $_, $worst{$_} * 100)
+  foreach sort keys %worst;
+
+# Statements that sleep for 20 ms, 40 ms, ... 400 ms: what a busy machine adds
+# makes them longer, never shorter.
+my $remote = start_remote();
+my $local = start_local();
+create_server($local, 'srv', $remote, options => { max_size => 1 });
+sql($local, q(SELECT pool_prewarm('srv', 1); SELECT pool_stats_reset('srv')));
+sql($local, q(SELECT count(*) FROM generate_series(1, 20) i,
+	LATERAL pool_query('srv', 'select pg_sleep($1)', i * 0.02::float8) AS t(x text)));
+my %exact = (p50 => 200, p95 => 380, p99 => 400, max => 400);
+foreach my $what ('query', 'lease')
+{
+	foreach my $which (sort keys %exact)
+	{
+		my $ms = stat_of($local, "${what}_$which");
+
+		cmp_ok($ms, '>=', $exact{$which} * 0.9, "${what}_$which is $ms: not less than slept");
+		cmp_ok($ms, '<=', $exact{$which} * 1.1 + 500, 'nor much more');
+	}
+}
+is(stat_of($local, 'query_p50 <= query_p95 AND query_p95 <= query_p99 AND query_p99 <= query_max'), 't', 'in order');
+cmp_ok(abs(stat_of($local, 'query_avg') * 20 -
+	sql($local, q(SELECT sum FROM pool_histogram('srv') WHERE metric = 'query' AND le = 'Infinity'))),
+	'<', 0.001, 'the average is that of the sum');
+
+# The histogram has the same.
+is( sql($local, q(SELECT count FROM pool_histogram('srv', 8) WHERE metric = 'query' AND le = 'Infinity')),
+	20, 'all are in the last bucket');
+is( sql($local, q(SELECT bool_and(good) FROM (SELECT count >= lag(count, 1, 0::bigint) OVER w
+			AND le > lag(le, 1, 0::float8) OVER w AS good
+		FROM pool_histogram('srv', 8) WINDOW w AS (PARTITION BY metric ORDER BY le)) AS t)),
+	't', 'counts and bounds grow');
+is( sql($local, q(SELECT string_agg(concat_ws(' ', metric, n, total), ', ' ORDER BY metric)
+		FROM (SELECT metric, count(*) AS n, max(count) AS total FROM pool_histogram('srv') GROUP BY metric) AS t)),
+	'connect 29 0, lease 29 20, query 29 20, wait 29 20', 'a bucket for each doubling, of each time');
+is(sql($local, q(SELECT count(*) FROM pool_histogram('srv', 8))), 4 * 225, 'or eight');
+my ($state, $err) = sql_state($local, q(SELECT * FROM pool_histogram('srv', 3)));
+is($state, '22023', 'not three');
+($state) = sql_state($local, q(SELECT * FROM pool_histogram('nothing')));
+is($state, '42704', 'not of a server that does not exist');
+
+# It can be turned off.
+sql($local, q(SET pool.track_timing = off; SELECT pool_query('srv', 'select 1')));
+is(sql($local, q(SELECT max(count) FROM pool_histogram('srv'))), 20, 'off: nothing is timed');
+is(stat_of($local, 'queries'), 21, 'but counted');
+
+no_crash($local, $remote);
+
+done_testing();
