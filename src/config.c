@@ -186,6 +186,8 @@ pool_config_accept(const PoolRequestMessage *request, int worker)
 		}
 		pool_scale_begin(pool);
 		pool->server_name = head->target.server_name;
+		pool->user_name = head->target.user_name;
+		pool->database_name = head->target.database_name;
 		if (changed || !pool->configured)
 			outdate_connections(pool);
 		pool_slot_close_surplus(pool);

@@ -28,6 +28,7 @@
 #include "connector.h"
 #include "failure.h"
 #include "guc.h"
+#include "journal.h"
 #include "room.h"
 #include "slot.h"
 #include "waiters.h"
@@ -139,8 +140,7 @@ fail_slot(Pool *pool, PoolSlot *slot, const PoolConnectError *error)
 	pool_wake_starved();
 	pool_wake_later(0);
 
-	ereport(LOG, (errmsg("could not connect pool for server \"%s\": %s",
-						 NameStr(pool->server_name), error->message)));
+	pool_journal_failed(pool, error->message);
 	if (trips)
 		ereport(LOG,
 				(errmsg("circuit breaker of pool for server \"%s\" is open after %d failed attempts in a row",

@@ -31,6 +31,7 @@
 #include "closer.h"
 #include "compat.h"
 #include "janitor.h"
+#include "journal.h"
 #include "leak.h"
 #include "scale.h"
 #include "slot.h"
@@ -192,12 +193,9 @@ pool_janitor_eof(PoolConn *conn)
 	conn->eof = true;
 	if (conn->relay.ssl == NULL)
 		pool_conn_watch_remote(conn, 0);
-	else if (conn->relay.failure != NULL)
-		ereport(LOG,
-				(errcode(ERRCODE_CONNECTION_FAILURE),
-				 errmsg("pool for server \"%s\" lost its connection to %s, remote process %d: %s",
-						NameStr(conn->pool->server_name), slot->remote_address,
-						slot->remote_pid, conn->relay.failure)));
+	pool_journal_lost(conn->pool, slot,
+					  conn->relay.failure ? conn->relay.failure
+										  : "it was closed by the remote");
 	LWLockAcquire(&conn->pool->lock, LW_EXCLUSIVE);
 	if (slot->state == POOL_SLOT_IDLE || slot->state == POOL_SLOT_RETURNED)
 	{

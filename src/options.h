@@ -89,6 +89,8 @@ typedef struct PoolTarget
 	PoolStamp stamp;
 	Oid mapping_user; /* InvalidOid: the mapping is FOR PUBLIC */
 	NameData server_name;
+	NameData user_name; /* of the mapping, for the log */
+	NameData database_name;
 	PoolOptions options;
 } PoolTarget;
 

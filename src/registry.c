@@ -121,10 +121,12 @@ pool_registry_get(const PoolTarget *target, uint64 *id)
 		pool->key = target->key;
 		pool->mapping_user = target->mapping_user;
 		pool->server_name = target->server_name;
+		pool->user_name = target->user_name;
+		pool->database_name = target->database_name;
 		pool->options = target->options;
+		pool->stats_reset = GetCurrentTimestamp();
 		pool_scale_begin(pool);
 		LWLockRelease(&pool->lock);
-		pool->stats_reset = GetCurrentTimestamp();
 	}
 	*id = pool ? pool->id : 0;
 	LWLockRelease(&pool_shared->registry_lock);

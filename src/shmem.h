@@ -163,6 +163,8 @@ typedef struct Pool
 
 	/* Under the lock. */
 	NameData server_name;
+	NameData user_name;
+	NameData database_name;
 	bool dropped;	 /* its server, mapping or database is no more */
 	bool configured; /* the worker knows how to connect */
 	PoolStamp stamp; /* the options' version */
@@ -191,10 +193,10 @@ typedef struct Pool
 	int breaker_successes; /* since it is HALF_OPEN */
 	TimestampTz breaker_opened_at;
 
-	/* Atomics and a variable with a lock of its own. */
-	ConditionVariable changed; /* a connection came, or could not be had */
 	TimestampTz stats_reset; /* since when "stats" count */
 
+	/* Atomics and a variable with a lock of its own. */
+	ConditionVariable changed; /* a connection came, or could not be had */
 	PoolStats stats;
 } Pool;
 

@@ -13,6 +13,7 @@
 #include "access/xact.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_user_mapping.h"
+#include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"
@@ -185,6 +186,11 @@ fill_target(PoolTarget *target, HeapTuple server_row, HeapTuple mapping_row,
 		!superuser_arg(GetUserId()) && password_required(on_mapping, guarded);
 	target->mapping_user = mapping->umuser;
 	target->server_name = server->srvname;
+	namestrcpy(&target->user_name,
+			   OidIsValid(mapping->umuser)
+				   ? GetUserNameFromId(mapping->umuser, false)
+				   : "public");
+	namestrcpy(&target->database_name, get_database_name(MyDatabaseId));
 
 	target->stamp.server_xmin = HeapTupleHeaderGetRawXmin(server_row->t_data);
 	target->stamp.server_tid = server_row->t_self;

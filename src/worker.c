@@ -31,6 +31,7 @@
 #include "connector.h"
 #include "guc.h"
 #include "janitor.h"
+#include "journal.h"
 #include "registry.h"
 #include "slot.h"
 #include "waiters.h"
@@ -115,6 +116,7 @@ worker_start(void)
 	ReserveExternalFD();
 	pool_conns_init(listener);
 	pool_config_init();
+	pool_journal_init();
 	before_shmem_exit(worker_exit, (Datum) 0);
 
 	/* An earlier worker may not have come to do this. */
@@ -279,6 +281,7 @@ serve_pools(void)
 		if (pool->id == 0 || pool_worker_of(pool) != my_number)
 			continue;
 		pool_janitor_look(pool);
+		pool_journal_look(pool);
 		if (pool->dropped && pool_registry_clear(pool))
 			pool_config_wipe(pool);
 		else

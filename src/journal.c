@@ -1,0 +1,231 @@
+/*
+ * journal.c
+ *		What the worker writes into the log about a pool, without flooding it.
+ *
+ * A remote that goes away takes all its connections with it, and then fails one
+ * attempt after the other.  The first event of a kind is written at once; those
+ * that follow within QUIET_US are counted, and the last of them is written after
+ * that time, with the count.
+ *
+ * The summary of pool.log_summary_interval is made of the difference between the
+ * counters and what they were at the last one.
+ *
+ * All here is memory of the worker alone.
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+
+#include "compat.h"
+#include "conns.h"
+#include "guc.h"
+#include "journal.h"
+
+/* The least time between two lines of a kind. */
+#define QUIET_US INT64CONST(10000000)
+
+/* A kind of line. */
+typedef struct Line
+{
+	int64 next; /* not before then, pool_clock_us() */
+	int64 held; /* events that were not written */
+	char text[POOL_ERROR_LEN + NAMEDATALEN + 128]; /* the last of them */
+} Line;
+
+/* Counters at the time of a summary. */
+typedef struct Figures
+{
+	uint64 counters[POOL_NCOUNTERS];
+	PoolTimes wait;
+	PoolTimes query;
+} Figures;
+
+/* By pool index. */
+typedef struct Journal
+{
+	uint64 pool_id;
+	Line failed;
+	Line lost;
+	int64 next_summary;
+	Figures before;
+} Journal;
+
+static Journal *journals;
+
+/* Once, when the worker starts. */
+void
+pool_journal_init(void)
+{
+	journals = MemoryContextAllocZero(TopMemoryContext,
+									  sizeof(Journal) * pool_shared->npools);
+}
+
+static Journal *
+journal_of(const Pool *pool)
+{
+	Journal *journal = &journals[pool_index(pool)];
+
+	if (journal->pool_id != pool->id)
+	{
+		memset(journal, 0, sizeof(*journal));
+		journal->pool_id = pool->id;
+	}
+	return journal;
+}
+
+/* Writes what was held back. */
+static void
+write_held(Line *line)
+{
+	ereport(LOG, (errmsg_internal("%s", line->text),
+				  line->held > 1 ? errdetail("There were " INT64_FORMAT
+											 " such events since the last line.",
+											 line->held)
+								 : 0));
+	line->held = 0;
+	line->next = pool_clock_us() + QUIET_US;
+}
+
+/* One more event, whose text is in the line: writes it, now or later. */
+static void
+add_event(Line *line)
+{
+	line->held++;
+	if (pool_clock_us() >= line->next)
+		write_held(line);
+	else
+		pool_wake_later(line->next);
+}
+
+/* An attempt to connect has failed. */
+void
+pool_journal_failed(Pool *pool, const char *message)
+{
+	Line *line = &journal_of(pool)->failed;
+
+	snprintf(line->text, sizeof(line->text),
+			 "could not connect pool for server \"%s\": %s",
+			 NameStr(pool->server_name), message);
+	add_event(line);
+}
+
+/* The remote has closed a connection that was in use or idle. */
+void
+pool_journal_lost(Pool *pool, const PoolSlot *slot, const char *reason)
+{
+	Line *line = &journal_of(pool)->lost;
+
+	snprintf(line->text, sizeof(line->text),
+			 "pool for server \"%s\" lost its connection to %s, remote process %d: %s",
+			 NameStr(pool->server_name), slot->remote_address, slot->remote_pid,
+			 reason);
+	add_event(line);
+}
+
+static void
+flush(Line *line)
+{
+	if (line->held == 0)
+		return;
+	if (pool_clock_us() >= line->next)
+		write_held(line);
+	else
+		pool_wake_later(line->next);
+}
+
+static void
+read_figures(Pool *pool, Figures *figures)
+{
+	for (int i = 0; i < POOL_NCOUNTERS; i++)
+		figures->counters[i] = pg_atomic_read_u64(&pool->stats.counters[i]);
+	pool_histogram_read(&pool->stats.times[POOL_TIMED_WAIT], &figures->wait);
+	pool_histogram_read(&pool->stats.times[POOL_TIMED_QUERY], &figures->query);
+}
+
+/* What a counter has grown by; after a reset, what it is. */
+static uint64
+grown(const Figures *now, const Figures *before, PoolCounter counter)
+{
+	uint64 a = now->counters[counter];
+	uint64 b = before->counters[counter];
+
+	return a >= b ? a - b : a;
+}
+
+/* Median and 95th percentile, in milliseconds. */
+static char *
+describe_times(const PoolTimes *times)
+{
+	if (times->count == 0)
+		return "-";
+	return psprintf("%.3f/%.3f ms", pool_times_percentile(times, 0.5) / 1000,
+					pool_times_percentile(times, 0.95) / 1000);
+}
+
+static void
+write_summary(Pool *pool, Figures *now, const Figures *before)
+{
+#define GROWN(counter) grown(now, before, POOL_COUNT_##counter)
+	if (GROWN(ACQUIRES) + GROWN(ACQUIRE_TIMEOUTS) + GROWN(ACQUIRE_FAILURES) +
+			GROWN(CONNECTS) + GROWN(CONNECT_ERRORS) + GROWN(CLOSED) ==
+		0)
+		return;
+	pool_times_subtract(&now->wait, &before->wait);
+	pool_times_subtract(&now->query, &before->query);
+	ereport(LOG,
+			(errmsg("pool for server \"%s\", user \"%s\", database \"%s\": leased %d of %d, idle %d, waiting %d; acquires " UINT64_FORMAT
+					", timed out " UINT64_FORMAT ", failed " UINT64_FORMAT
+					"; statements " UINT64_FORMAT ", failed " UINT64_FORMAT
+					"; connects " UINT64_FORMAT ", failed " UINT64_FORMAT
+					", closed " UINT64_FORMAT
+					"; wait %s, statement %s (median/95%%)",
+					NameStr(pool->server_name), NameStr(pool->user_name),
+					NameStr(pool->database_name), pool->nslots[POOL_SLOT_LEASED],
+					pool->limit, pool->nslots[POOL_SLOT_IDLE], pool->nwaiting,
+					GROWN(ACQUIRES), GROWN(ACQUIRE_TIMEOUTS),
+					GROWN(ACQUIRE_FAILURES), GROWN(QUERIES), GROWN(QUERY_ERRORS),
+					GROWN(CONNECTS), GROWN(CONNECT_ERRORS), GROWN(CLOSED),
+					describe_times(&now->wait), describe_times(&now->query))));
+#undef GROWN
+}
+
+/* Sums up a pool if it is time to. */
+static void
+sum_up(Pool *pool, Journal *journal)
+{
+	int64 now = pool_clock_us();
+	int64 interval = INT64CONST(1000) * pool_guc_log_summary_interval;
+	Figures figures;
+
+	if (interval == 0)
+	{
+		journal->next_summary = 0;
+		return;
+	}
+	if (now >= journal->next_summary || journal->next_summary > now + interval)
+	{
+		read_figures(pool, &figures);
+		if (journal->next_summary != 0)
+		{
+			Figures at_now = figures;
+
+			write_summary(pool, &at_now, &journal->before);
+		}
+		journal->before = figures;
+		journal->next_summary = now + interval;
+	}
+	pool_wake_later(journal->next_summary);
+}
+
+/*
+ * Writes what is due.  To be called each time the worker looks at the pool.
+ */
+void
+pool_journal_look(Pool *pool)
+{
+	Journal *journal = journal_of(pool);
+
+	flush(&journal->failed);
+	flush(&journal->lost);
+	sum_up(pool, journal);
+}
