@@ -8,6 +8,7 @@
 #ifndef POOL_COMPAT_H
 #define POOL_COMPAT_H
 
+#include "catalog/pg_foreign_server.h"
 #include "libpq-fe.h"
 #include "portability/instr_time.h"
 #include "postmaster/bgworker_internals.h"
