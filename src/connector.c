@@ -22,6 +22,8 @@
 #include "common/pg_prng.h"
 #include "storage/fd.h"
 
+#include "age.h"
+#include "backoff.h"
 #include "breaker.h"
 #include "compat.h"
 #include "config.h"
@@ -85,40 +87,6 @@ claim_if_missing(Pool *pool, bool *full)
 	return slot;
 }
 
-static int
-exponential_delay_ms(const PoolOptions *options, int failures)
-{
-	int64 delay = (int64) options->retry_delay << Min(failures - 1, 20);
-	double spread;
-
-	delay = Min(delay, options->retry_max_delay);
-	spread = delay * options->retry_jitter / 100.0;
-	return (int)
-		Max(1, delay + spread * (2 * pg_prng_double(&pg_global_prng_state) - 1));
-}
-
-/*
- * Takes the figures of a failed attempt into the pool.  Returns whether those
- * who wait are to be told; *trips if the breaker opens.  Needs the lock.
- */
-static bool
-note_failure(Pool *pool, const PoolConnectError *error, bool *trips)
-{
-	int attempts = pool->options.retry_attempts;
-
-	pool->last_error = *error;
-	pool->failures++;
-	pool->next_attempt =
-		pool_clock_us() +
-		INT64CONST(1000) * exponential_delay_ms(&pool->options, pool->failures);
-	*trips = pool_breaker_failed(pool);
-	pool_wake_later(pool->next_attempt);
-	pool_stats_add(&pool->stats, POOL_COUNT_CONNECT_ERRORS, 1);
-	if (pool_open_slots(pool) > 0)
-		return false;
-	return *trips || error->incurable || pool->failures >= Max(attempts, 1);
-}
-
 /* The attempt in that slot is over. */
 static void
 fail_slot(Pool *pool, PoolSlot *slot, const PoolConnectError *error)
@@ -130,11 +98,12 @@ fail_slot(Pool *pool, PoolSlot *slot, const PoolConnectError *error)
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 	/* Options changed meanwhile: that failure is nobody's concern any more. */
 	if (slot->config == pool->config)
-		give_up = note_failure(pool, error, &trips);
+		give_up = pool_backoff_failed(pool, error, &trips);
 	pool_slot_close(pool, slot, POOL_CLOSE_CONNECT_FAILED, false);
 	pool_slot_free(pool, slot);
 	if (give_up)
 		pool->prewarm = 0;
+	pool_wake_later(pool->next_attempt);
 	LWLockRelease(&pool->lock);
 	LWLockRelease(&pool_shared->registry_lock);
 	pool_wake_starved();
@@ -291,33 +260,6 @@ objection(PoolConn *conn)
 	return NULL;
 }
 
-/*
- * A new connection has come: the oldest of those that are due goes, as soon as
- * nobody uses it.  Needs the lock.
- */
-static void
-renew_oldest(Pool *pool)
-{
-	int64 now = pool_clock_us();
-	PoolSlot *oldest = NULL;
-
-	if (pool->renewals == 0)
-		return;
-	pool->renewals--;
-	for (int i = 0; i < pool_shared->nslots; i++)
-	{
-		PoolSlot *slot = &pool_slots[i];
-
-		if (pool_slot_is_due(pool, slot, now) &&
-			(oldest == NULL || slot->opened < oldest->opened))
-			oldest = slot;
-	}
-	if (oldest != NULL && oldest->state == POOL_SLOT_IDLE)
-		pool_slot_close(pool, oldest, POOL_CLOSE_MAX_LIFETIME, false);
-	else if (oldest != NULL)
-		pool_slot_doom(oldest, POOL_CLOSE_MAX_LIFETIME);
-}
-
 static void
 finish_attempt(PoolConn *conn)
 {
@@ -364,10 +306,8 @@ finish_attempt(PoolConn *conn)
 	strlcpy(slot->tls_version, version ? version : "", POOL_TLS_NAME_LEN);
 	strlcpy(slot->tls_cipher, cipher ? cipher : "", POOL_TLS_NAME_LEN);
 	slot->jitter = pg_prng_double(&pg_global_prng_state);
-	pool->failures = 0;
-	pool->next_attempt = 0;
-	pool_breaker_succeeded(pool);
-	renew_oldest(pool);
+	pool_backoff_succeeded(pool);
+	pool_age_renewed(pool);
 	handed = pool_offer(pool, slot, &wake);
 	if (pool_open_slots(pool) >= pool->prewarm)
 		pool->prewarm = 0;

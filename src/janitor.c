@@ -13,7 +13,7 @@
  *	- IDLE for longer than health_check_interval: asks health_check_query.
  *	- IDLE and not used for longer than idle_timeout: closes it, down to
  *	  min_size.
- *	- Older than max_lifetime: see pool_slot_age().  Has another one opened
+ *	- Older than max_lifetime: see pool_age_of().  Has another one opened
  *	  first if there is room, so that nobody has to wait for it.
  *	- LEASED for longer than leak_threshold, and no statement running: says so,
  *	  once, and takes it away if leak_action says so.
@@ -27,6 +27,7 @@
 
 #include "utils/memutils.h"
 
+#include "age.h"
 #include "breaker.h"
 #include "closer.h"
 #include "compat.h"
@@ -233,7 +234,7 @@ look_at_idle(Pool *pool, PoolSlot *slot, int64 now)
 {
 	const PoolOptions *options = &pool->options;
 	int64 rest = now - slot->since;
-	PoolAge age = pool_slot_age(pool, slot, now);
+	PoolAge age = pool_age_of(pool, slot, now);
 
 	if (options->idle_timeout > 0 &&
 		now - slot->returned > INT64CONST(1000) * options->idle_timeout &&
@@ -248,7 +249,7 @@ look_at_idle(Pool *pool, PoolSlot *slot, int64 now)
 								 pool_taken_slots(pool) >= pool->limit &&
 								 pool->nslots[POOL_SLOT_CLOSING] == 0))
 	{
-		pool_slot_expire(pool, slot);
+		pool_age_expire(pool, slot);
 		return ERRAND_CLOSE;
 	}
 	if (slot->used && rest > SETTLE_US && options->reset_query[0])
@@ -346,7 +347,7 @@ pool_janitor_look(Pool *pool)
 		errands[i] = slot->pool == pool_index(pool)
 						 ? look_at_slot(pool, slot, now)
 						 : ERRAND_NONE;
-		if (pool_slot_is_due(pool, slot, now))
+		if (pool_age_is_due(pool, slot, now))
 			pool->renewals++;
 	}
 	if (pool_open_slots(pool) >= Min(pool->prewarm, pool->limit))

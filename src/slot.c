@@ -14,9 +14,6 @@
 #include "compat.h"
 #include "slot.h"
 
-/* The longest time for replacing a connection that grows old. */
-#define RENEWAL_US INT64CONST(30000000)
-
 #define TO(state) (1 << (state))
 
 static const uint32 allowed_moves[POOL_NSLOT_STATES] = {
@@ -338,49 +335,6 @@ pool_slot_is(const PoolSlot *slot, const Pool *pool, uint64 generation,
 		   pg_atomic_read_u64(unconstify(pg_atomic_uint64 *,
 										 &slot->generation)) == generation &&
 		   slot->state == state;
-}
-
-/*
- * How old is it?  A tenth of its lifetime, and at most RENEWAL_US, before the
- * end is for replacing it while it is still usable.  Needs the lock.
- */
-PoolAge
-pool_slot_age(const Pool *pool, const PoolSlot *slot, int64 now)
-{
-	const PoolOptions *options = &pool->options;
-	int64 lifetime = INT64CONST(1000) * options->max_lifetime;
-	int64 left;
-
-	if (lifetime == 0)
-		return POOL_AGE_GOOD;
-	left = slot->opened + lifetime - now -
-		   (int64) (lifetime * slot->jitter * options->lifetime_jitter / 100);
-	if (left <= 0)
-		return POOL_AGE_OVER;
-	return left <= Min(lifetime / 10, RENEWAL_US) ? POOL_AGE_DUE : POOL_AGE_GOOD;
-}
-
-/*
- * Is it an open connection of that pool which is to be replaced, and is not on
- * its way out yet?  Needs the lock.
- */
-bool
-pool_slot_is_due(const Pool *pool, const PoolSlot *slot, int64 now)
-{
-	return slot->pool == pool_index(pool) && slot->opened != 0 &&
-		   slot->doom == POOL_CLOSE_NONE &&
-		   pool_slot_age(pool, slot, now) != POOL_AGE_GOOD;
-}
-
-/*
- * Closes one that is DUE or OVER, and has as many opened again.  Needs the
- * lock; wake the worker after releasing it.
- */
-void
-pool_slot_expire(Pool *pool, PoolSlot *slot)
-{
-	pool->prewarm = Max(pool->prewarm, pool_open_slots(pool));
-	pool_slot_close(pool, slot, POOL_CLOSE_MAX_LIFETIME, false);
 }
 
 /*

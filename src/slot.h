@@ -20,14 +20,6 @@
 
 #include "shmem.h"
 
-/* How old a connection is, by max_lifetime. */
-typedef enum PoolAge
-{
-	POOL_AGE_GOOD,
-	POOL_AGE_DUE, /* to be replaced, and usable until then */
-	POOL_AGE_OVER
-} PoolAge;
-
 extern const char *pool_slot_state_name(PoolSlotState state);
 extern void pool_slot_move(Pool *pool, PoolSlot *slot, PoolSlotState to);
 extern void pool_slot_lease(Pool *pool, PoolSlot *slot,
@@ -43,9 +35,6 @@ extern PoolSlot *pool_slot_claim(Pool *pool);
 extern void pool_slot_free(Pool *pool, PoolSlot *slot);
 extern bool pool_slot_is(const PoolSlot *slot, const Pool *pool,
 						 uint64 generation, PoolSlotState state);
-extern PoolAge pool_slot_age(const Pool *pool, const PoolSlot *slot, int64 now);
-extern bool pool_slot_is_due(const Pool *pool, const PoolSlot *slot, int64 now);
-extern void pool_slot_expire(Pool *pool, PoolSlot *slot);
 extern void pool_slot_count_anew(Pool *pool);
 extern int pool_open_slots(const Pool *pool);
 extern int pool_taken_slots(const Pool *pool);

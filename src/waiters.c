@@ -18,6 +18,7 @@
 
 #include "miscadmin.h"
 
+#include "age.h"
 #include "breaker.h"
 #include "compat.h"
 #include "slot.h"
@@ -140,9 +141,9 @@ take_locked(PoolRequest *request, bool *wake)
 		PoolSlot *slot = choose_idle(request);
 		int64 now = pool_clock_us();
 
-		if (pool_slot_age(pool, slot, now) == POOL_AGE_OVER)
+		if (pool_age_of(pool, slot, now) == POOL_AGE_OVER)
 		{
-			pool_slot_expire(pool, slot);
+			pool_age_expire(pool, slot);
 			*wake = true;
 			continue;
 		}
@@ -268,9 +269,9 @@ pool_offer(Pool *pool, PoolSlot *slot, PoolSessionRef *wake)
 		return false;
 	}
 	if (slot->opened != 0 &&
-		pool_slot_age(pool, slot, pool_clock_us()) == POOL_AGE_OVER)
+		pool_age_of(pool, slot, pool_clock_us()) == POOL_AGE_OVER)
 	{
-		pool_slot_expire(pool, slot);
+		pool_age_expire(pool, slot);
 		return false;
 	}
 	if (pool->waiter_head == POOL_NONE || pool->pause != POOL_PAUSE_NONE)
