@@ -576,7 +576,9 @@ select pg_temp.live(:lease);
 select sum(b) from lease_parallel, lateral pool_query(:lease, 'select $1', a) as t(b int) where a <= 10;
 select count(*) from lease_parallel where a > 9990 and pool_exec(:lease, 'select 1') = 1;
 commit;
-set force_parallel_mode = on;
+-- its name changed in version 16
+select case when current_setting('server_version_num')::int < 160000 then 'force_parallel_mode' else 'debug_parallel_query' end as forced \gset
+set :forced = on;
 select lease_safe();
 begin;
 select pool_acquire('loopback') as lease \gset
@@ -584,7 +586,7 @@ select sum(a) from lease_parallel;
 select count(*) from pool_stats;
 select pg_temp.live(:lease);
 commit;
-reset force_parallel_mode;
+reset :forced;
 reset parallel_setup_cost;
 reset parallel_tuple_cost;
 reset min_parallel_table_scan_size;

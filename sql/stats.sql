@@ -241,7 +241,7 @@ where row ~ 'canary';
 --
 create temporary view stats_members as
 	select classid, objid, pg_describe_object(classid, objid, 0) as object from pg_depend
-	where refclassid = 'pg_extension'::regclass and deptype = 'e'
+	where refclassid = 'pg_extension'::regclass and deptype = 'e' and classid <> 'pg_type'::regclass
 		and refobjid = (select oid from pg_extension where extname = 'pool');
 -- the views, the functions and the wrapper are all there
 select object from stats_members where classid <> 'pg_proc'::regclass order by object collate "C";

@@ -78,6 +78,11 @@ foreach my $priority (-5, 5, 10, 1000, 7)
 		"priority $priority: waits");
 	$waiter{$priority} = $session;
 }
+is( sql($local, q(SELECT string_agg(concat_ws(' ', place, priority), ', ' ORDER BY place) FROM pool_waiters)),
+	'1 10, 2 10, 3 7, 4 5, 5 -5', 'pool_waiters has them in that order');
+is( sql($local, q(SELECT DISTINCT a.wait_event FROM pg_stat_activity a JOIN pool_waiters w ON a.pid = w.pid)),
+	sql($local, q(SELECT current_setting('server_version_num')::int >= 170000)) eq 't' ? 'PoolAcquire' : 'Extension',
+	'pg_stat_activity tells what they wait for');
 $holder->query("SELECT pool_release($lease)");
 my %time = map { $_ => $waiter{$_}->result->{out} } keys %waiter;
 is(join(' ', sort { $time{$a} cmp $time{$b} } keys %time), '10 1000 7 5 -5',
