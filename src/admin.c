@@ -303,7 +303,9 @@ pool_reclaim(PG_FUNCTION_ARGS)
 {
 	PoolSlot *slot;
 	Pool *pool;
+	NameData server_name;
 	bool leased;
+	int holder;
 	int number;
 
 	pool_arg_refuse_null(fcinfo, 0, "slot");
@@ -319,11 +321,18 @@ pool_reclaim(PG_FUNCTION_ARGS)
 	if (pool == NULL)
 		PG_RETURN_BOOL(false);
 	leased = slot->state == POOL_SLOT_LEASED;
+	holder = slot->owner.pid;
+	server_name = pool->server_name;
 	if (leased)
 		pool_slot_revoke(pool, slot, POOL_CLOSE_RECLAIMED);
 	LWLockRelease(&pool->lock);
 	if (leased)
+	{
 		pool_wake_worker(pool);
+		ereport(LOG,
+				(errmsg("connection %d of pool for server \"%s\" was taken away from process %d by pool_reclaim()",
+						number, NameStr(server_name), holder)));
+	}
 	PG_RETURN_BOOL(leased);
 }
 

@@ -167,6 +167,8 @@ foreach my $how ('pool_reclaim', 'pool_close')
 	$one->query("SELECT pool_release($lease)");
 }
 is(stat_of($local, 'closed_reclaimed'), '2', 'counted');
+is(log_count($local, qr/connection \d+ of pool for server "srv" was taken away from process ${\$one->pid} by pool_reclaim/),
+	2, 'and in the log');
 ask($one, 'srv');
 is(sql($local, q(SELECT pool_reclaim(slot) FROM pool_connections WHERE server = 'other')),
 	'f', 'nothing to take from an idle one');
