@@ -159,7 +159,7 @@ run_tap_tests()
 		mkdir -p "$dir"
 		# PostgreSQL 15 knows the first variable, 16 and newer the other two.
 		export TESTDIR=$dir TESTLOGDIR=$dir/tmp_check/log TESTDATADIR=$dir/tmp_check
-		if ! attempt tap "$name" 600 prove --verbose -I . "$file"; then
+		if ! attempt tap "$name" $((600 + ${POOL_TEST_SECONDS:-0})) prove --verbose -I . "$file"; then
 			show 'output' "$log" 60
 			for server_log in "$TESTLOGDIR"/*.log; do
 				show "end of ${server_log##*/}" "$server_log"
