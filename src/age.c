@@ -54,7 +54,7 @@ pool_age_is_due(const Pool *pool, const PoolSlot *slot, int64 now)
 void
 pool_age_expire(Pool *pool, PoolSlot *slot)
 {
-	pool->prewarm = Max(pool->prewarm, pool_open_slots(pool));
+	pool->prewarm = Max(pool->prewarm, pool_live_slots(pool));
 	pool_slot_close(pool, slot, POOL_CLOSE_MAX_LIFETIME, false);
 }
 

@@ -43,7 +43,7 @@ pool_backoff_failed(Pool *pool, const PoolConnectError *error, bool *trips)
 		INT64CONST(1000) * exponential_delay_ms(&pool->options, pool->failures);
 	*trips = pool_breaker_failed(pool);
 	pool_stats_add(&pool->stats, POOL_COUNT_CONNECT_ERRORS, 1);
-	if (pool_open_slots(pool) > 0)
+	if (pool_live_slots(pool) > 0)
 		return false;
 	return *trips || error->incurable || pool->failures >= Max(attempts, 1);
 }

@@ -103,5 +103,5 @@ pool_breaker_refuses(const Pool *pool)
 {
 	return (pool->breaker == POOL_BREAKER_OPEN ||
 			(pool->last_error.incurable && pool->failures > 0)) &&
-		   pool_open_slots(pool) == 0 && pool_clock_us() < pool->next_attempt;
+		   pool_live_slots(pool) == 0 && pool_clock_us() < pool->next_attempt;
 }

@@ -44,7 +44,7 @@ missing_connections(const Pool *pool)
 	int coming = connecting + pool->nslots[POOL_SLOT_CHECKING] +
 				 pool->nslots[POOL_SLOT_RETURNED] +
 				 pool->nslots[POOL_SLOT_RESETTING];
-	int wanted = Max(options->min_size, pool->prewarm) - pool_open_slots(pool) -
+	int wanted = Max(options->min_size, pool->prewarm) - pool_live_slots(pool) -
 				 connecting;
 	int parallel = pool->failures > 0 || pool->breaker != POOL_BREAKER_CLOSED
 					   ? 1
@@ -54,7 +54,7 @@ missing_connections(const Pool *pool)
 		return 0;
 	wanted = Max(wanted, pool->renewals - connecting);
 	wanted = Max(wanted, pool->nwaiting - coming);
-	wanted = Min(wanted, pool->limit - pool_taken_slots(pool));
+	wanted = Min(wanted, pool->limit - pool_counted_slots(pool));
 	return Min(wanted, parallel - connecting);
 }
 
@@ -309,7 +309,7 @@ finish_attempt(PoolConn *conn)
 	pool_backoff_succeeded(pool);
 	pool_age_renewed(pool);
 	handed = pool_offer(pool, slot, &wake);
-	if (pool_open_slots(pool) >= pool->prewarm)
+	if (pool_live_slots(pool) >= pool->prewarm)
 		pool->prewarm = 0;
 	LWLockRelease(&pool->lock);
 

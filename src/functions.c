@@ -125,7 +125,7 @@ count_open(Pool *pool, uint64 pool_id, bool *trying, bool *failed)
 	int open;
 
 	LWLockAcquire(&pool->lock, LW_SHARED);
-	open = pool->id == pool_id ? pool_open_slots(pool) : 0;
+	open = pool->id == pool_id ? pool_live_slots(pool) : 0;
 	*trying = pool->id == pool_id && pool->configured && pool->prewarm > open &&
 			  pool->pause == POOL_PAUSE_NONE && !pool_breaker_refuses(pool);
 	*failed = pool->id == pool_id && pool->failures > 0;
@@ -164,7 +164,7 @@ pool_prewarm(PG_FUNCTION_ARGS)
 
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 	wanted = Min(wanted, pool->limit);
-	if (pool->id == pool_id && pool_open_slots(pool) < wanted)
+	if (pool->id == pool_id && pool_live_slots(pool) < wanted)
 		pool->prewarm = Max(pool->prewarm, wanted);
 	LWLockRelease(&pool->lock);
 	pool_wake_worker(pool);

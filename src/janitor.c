@@ -203,6 +203,8 @@ pool_janitor_eof(PoolConn *conn)
 		pool_slot_close(conn->pool, slot, POOL_CLOSE_REMOTE_CLOSED, false);
 		closing = true;
 	}
+	else if (slot->state == POOL_SLOT_LEASED)
+		pool_slot_note_gone(conn->pool, slot);
 	else
 		pool_slot_doom(slot, POOL_CLOSE_REMOTE_CLOSED);
 	LWLockRelease(&conn->pool->lock);
@@ -238,7 +240,7 @@ look_at_idle(Pool *pool, PoolSlot *slot, int64 now)
 
 	if (options->idle_timeout > 0 &&
 		now - slot->returned > INT64CONST(1000) * options->idle_timeout &&
-		pool_open_slots(pool) > options->min_size)
+		pool_live_slots(pool) > options->min_size)
 	{
 		pool_slot_close(pool, slot, POOL_CLOSE_IDLE_TIMEOUT, false);
 		return ERRAND_CLOSE;
@@ -246,7 +248,7 @@ look_at_idle(Pool *pool, PoolSlot *slot, int64 now)
 
 	/* Where there is room, another one is opened first (renewals). */
 	if (age == POOL_AGE_OVER || (age == POOL_AGE_DUE && pool->failures == 0 &&
-								 pool_taken_slots(pool) >= pool->limit &&
+								 pool_counted_slots(pool) >= pool->limit &&
 								 pool->nslots[POOL_SLOT_CLOSING] == 0))
 	{
 		pool_age_expire(pool, slot);
@@ -350,7 +352,7 @@ pool_janitor_look(Pool *pool)
 		if (pool_age_is_due(pool, slot, now))
 			pool->renewals++;
 	}
-	if (pool_open_slots(pool) >= Min(pool->prewarm, pool->limit))
+	if (pool_live_slots(pool) >= Min(pool->prewarm, pool->limit))
 		pool->prewarm = 0;
 	if (pool_taken_slots(pool) > 0)
 		pool_wake_later(now + tick(&options));

@@ -54,6 +54,7 @@ reset_entry(Pool *pool)
 	memset(&pool->options, 0, sizeof(pool->options));
 	memset(&pool->last_error, 0, sizeof(pool->last_error));
 	pool->limit = 0;
+	pool->ngone = 0;
 	pool->peak_active = 0;
 	pool->busy_us = 0;
 	pool->prewarm = pool->renewals = 0;

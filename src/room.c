@@ -62,7 +62,7 @@ oldest_surplus(const Pool *pool, Pool *other)
 	if (other->id != 0 && other != pool && other->idle_tail != POOL_NONE &&
 		(own_server || pool->options.max_server_size == 0 ||
 		 pool_shared->free_head == POOL_NONE) &&
-		pool_open_slots(other) > other->options.min_size)
+		pool_live_slots(other) > other->options.min_size)
 		since = pool_slots[other->idle_tail].returned;
 	LWLockRelease(&other->lock);
 	return since;
@@ -114,7 +114,7 @@ pool_room_make(Pool *pool)
 		return;
 	LWLockAcquire(&victim->lock, LW_EXCLUSIVE);
 	if (victim->idle_tail != POOL_NONE &&
-		pool_open_slots(victim) > victim->options.min_size)
+		pool_live_slots(victim) > victim->options.min_size)
 	{
 		pool_slot_close(victim, &pool_slots[victim->idle_tail],
 						POOL_CLOSE_EVICTED, false);

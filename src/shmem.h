@@ -94,6 +94,7 @@ typedef struct PoolSlot
 	int64 returned;		 /* when its last lease ended, or it was opened */
 	double jitter;		 /* its share of lifetime_jitter, 0 to 1 */
 	uint64 uses;		 /* leases so far */
+	bool gone;			 /* LEASED: the remote has closed it */
 	bool retry;			 /* CONNECTING: after an attempt that failed */
 	bool leaked;		 /* LEASED: found to be held for too long */
 	bool in_transaction; /* RETURNED: roll back first */
@@ -172,6 +173,7 @@ typedef struct Pool
 	PoolOptions options;
 	bool resized; /* min_size and max_size are not the options' */
 	PoolPause pause;
+	int ngone; /* of those LEASED, how many the remote has closed */
 	int limit; /* connections at a time, at most max_size (scale.c) */
 	int nslots[POOL_NSLOT_STATES];
 	int peak_active;

@@ -178,6 +178,11 @@ pool_slot_move(Pool *pool, PoolSlot *slot, PoolSlotState to)
 		slot->opened = slot->returned = slot->since;
 	if (from == POOL_SLOT_LEASED)
 		slot->returned = slot->since;
+	if (slot->gone)
+	{
+		pool->ngone--;
+		slot->gone = false;
+	}
 	if (to == POOL_SLOT_IDLE)
 		idle_link(pool, slot);
 	if (to != POOL_SLOT_LEASED)
@@ -208,6 +213,19 @@ pool_slot_doom(PoolSlot *slot, PoolCloseReason reason)
 {
 	if (slot->doom == POOL_CLOSE_NONE)
 		slot->doom = reason;
+}
+
+/*
+ * The remote has closed a connection that is LEASED: its session will notice, but
+ * nobody has to wait for that.  Needs the pool's lock.
+ */
+void
+pool_slot_note_gone(Pool *pool, PoolSlot *slot)
+{
+	Assert(slot->state == POOL_SLOT_LEASED && !slot->gone);
+	pool_slot_doom(slot, POOL_CLOSE_REMOTE_CLOSED);
+	slot->gone = true;
+	pool->ngone++;
 }
 
 /*
@@ -264,7 +282,7 @@ pool_slot_revoke(Pool *pool, PoolSlot *slot, PoolCloseReason reason)
 void
 pool_slot_close_surplus(Pool *pool)
 {
-	while (pool_open_slots(pool) > pool->limit && pool->idle_tail != POOL_NONE)
+	while (pool_live_slots(pool) > pool->limit && pool->idle_tail != POOL_NONE)
 		pool_slot_close(pool, &pool_slots[pool->idle_tail], POOL_CLOSE_SURPLUS,
 						false);
 }
@@ -297,7 +315,7 @@ pool_slot_claim(Pool *pool)
 	slot->retry = pool->failures > 0;
 	if (slot->retry)
 		pool_stats_add(&pool->stats, POOL_COUNT_RETRIES, 1);
-	slot->used = slot->in_transaction = false;
+	slot->used = slot->in_transaction = slot->gone = false;
 	slot->cancel = slot->revoked = false;
 	slot->doom = POOL_CLOSE_NONE;
 	slot->remote_pid = 0;
@@ -367,10 +385,21 @@ pool_open_slots(const Pool *pool)
 		   pool->nslots[POOL_SLOT_RESETTING];
 }
 
-/*
- * All slots of the pool, with those being opened and closed: what counts
- * against the limit, since each may be a session on the remote.
- */
+/* Of these, those that will be usable when their lease ends.  Needs the lock. */
+int
+pool_live_slots(const Pool *pool)
+{
+	return pool_open_slots(pool) - pool->ngone;
+}
+
+/* What counts against the limit: each may be a session on the remote. */
+int
+pool_counted_slots(const Pool *pool)
+{
+	return pool_taken_slots(pool) - pool->ngone;
+}
+
+/* All slots of the pool, with those being opened and closed.  Needs the lock. */
 int
 pool_taken_slots(const Pool *pool)
 {

@@ -36,7 +36,10 @@ extern void pool_slot_free(Pool *pool, PoolSlot *slot);
 extern bool pool_slot_is(const PoolSlot *slot, const Pool *pool,
 						 uint64 generation, PoolSlotState state);
 extern void pool_slot_count_anew(Pool *pool);
+extern void pool_slot_note_gone(Pool *pool, PoolSlot *slot);
 extern int pool_open_slots(const Pool *pool);
+extern int pool_live_slots(const Pool *pool);
 extern int pool_taken_slots(const Pool *pool);
+extern int pool_counted_slots(const Pool *pool);
 
 #endif /* POOL_SLOT_H */

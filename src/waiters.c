@@ -167,7 +167,7 @@ take_locked(PoolRequest *request, bool *wake)
 	enqueue(pool, me);
 
 	/* While as many are being opened as may be, the worker looks by itself. */
-	if (pool_taken_slots(pool) < pool->limit &&
+	if (pool_counted_slots(pool) < pool->limit &&
 		pool->nslots[POOL_SLOT_CONNECTING] < pool->options.connect_parallel)
 		*wake = true;
 	return POOL_TAKE_WAIT;
@@ -261,7 +261,10 @@ grant_to_first(Pool *pool, PoolSlot *slot, PoolSessionRef *wake)
 bool
 pool_offer(Pool *pool, PoolSlot *slot, PoolSessionRef *wake)
 {
-	if (pool_open_slots(pool) > pool->limit)
+	int live =
+		pool_live_slots(pool) + (slot->state == POOL_SLOT_CONNECTING ? 1 : 0);
+
+	if (live > pool->limit)
 		pool_slot_doom(slot, POOL_CLOSE_SURPLUS);
 	if (slot->doom != POOL_CLOSE_NONE)
 	{

@@ -121,6 +121,32 @@ $holder->query("SELECT pool_release($lease)");
 is($waiter->result->{out}, '(43)', 'and gets it');
 is((ask('part'))[2], '(42)', 'as do others');
 
+# A lease whose remote is gone is no reason to wait, and takes nobody's place.
+sql($remote, 'ALTER ROLE app CONNECTION LIMIT -1');
+create_server($local, 'lost', $remote,
+	options => { %quick, max_size => 1, breaker_timeout => '1h', acquire_timeout => '1h' });
+$lease = $holder->query(q(SELECT pool_acquire('lost', hold => true)))->{out};
+$holder->query("SELECT pool_query($lease, 'select 1')");
+$remote->stop;
+like((ask('lost'))[1], qr/Connection refused/, 'down: who asks is told, though a lease is held');
+is(stat_of($local, q(breaker || ' ' || active), 'lost'), 'open 1', 'the breaker is open');
+like((ask('lost'))[1], qr/circuit breaker is open/, 'and the next one is told at once');
+$remote->start;
+sql($local, q(SELECT pool_breaker_reset('lost')));
+is((ask('lost'))[2], '(42)', 'up: there is room for another connection');
+is($holder->query("SELECT pool_query($lease, 'select 1')")->{state}, '08006', 'the lease is lost');
+is($holder->query("SELECT pool_release($lease)")->{state}, '00000', 'and can be released');
+
+# What the remote has to say to the worker is not for this log.
+sql($remote, <<'SQL', db => 'far');
+CREATE FUNCTION chat() RETURNS int LANGUAGE plpgsql AS $$
+BEGIN RAISE WARNING 'chatter of the remote'; RETURN 1; END $$
+SQL
+create_server($local, 'chatty', $remote, options => { %quick, reset_query => 'SELECT chat()' });
+$holder->query(q(SELECT pool_exec('chatty', 'create temporary table left_behind ()')));
+ok(wait_until(20, sub { stat_of($local, 'resets', 'chatty') > 0 }), 'the worker resets');
+is(log_count($local, qr/chatter/), 0, 'quietly');
+
 $_->quit foreach $holder, $waiter;
 settled($local);
 no_crash($local, $remote);
