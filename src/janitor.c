@@ -322,6 +322,24 @@ tick(const PoolOptions *options)
 	return INT64CONST(1000) * Max(ms, MIN_TICK_MS);
 }
 
+/* What has changed by the look, for the log; "scaling" NULL: nothing. */
+static void
+tell(const Pool *pool, bool well_again, const PoolScaling *scaling)
+{
+	if (well_again)
+		ereport(LOG,
+				(errmsg("circuit breaker of pool for server \"%s\" is closed",
+						NameStr(pool->server_name))));
+
+	if (scaling != NULL)
+		ereport(LOG,
+				(errmsg("limit of pool for server \"%s\" %s from %d to %d connections",
+						NameStr(pool->server_name),
+						scaling->to > scaling->from ? "raised" : "lowered",
+						scaling->from, scaling->to),
+				 errdetail("Utilization was %d%%.", scaling->utilization)));
+}
+
 /* Looks after all slots of a pool. */
 void
 pool_janitor_look(Pool *pool)
@@ -359,19 +377,7 @@ pool_janitor_look(Pool *pool)
 	well_again = pool_breaker_close_if_well(pool);
 	LWLockRelease(&pool->lock);
 
-	if (well_again)
-		ereport(LOG,
-				(errmsg("circuit breaker of pool for server \"%s\" is closed",
-						NameStr(pool->server_name))));
-
-	if (scaled)
-		ereport(LOG,
-				(errmsg("limit of pool for server \"%s\" %s from %d to %d connections",
-						NameStr(pool->server_name),
-						scaling.to > scaling.from ? "raised" : "lowered",
-						scaling.from, scaling.to),
-				 errdetail("Utilization was %d%%.", scaling.utilization)));
-
+	tell(pool, well_again, scaled ? &scaling : NULL);
 	for (int i = 0; i < pool_shared->nslots; i++)
 	{
 		PoolSlot *slot = &pool_slots[i];

@@ -32,9 +32,13 @@ typedef struct Line
 	char text[POOL_ERROR_LEN + NAMEDATALEN + 128]; /* the last of them */
 } Line;
 
-/* Counters at the time of a summary. */
+/* A pool at the time of a summary. */
 typedef struct Figures
 {
+	int limit;
+	int leased;
+	int idle;
+	int waiting;
 	uint64 counters[POOL_NCOUNTERS];
 	PoolTimes wait;
 	PoolTimes query;
@@ -60,23 +64,12 @@ pool_journal_init(void)
 									  sizeof(Journal) * pool_shared->npools);
 }
 
-static Journal *
-journal_of(const Pool *pool)
-{
-	Journal *journal = &journals[pool_index(pool)];
-
-	if (journal->pool_id != pool->id)
-	{
-		memset(journal, 0, sizeof(*journal));
-		journal->pool_id = pool->id;
-	}
-	return journal;
-}
-
 /* Writes what was held back. */
 static void
 write_held(Line *line)
 {
+	if (line->held == 0)
+		return;
 	ereport(LOG, (errmsg_internal("%s", line->text),
 				  line->held > 1 ? errdetail("There were " INT64_FORMAT
 											 " such events since the last line.",
@@ -86,15 +79,36 @@ write_held(Line *line)
 	line->next = pool_clock_us() + QUIET_US;
 }
 
+static Journal *
+journal_of(const Pool *pool)
+{
+	Journal *journal = &journals[pool_index(pool)];
+
+	if (journal->pool_id != pool->id)
+	{
+		write_held(&journal->failed);
+		write_held(&journal->lost);
+		memset(journal, 0, sizeof(*journal));
+		journal->pool_id = pool->id;
+	}
+	return journal;
+}
+
+static void
+write_if_due(Line *line)
+{
+	if (pool_clock_us() >= line->next)
+		write_held(line);
+	else if (line->held > 0)
+		pool_wake_later(line->next);
+}
+
 /* One more event, whose text is in the line: writes it, now or later. */
 static void
 add_event(Line *line)
 {
 	line->held++;
-	if (pool_clock_us() >= line->next)
-		write_held(line);
-	else
-		pool_wake_later(line->next);
+	write_if_due(line);
 }
 
 /* An attempt to connect has failed. */
@@ -123,19 +137,14 @@ pool_journal_lost(Pool *pool, const PoolSlot *slot, const char *reason)
 }
 
 static void
-flush(Line *line)
-{
-	if (line->held == 0)
-		return;
-	if (pool_clock_us() >= line->next)
-		write_held(line);
-	else
-		pool_wake_later(line->next);
-}
-
-static void
 read_figures(Pool *pool, Figures *figures)
 {
+	LWLockAcquire(&pool->lock, LW_SHARED);
+	figures->limit = pool->limit;
+	figures->leased = pool->nslots[POOL_SLOT_LEASED];
+	figures->idle = pool->nslots[POOL_SLOT_IDLE];
+	figures->waiting = pool->nwaiting;
+	LWLockRelease(&pool->lock);
 	for (int i = 0; i < POOL_NCOUNTERS; i++)
 		figures->counters[i] = pg_atomic_read_u64(&pool->stats.counters[i]);
 	pool_histogram_read(&pool->stats.times[POOL_TIMED_WAIT], &figures->wait);
@@ -180,11 +189,11 @@ write_summary(Pool *pool, Figures *now, const Figures *before)
 					", closed " UINT64_FORMAT
 					"; wait %s, statement %s (median/95%%)",
 					NameStr(pool->server_name), NameStr(pool->user_name),
-					NameStr(pool->database_name), pool->nslots[POOL_SLOT_LEASED],
-					pool->limit, pool->nslots[POOL_SLOT_IDLE], pool->nwaiting,
-					GROWN(ACQUIRES), GROWN(ACQUIRE_TIMEOUTS),
-					GROWN(ACQUIRE_FAILURES), GROWN(QUERIES), GROWN(QUERY_ERRORS),
-					GROWN(CONNECTS), GROWN(CONNECT_ERRORS), GROWN(CLOSED),
+					NameStr(pool->database_name), now->leased, now->limit,
+					now->idle, now->waiting, GROWN(ACQUIRES),
+					GROWN(ACQUIRE_TIMEOUTS), GROWN(ACQUIRE_FAILURES),
+					GROWN(QUERIES), GROWN(QUERY_ERRORS), GROWN(CONNECTS),
+					GROWN(CONNECT_ERRORS), GROWN(CLOSED),
 					describe_times(&now->wait), describe_times(&now->query))));
 #undef GROWN
 }
@@ -225,7 +234,18 @@ pool_journal_look(Pool *pool)
 {
 	Journal *journal = journal_of(pool);
 
-	flush(&journal->failed);
-	flush(&journal->lost);
+	write_if_due(&journal->failed);
+	write_if_due(&journal->lost);
 	sum_up(pool, journal);
+}
+
+/* The worker ends: nothing is held back any more. */
+void
+pool_journal_end(void)
+{
+	for (int i = 0; i < pool_shared->npools; i++)
+	{
+		write_held(&journals[i].failed);
+		write_held(&journals[i].lost);
+	}
 }

@@ -12,5 +12,6 @@ extern void pool_journal_failed(Pool *pool, const char *message);
 extern void pool_journal_lost(Pool *pool, const PoolSlot *slot,
 							  const char *reason);
 extern void pool_journal_look(Pool *pool);
+extern void pool_journal_end(void);
 
 #endif /* POOL_JOURNAL_H */

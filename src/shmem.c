@@ -110,6 +110,7 @@ init_shared(void)
 	pg_atomic_init_u64(&pool_shared->last_lease, 0);
 	pg_atomic_init_u64(&pool_shared->last_generation, 0);
 	pg_atomic_init_u32(&pool_shared->starved, 0);
+	pg_atomic_init_u32(&pool_shared->was_started, 0);
 	for (int i = 0; i < POOL_MAX_WORKERS; i++)
 		pg_atomic_init_u32(&pool_shared->worker_procno[i], (uint32) POOL_NONE);
 

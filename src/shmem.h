@@ -242,6 +242,9 @@ typedef struct PoolShared
 
 	/* Each written by that worker alone: procno while it runs, or POOL_NONE. */
 	pg_atomic_uint32 worker_procno[POOL_MAX_WORKERS];
+	/* A bit for each worker: it has run since the server started. */
+	pg_atomic_uint32 was_started;
+
 	ConditionVariable worker_started;
 
 	/*

@@ -7,12 +7,11 @@
 #include "postgres.h"
 
 #include "foreign/foreign.h"
-#include "utils/builtins.h"
+#include "miscadmin.h"
 #include "utils/float.h"
 
 #include "args.h"
 #include "breaker.h"
-#include "miscadmin.h"
 #include "rows.h"
 #include "slot.h"
 

@@ -10,6 +10,26 @@
 #include "compat.h"
 #include "waits.h"
 
+/* Other extensions may have left no room for one more. */
+static uint32
+make_event(const char *name)
+{
+	MemoryContext context = CurrentMemoryContext;
+	uint32 event = PG_WAIT_EXTENSION;
+
+	PG_TRY();
+	{
+		event = pool_new_wait_event(name);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	return event;
+}
+
 /*
  * The wait event to give to what waits.  Not to be called under a lock: the
  * first call in a process may take one of the server's.
@@ -29,6 +49,6 @@ pool_wait_event(PoolWait wait)
 	static uint32 events[POOL_NWAITS];
 
 	if (events[wait] == 0)
-		events[wait] = pool_new_wait_event(names[wait]);
+		events[wait] = make_event(names[wait]);
 	return events[wait];
 }

@@ -7,7 +7,7 @@
  * pool.warm_databases names a process of its own is that session: started by
  * the first worker each time that starts itself, it tells the workers the
  * options of all pools with a min_size, as if the role of the user mapping had
- * called, and ends.  The workers then fill those pools as they always do.
+ * called, and ends.  So it is when another worker takes the place of one.  The workers then fill those pools as they always do.
  *
  * A mapping FOR PUBLIC names no role whose rights could be checked, so its pool
  * waits for the first caller.
@@ -15,6 +15,7 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/pg_user_mapping.h"
@@ -63,7 +64,7 @@ launch(const char *database)
 				 errhint("Raise max_worker_processes.")));
 }
 
-/* In the first worker: has the pools of pool.warm_databases filled. */
+/* In a worker: has the pools of pool.warm_databases filled. */
 void
 pool_warm_launch(void)
 {
@@ -74,7 +75,9 @@ pool_warm_launch(void)
 	if (!SplitIdentifierString(names, ',', &databases))
 		return; /* refused when it was set */
 	foreach (cell, databases)
+	{
 		launch(lfirst(cell));
+	}
 	list_free(databases);
 	pfree(names);
 }
@@ -185,6 +188,8 @@ pool_warm_main(Datum arg)
 	MemoryContextSwitchTo(AllocSetContextCreate(TopMemoryContext, "pool warmer",
 												ALLOCSET_DEFAULT_SIZES));
 	foreach (cell, find_mappings())
+	{
 		try_to_warm(lfirst(cell));
+	}
 	proc_exit(0);
 }

@@ -105,12 +105,14 @@ worker_exit(int code, Datum arg)
 	pool_conns_stop_requests();
 	disown_slots(leased);
 	pool_closer_all(leased);
+	pool_journal_end();
 }
 
 static void
 worker_start(void)
 {
 	bool *leased = palloc0(sizeof(bool) * pool_shared->nslots);
+	uint32 bit;
 
 	listener = pool_listener_open(my_number);
 	ReserveExternalFD();
@@ -125,8 +127,13 @@ worker_start(void)
 	pg_atomic_write_u32(&pool_shared->worker_procno[my_number],
 						(uint32) pool_my_procno());
 	ConditionVariableBroadcast(&pool_shared->worker_started);
-	if (my_number == 0)
+
+	/* At the server's start the first one does it for all. */
+	bit = (uint32) 1 << my_number;
+	if (my_number == 0 ||
+		(pg_atomic_read_u32(&pool_shared->was_started) & bit) != 0)
 		pool_warm_launch();
+	pg_atomic_fetch_or_u32(&pool_shared->was_started, bit);
 }
 
 /* A session asks for a descriptor: only of a slot that is its own. */

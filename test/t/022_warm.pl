@@ -1,5 +1,5 @@
 # 022_warm.pl
-#	pool.warm_databases: pools are filled when the server starts, and after the
+# pool.warm_databases: pools are filled when the server starts, and after the
 #	worker was replaced, without anybody calling.
 
 use strict;
@@ -11,7 +11,8 @@ use PoolTest;
 use Test::More;
 
 my $remote = start_remote();
-my $local = start_local('pool.warm_databases' => q('postgres, "Other Db", missing'));
+my $local = start_local('pool.workers' => 2, max_worker_processes => 16,
+	'pool.warm_databases' => q('postgres, "Other Db", missing'));
 my $count = q(SELECT count(*) FROM pg_stat_activity WHERE usename = 'app');
 
 sql($local, 'CREATE DATABASE "Other Db"');
@@ -54,10 +55,17 @@ my $session = session($local);
 is($session->query(q(SET ROLE a; SELECT t FROM pool_query('srv', 'select 42') AS r(t int)))->{out}, '42', 'in use');
 is(sql($local, 'SELECT sum(connects) FROM pool_stats'), '7', 'without another connection');
 
-# After the worker was replaced.
-sql($local, q(SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'pool worker'));
-wait_for_value($local, 'SELECT sum(closed_worker_exited) FROM pool_stats', 7, 'the worker ends');
-wait_for_value($local, 'SELECT sum(idle) FROM pool_stats', 7, 'the next one has them filled as well');
+# After a worker was replaced.
+foreach my $worker (split /\n/, sql($local, q(SELECT pid FROM pg_stat_activity WHERE backend_type = 'pool worker')))
+{
+	my $before = sql($local, 'SELECT sum(closed_worker_exited) FROM pool_stats');
+
+	sql($local, "SELECT pg_terminate_backend($worker)");
+	ok(wait_until(30, sub { sql($local, 'SELECT sum(closed_worker_exited) FROM pool_stats') > $before }),
+		'a worker ends');
+	wait_for_value($local, 'SELECT sum(idle) FROM pool_stats', 7, 'the next one has its pools filled as well');
+}
+is(sql($local, 'SELECT sum(closed_worker_exited) FROM pool_stats'), 7, 'each had some');
 wait_for_value($remote, $count, 7, 'no more and no less');
 
 # A wrong list, and no place for another process.
@@ -65,7 +73,7 @@ $session->quit;
 my ($state, $err) = sql_state($local, q(ALTER SYSTEM SET pool.warm_databases = 'a,,b'));
 is($state, '22023', 'a wrong list is refused');
 like($err, qr/List syntax is invalid/, 'with the reason');
-$local->append_conf('postgresql.conf', 'max_worker_processes = 2');
+$local->append_conf('postgresql.conf', "max_worker_processes = 2\npool.workers = 1");
 $offset = log_offset($local);
 $local->restart;
 ok( wait_until(20, sub { $log->() =~ /WARNING:  could not start a process to warm the pools of database "postgres"\n.*HINT:  Raise max_worker_processes/ }),
