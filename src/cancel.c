@@ -39,6 +39,15 @@
 #define ATTEMPT_US INT64CONST(2000000)
 
 /*
+ * For connections of the worker: libpq would write the remote's notices into the
+ * log of this server.
+ */
+void
+pool_ignore_notice(void *arg, const PGresult *res)
+{
+}
+
+/*
  * From now on what libpq says and hears is written down.  That has the
  * password in it, so the memory is of a fixed place and wiped afterwards.
  */
@@ -170,6 +179,7 @@ connect_encrypted(PoolCancel *cancel, PGconn *conn)
 	}
 	keywords[n] = values[n] = NULL;
 	cancel->pg = PQconnectStartParams(keywords, values, 0);
+	PQsetNoticeReceiver(cancel->pg, pool_ignore_notice, NULL);
 	for (PQconninfoOption *option = options; option && option->keyword; option++)
 	{
 		if (option->val != NULL && strchr(option->dispchar, '*'))

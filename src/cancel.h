@@ -39,6 +39,8 @@ typedef struct PoolCancel
 	uint32 serial; /* grows when sock or events change */
 } PoolCancel;
 
+extern void pool_ignore_notice(void *arg, const PGresult *res);
+
 extern void pool_trace_begin(PoolTrace *trace, PGconn *conn);
 extern void pool_trace_end(PoolTrace *trace, PoolCancelKey *key,
 						   int backend_pid);

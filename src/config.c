@@ -93,9 +93,10 @@ pool_config_wipe(const Pool *pool)
 {
 	PoolConfig *config = &configs[pool_index(pool)];
 
+	if (config->hosts)
+		pool_hosts_free(config->hosts);
 	if (config->context)
 	{
-		pool_hosts_free(config->hosts);
 		explicit_bzero(config->block, config->block_size);
 		MemoryContextDelete(config->context);
 	}
@@ -107,8 +108,10 @@ keep_config(const Pool *pool, const PoolRequestMessage *request)
 {
 	PoolConfig *config = &configs[pool_index(pool)];
 	int n = request->head.nstrings;
+	PoolHosts *hosts = config->hosts;
 	char *at;
 
+	config->hosts = NULL;
 	pool_config_wipe(pool);
 	config->context = AllocSetContextCreate(TopMemoryContext, "pool options",
 											ALLOCSET_SMALL_SIZES);
@@ -131,14 +134,15 @@ keep_config(const Pool *pool, const PoolRequestMessage *request)
 			config->conninfo.values[i / 2] = at;
 		at += strlen(at) + 1;
 	}
-	config->hosts = pool_hosts_make(&config->conninfo);
+	config->hosts = pool_hosts_make(&config->conninfo, hosts);
+	if (hosts != NULL && hosts != config->hosts)
+		pool_hosts_free(hosts);
 }
 
 /* No connection made with the old options is used again.  Needs the lock. */
 static void
 outdate_connections(Pool *pool)
 {
-	pool->config++;
 	pool_breaker_reset(pool);
 	memset(&pool->last_error, 0, sizeof(pool->last_error));
 	pool_slot_retire_all(pool, POOL_CLOSE_CONFIG_CHANGED);

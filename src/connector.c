@@ -87,18 +87,24 @@ claim_if_missing(Pool *pool, bool *full)
 	return slot;
 }
 
-/* The attempt in that slot is over. */
+/*
+ * The attempt in that slot is over.  What became of one that nobody wants any
+ * more (other options, a dropped server) is no failure.
+ */
 static void
 fail_slot(Pool *pool, PoolSlot *slot, const PoolConnectError *error)
 {
+	bool outdated;
 	bool give_up = false;
 	bool trips = false;
+	int failures;
 
 	LWLockAcquire(&pool_shared->registry_lock, LW_EXCLUSIVE);
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
-	/* Options changed meanwhile: that failure is nobody's concern any more. */
-	if (slot->config == pool->config)
+	outdated = slot->doom != POOL_CLOSE_NONE;
+	if (!outdated)
 		give_up = pool_backoff_failed(pool, error, &trips);
+	failures = pool->failures;
 	pool_slot_close(pool, slot, POOL_CLOSE_CONNECT_FAILED, false);
 	pool_slot_free(pool, slot);
 	if (give_up)
@@ -109,11 +115,12 @@ fail_slot(Pool *pool, PoolSlot *slot, const PoolConnectError *error)
 	pool_wake_starved();
 	pool_wake_later(0);
 
-	pool_journal_failed(pool, error->message);
+	if (!outdated)
+		pool_journal_failed(pool, error->message);
 	if (trips)
 		ereport(LOG,
 				(errmsg("circuit breaker of pool for server \"%s\" is open after %d failed attempts in a row",
-						NameStr(pool->server_name), pool->failures)));
+						NameStr(pool->server_name), failures)));
 	if (give_up)
 		pool_waiters_tell(pool, POOL_VERDICT_FAILED);
 	ConditionVariableBroadcast(&pool->changed);
@@ -164,6 +171,7 @@ connect_now(PoolConn *conn, const PoolConninfo *conninfo)
 		return;
 	}
 	conn->address = pool_addresses_current(conn->addresses, conn->pg);
+	PQsetNoticeReceiver(conn->pg, pool_ignore_notice, NULL);
 	PQsetErrorVerbosity(conn->pg, PQERRORS_VERBOSE);
 	pool_trace_begin(&conn->trace, conn->pg);
 	pool_conn_watch_remote(conn, WL_SOCKET_WRITEABLE);
@@ -180,7 +188,13 @@ begin_to_connect(PoolConn *conn)
 		conn->addresses =
 			pool_addresses_make(pool_config_hosts(conn->pool), &problem);
 	if (conn->addresses != NULL)
+	{
+		if (problem != NULL)
+			pool_failure_set(&conn->silence,
+							 ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
+							 problem);
 		connect_now(conn, conninfo);
+	}
 	else
 		fail_with(conn, ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
 				  problem);
@@ -193,6 +207,25 @@ pool_connector_look(PoolConn *conn)
 	if (pool_config_of(conn->pool, conn->pool->id) == NULL ||
 		pool_hosts_look_up(pool_config_hosts(conn->pool)))
 		begin_to_connect(conn);
+}
+
+/*
+ * Ends an attempt that nobody wants any more; returns whether it did.  It must
+ * not go on with what the options say now: a new password is not for the old
+ * hosts.
+ */
+bool
+pool_connector_give_up(PoolConn *conn)
+{
+	PoolConnectError none = {0};
+	bool outdated;
+
+	LWLockAcquire(&conn->pool->lock, LW_SHARED);
+	outdated = conn->slot->doom != POOL_CLOSE_NONE;
+	LWLockRelease(&conn->pool->lock);
+	if (outdated)
+		fail_attempt(conn, &none);
+	return outdated;
 }
 
 /* Starts one attempt in a slot that is CONNECTING. */
@@ -306,8 +339,11 @@ finish_attempt(PoolConn *conn)
 	strlcpy(slot->tls_version, version ? version : "", POOL_TLS_NAME_LEN);
 	strlcpy(slot->tls_cipher, cipher ? cipher : "", POOL_TLS_NAME_LEN);
 	slot->jitter = pg_prng_double(&pg_global_prng_state);
-	pool_backoff_succeeded(pool);
-	pool_age_renewed(pool);
+	if (slot->doom == POOL_CLOSE_NONE)
+	{
+		pool_backoff_succeeded(pool);
+		pool_age_renewed(pool);
+	}
 	handed = pool_offer(pool, slot, &wake);
 	if (pool_live_slots(pool) >= pool->prewarm)
 		pool->prewarm = 0;

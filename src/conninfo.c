@@ -24,6 +24,8 @@
 /* Reading it fails in a way that libpq takes for "there is none". */
 #define NO_CERTIFICATE "/dev/null/none"
 
+#define MAX_HOSTS 32
+
 /*
  * Stops where libpq would be asked for GSS encryption, instead of connecting
  * without.  A service file is for libpq alone to read, so with one the server
@@ -53,6 +55,40 @@ refuse_gss_encryption(const PoolTarget *target, List *on_server, bool service)
 					   NameStr(target->server_name), mode),
 			 errhint(
 				 "Set gssencmode to \"disable\" or \"prefer\" and use sslmode to encrypt.")));
+}
+
+/* How many items a list with commas has. */
+int
+pool_options_count_items(const char *list)
+{
+	int n = 1;
+
+	if (list[0] == '\0')
+		return 0;
+	for (; *list; list++)
+		n += *list == ',';
+	return n;
+}
+
+/* Hosts are tried one after the other, and names looked up all at once. */
+static void
+refuse_many_hosts(const PoolTarget *target, List *on_server)
+{
+	static const char *const lists[] = {"host", "hostaddr"};
+
+	for (size_t i = 0; i < lengthof(lists); i++)
+	{
+		const char *list = pool_catalog_value(on_server, lists[i]);
+
+		if (list != NULL && pool_options_count_items(list) > MAX_HOSTS)
+			ereport(ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("server \"%s\" has too many hosts",
+							NameStr(target->server_name)),
+					 errdetail("The option \"%s\" has %d, and at most %d can be used.",
+							   lists[i], pool_options_count_items(list),
+							   MAX_HOSTS)));
+	}
 }
 
 /* Keeps a copy of the value, which the caller of all this can wipe. */
@@ -119,6 +155,7 @@ remote_user(const PoolTarget *target, List *on_mapping)
  * the newer stamp, and what was opened now is replaced.
  *
  * Raises UNDEFINED_OBJECT, FEATURE_NOT_SUPPORTED (GSS encryption),
+ * PROGRAM_LIMIT_EXCEEDED (too many hosts),
  * S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED (no password) and
  * FDW_OPTION_NAME_NOT_FOUND (no user).
  */
@@ -152,6 +189,7 @@ pool_options_conninfo(const PoolTarget *target, PoolConninfo *conninfo)
 	service = !needs_password && pool_catalog_value(on_server, "service");
 	pool_catalog_check_password(target, on_mapping);
 	refuse_gss_encryption(target, on_server, service);
+	refuse_many_hosts(target, on_server);
 
 	/* Six of our own, and the terminator. */
 	room = list_length(on_server) + list_length(on_mapping) + 7;

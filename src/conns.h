@@ -7,8 +7,8 @@
 #ifndef POOL_CONNS_H
 #define POOL_CONNS_H
 
+#include "addresses.h"
 #include "cancel.h"
-#include "hosts.h"
 #include "libpq-fe.h"
 #include "relay.h"
 #include "shmem.h"

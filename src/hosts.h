@@ -1,27 +1,42 @@
 /*
  * hosts.h
- *		The hosts of a pool, and the addresses that an attempt to connect tries.
+ *		The hosts that a pool's options name, and their addresses.
  */
 #ifndef POOL_HOSTS_H
 #define POOL_HOSTS_H
 
-#include "libpq-fe.h"
+#include "lookup.h"
+#include "nodes/pg_list.h"
 #include "options.h"
 
-typedef struct PoolHosts PoolHosts;
-typedef struct PoolAddresses PoolAddresses;
+/* An entry of the list. */
+typedef struct PoolHost
+{
+	char *host;		/* may be empty */
+	char *hostaddr; /* may be empty */
+	char *port;
 
-extern PoolHosts *pool_hosts_make(const PoolConninfo *conninfo);
+	/* Of a name: */
+	bool is_name;
+	int same_as;		/* an earlier entry with that name, or -1 */
+	PoolLookup *lookup; /* under way */
+	bool known;			/* the two below are of this round of look-ups */
+	List *addresses;	/* of char * */
+	char problem[128];
+} PoolHost;
+
+typedef struct PoolHosts
+{
+	MemoryContext context;
+	char *origin;	   /* what it was made from */
+	int64 fresh_until; /* no need to look up before then, pool_clock_us() */
+	int count;		   /* 0: libpq knows by itself, or finds a mistake */
+	PoolHost list[FLEXIBLE_ARRAY_MEMBER];
+} PoolHosts;
+
+extern PoolHosts *pool_hosts_make(const PoolConninfo *conninfo,
+								  PoolHosts *before);
 extern bool pool_hosts_look_up(PoolHosts *hosts);
 extern void pool_hosts_free(PoolHosts *hosts);
-
-extern PoolAddresses *pool_addresses_make(PoolHosts *hosts,
-										  const char **problem);
-extern PGconn *pool_addresses_connect(const PoolAddresses *addresses,
-									  const PoolConninfo *conninfo);
-extern int pool_addresses_current(const PoolAddresses *addresses,
-								  const PGconn *pg);
-extern bool pool_addresses_skip(PoolAddresses *addresses, int current);
-extern void pool_addresses_free(PoolAddresses *addresses);
 
 #endif /* POOL_HOSTS_H */

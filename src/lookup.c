@@ -8,7 +8,8 @@
  * write(), touches nothing but its PoolLookup, which is malloc()ed, and takes
  * no signals: to PostgreSQL the worker has one thread.
  *
- * A thread cannot be stopped.  The state tells who frees the PoolLookup: the
+ * There are at most MAX_LOOKUPS threads, since they count against the limits of
+ * the operating system's user.  A thread cannot be stopped.  The state tells who frees the PoolLookup: the
  * thread if the worker has given up on it by then, otherwise the worker.
  */
 #include "postgres.h"
@@ -23,6 +24,9 @@
 
 #include "lookup.h"
 
+/* At a time; each may be there for as long as name servers are silent. */
+#define MAX_LOOKUPS 64
+
 typedef enum LookupState
 {
 	LOOKUP_RUNNING,
@@ -33,13 +37,16 @@ typedef enum LookupState
 struct PoolLookup
 {
 	pg_atomic_uint32 state;
-	int error; /* of getaddrinfo() */
+	int error;		  /* of getaddrinfo() */
+	int system_error; /* errno, if that says EAI_SYSTEM */
 	struct addrinfo *addresses;
 	char name[FLEXIBLE_ARRAY_MEMBER];
 };
 
 /* Becomes readable when a look-up is done. */
 static int bell = -1;
+
+static pg_atomic_uint32 nthreads;
 
 /* Once, when the worker starts.  Returns the descriptor to wait for. */
 pgsocket
@@ -50,6 +57,7 @@ pool_lookup_init(void)
 		ereport(FATAL, (errcode_for_file_access(),
 						errmsg("could not create an event descriptor: %m")));
 	ReserveExternalFD();
+	pg_atomic_init_u32(&nthreads, 0);
 	return bell;
 }
 
@@ -79,10 +87,12 @@ look_up(void *arg)
 	const uint64 one = 1;
 
 	lookup->error = getaddrinfo(lookup->name, NULL, &hints, &lookup->addresses);
+	lookup->system_error = errno;
 	if (pg_atomic_exchange_u32(&lookup->state, LOOKUP_DONE) == LOOKUP_GIVEN_UP)
 		free_lookup(lookup);
 	else
 		(void) !write(bell, &one, sizeof(one));
+	pg_atomic_fetch_sub_u32(&nthreads, 1);
 	return NULL;
 }
 
@@ -109,22 +119,35 @@ start_thread(void *(*function)(void *), void *arg)
 
 /*
  * Begins to look up the addresses of a name.  The caller ends it by
- * pool_lookup_end().  Returns NULL with errno set if that is not possible.
+ * pool_lookup_end().  Returns NULL with the reason in "problem" if that is not
+ * possible.
  */
 PoolLookup *
-pool_lookup_begin(const char *name)
+pool_lookup_begin(const char *name, char *problem, size_t size)
 {
-	PoolLookup *lookup =
-		calloc(1, offsetof(PoolLookup, name) + strlen(name) + 1);
+	PoolLookup *lookup;
+	int error;
 
-	if (lookup == NULL)
+	if (pg_atomic_read_u32(&nthreads) >= MAX_LOOKUPS)
+	{
+		strlcpy(problem, "too many host names are being looked up", size);
 		return NULL;
+	}
+	lookup = calloc(1, offsetof(PoolLookup, name) + strlen(name) + 1);
+	if (lookup == NULL)
+	{
+		strlcpy(problem, "out of memory", size);
+		return NULL;
+	}
 	strcpy(lookup->name, name);
 	pg_atomic_init_u32(&lookup->state, LOOKUP_RUNNING);
-	errno = start_thread(look_up, lookup);
-	if (errno == 0)
+	pg_atomic_fetch_add_u32(&nthreads, 1);
+	error = start_thread(look_up, lookup);
+	if (error == 0)
 		return lookup;
+	pg_atomic_fetch_sub_u32(&nthreads, 1);
 	free(lookup);
+	snprintf(problem, size, "could not start a thread: %s", strerror(error));
 	return NULL;
 }
 
@@ -132,18 +155,26 @@ pool_lookup_begin(const char *name)
 bool
 pool_lookup_is_done(PoolLookup *lookup)
 {
-	return pg_atomic_read_u32(&lookup->state) == LOOKUP_DONE;
+	if (pg_atomic_read_u32(&lookup->state) != LOOKUP_DONE)
+		return false;
+	pg_read_barrier(); /* what the thread wrote before is to be read after */
+	return true;
 }
 
 /*
- * What a look-up that is done has found; NULL with the reason in *problem if
+ * What a look-up that is done has found; NULL with the reason in "problem" if
  * that is nothing.
  */
 const struct addrinfo *
-pool_lookup_result(const PoolLookup *lookup, const char **problem)
+pool_lookup_result(const PoolLookup *lookup, char *problem, size_t size)
 {
-	*problem = lookup->error ? gai_strerror(lookup->error) : NULL;
-	return lookup->error ? NULL : lookup->addresses;
+	if (lookup->error == 0)
+		return lookup->addresses;
+	strlcpy(problem,
+			lookup->error == EAI_SYSTEM ? strerror(lookup->system_error)
+										: gai_strerror(lookup->error),
+			size);
+	return NULL;
 }
 
 /* The look-up is not needed any more, whether it is done or not. */

@@ -11,10 +11,11 @@ typedef struct PoolLookup PoolLookup;
 
 extern pgsocket pool_lookup_init(void);
 extern void pool_lookup_heed(void);
-extern PoolLookup *pool_lookup_begin(const char *name);
+extern PoolLookup *pool_lookup_begin(const char *name, char *problem,
+									 size_t size);
 extern bool pool_lookup_is_done(PoolLookup *lookup);
 extern const struct addrinfo *pool_lookup_result(const PoolLookup *lookup,
-												 const char **problem);
+												 char *problem, size_t size);
 extern void pool_lookup_end(PoolLookup *lookup);
 
 #endif /* POOL_LOOKUP_H */

@@ -105,6 +105,7 @@ typedef struct PoolConninfo
 extern void pool_options_resolve(const char *server_name, PoolTarget *target);
 extern void pool_options_conninfo(const PoolTarget *target,
 								  PoolConninfo *conninfo);
+extern int pool_options_count_items(const char *list);
 extern bool pool_stamp_equal(const PoolStamp *a, const PoolStamp *b);
 
 #endif /* POOL_OPTIONS_H */

@@ -86,7 +86,6 @@ typedef struct PoolSlot
 	 */
 	pg_atomic_uint64 generation;
 
-	uint64 config;		  /* Pool.config it was opened with */
 	PoolSessionRef owner; /* of LEASED */
 
 	int64 since;		 /* pool_clock_us() of the last move */
@@ -94,8 +93,8 @@ typedef struct PoolSlot
 	int64 returned;		 /* when its last lease ended, or it was opened */
 	double jitter;		 /* its share of lifetime_jitter, 0 to 1 */
 	uint64 uses;		 /* leases so far */
-	bool gone;			 /* LEASED: the remote has closed it */
 	bool retry;			 /* CONNECTING: after an attempt that failed */
+	bool gone;			 /* LEASED: the remote has closed it */
 	bool leaked;		 /* LEASED: found to be held for too long */
 	bool in_transaction; /* RETURNED: roll back first */
 	bool cancel;		 /* CLOSING: a statement is still running */
@@ -169,13 +168,12 @@ typedef struct Pool
 	bool dropped;	 /* its server, mapping or database is no more */
 	bool configured; /* the worker knows how to connect */
 	PoolStamp stamp; /* the options' version */
-	uint64 config;	 /* grows when connection options change */
 	PoolOptions options;
 	bool resized; /* min_size and max_size are not the options' */
 	PoolPause pause;
-	int ngone; /* of those LEASED, how many the remote has closed */
 	int limit; /* connections at a time, at most max_size (scale.c) */
 	int nslots[POOL_NSLOT_STATES];
+	int ngone; /* of those LEASED, how many the remote has closed */
 	int peak_active;
 	int64 busy_us;		 /* time in use of all connections together, until */
 	int64 busy_until;	 /* then, pool_clock_us() */
@@ -242,10 +240,10 @@ typedef struct PoolShared
 
 	/* Each written by that worker alone: procno while it runs, or POOL_NONE. */
 	pg_atomic_uint32 worker_procno[POOL_MAX_WORKERS];
+	ConditionVariable worker_started;
+
 	/* A bit for each worker: it has run since the server started. */
 	pg_atomic_uint32 was_started;
-
-	ConditionVariable worker_started;
 
 	/*
 	 * A bit for each worker that found no free slot: whoever frees one wakes

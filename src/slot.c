@@ -307,7 +307,6 @@ pool_slot_claim(Pool *pool)
 	pg_atomic_write_u64(&slot->generation,
 						pg_atomic_add_fetch_u64(&pool_shared->last_generation,
 												1));
-	slot->config = pool->config;
 	slot->last_holder = 0;
 	slot->uses = 0;
 	slot->opened = slot->returned = 0;

@@ -260,6 +260,9 @@ serve_deadlines(int64 now)
 
 		if (conn->task == POOL_TASK_NONE)
 			continue;
+		if ((conn->task == POOL_TASK_CONNECT || conn->task == POOL_TASK_LOOK_UP) &&
+			pool_connector_give_up(conn))
+			continue;
 		if (now < conn->deadline)
 		{
 			pool_wake_later(conn->deadline);
