@@ -124,7 +124,7 @@ is((ask('part'))[2], '(42)', 'as do others');
 # A lease whose remote is gone is no reason to wait, and takes nobody's place.
 sql($remote, 'ALTER ROLE app CONNECTION LIMIT -1');
 create_server($local, 'lost', $remote,
-	options => { %quick, max_size => 1, breaker_timeout => '1h', acquire_timeout => '1h' });
+	options => { %quick, max_size => 1, breaker_timeout => '1h', acquire_timeout => '30s' });
 $lease = $holder->query(q(SELECT pool_acquire('lost', hold => true)))->{out};
 $holder->query("SELECT pool_query($lease, 'select 1')");
 $remote->stop;
