@@ -86,7 +86,8 @@ listen_to_self(char *host, size_t size)
 
 	/* A name that nobody can have taken before. */
 	(void) pg_strong_random(&random, sizeof(random));
-	snprintf(host, size, "@pool.%d.%016" INT64_MODIFIER "x", MyProcPid, random);
+	snprintf(host, size, "@pool.%d.%016llx", MyProcPid,
+			 (unsigned long long) random);
 	len = offsetof(struct sockaddr_un, sun_path) +
 		  snprintf(address.sun_path, sizeof(address.sun_path), "%s/.s.PGSQL.1",
 				   host);

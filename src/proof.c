@@ -68,7 +68,7 @@ make_nonce(char *nonce)
 	if (last == 0 && !pg_strong_random(&last, sizeof(last)))
 		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
 						errmsg("could not generate a random number")));
-	snprintf(nonce, NONCE_LEN + 1, "%016" INT64_MODIFIER "x", ++last);
+	snprintf(nonce, NONCE_LEN + 1, "%016llx", (unsigned long long) ++last);
 }
 
 /* The SELECT of the proof.  The nonce comes first, since names are cut. */

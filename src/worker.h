@@ -6,6 +6,6 @@
 #define POOL_WORKER_H
 
 extern void pool_worker_register(void);
-extern PGDLLEXPORT void pool_worker_main(Datum arg) pg_attribute_noreturn();
+extern PGDLLEXPORT void pool_worker_main(Datum arg);
 
 #endif /* POOL_WORKER_H */
