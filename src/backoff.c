@@ -38,9 +38,13 @@ pool_backoff_failed(Pool *pool, const PoolConnectError *error, bool *trips)
 
 	pool->last_error = *error;
 	pool->failures++;
-	pool->next_attempt =
-		pool_clock_us() +
-		INT64CONST(1000) * exponential_delay_ms(&pool->options, pool->failures);
+
+	/* Several were under way when the breaker opened: its time stays. */
+	if (pool->breaker != POOL_BREAKER_OPEN)
+		pool->next_attempt =
+			pool_clock_us() +
+			INT64CONST(1000) *
+				exponential_delay_ms(&pool->options, pool->failures);
 	*trips = pool_breaker_failed(pool);
 	pool_stats_add(&pool->stats, POOL_COUNT_CONNECT_ERRORS, 1);
 	if (pool_live_slots(pool) > 0)

@@ -348,6 +348,7 @@ pool_janitor_look(Pool *pool)
 	int64 now = pool_clock_us();
 	PoolOptions options;
 	bool well_again;
+	bool hopeless;
 	bool scaled;
 	PoolScaling scaling;
 
@@ -375,8 +376,12 @@ pool_janitor_look(Pool *pool)
 	if (pool_taken_slots(pool) > 0)
 		pool_wake_later(now + tick(&options));
 	well_again = pool_breaker_close_if_well(pool);
+	hopeless = pool->nwaiting > 0 && pool_breaker_refuses(pool);
 	LWLockRelease(&pool->lock);
 
+	/* They waited for a connection that was there, and is no more. */
+	if (hopeless)
+		pool_waiters_tell(pool, POOL_VERDICT_FAILED);
 	tell(pool, well_again, scaled ? &scaling : NULL);
 	for (int i = 0; i < pool_shared->nslots; i++)
 	{
