@@ -35,6 +35,9 @@ typedef struct Line
 /* A pool at the time of a summary. */
 typedef struct Figures
 {
+	TimestampTz reset; /* since when it counts */
+	int leased_then;
+	int open_then;
 	int limit;
 	int leased;
 	int idle;
@@ -140,6 +143,9 @@ static void
 read_figures(Pool *pool, Figures *figures)
 {
 	LWLockAcquire(&pool->lock, LW_SHARED);
+	figures->reset = pool->stats_reset;
+	figures->leased_then = pool->leased_at_reset;
+	figures->open_then = pool->open_at_reset;
 	figures->limit = pool->limit;
 	figures->leased = pool->nslots[POOL_SLOT_LEASED];
 	figures->idle = pool->nslots[POOL_SLOT_IDLE];
@@ -151,14 +157,23 @@ read_figures(Pool *pool, Figures *figures)
 	pool_histogram_read(&pool->stats.times[POOL_TIMED_QUERY], &figures->query);
 }
 
-/* What a counter has grown by; after a reset, what it is. */
+/* What a counter has grown by; they are read one after the other. */
 static uint64
 grown(const Figures *now, const Figures *before, PoolCounter counter)
 {
 	uint64 a = now->counters[counter];
 	uint64 b = before->counters[counter];
 
-	return a >= b ? a - b : a;
+	return a >= b ? a - b : 0;
+}
+
+/* The counters were reset in between: with what did they begin? */
+static void
+begin_at_reset(const Figures *now, Figures *before)
+{
+	memset(before, 0, sizeof(*before));
+	before->counters[POOL_COUNT_ACQUIRES] = now->leased_then;
+	before->counters[POOL_COUNT_CONNECTS] = now->open_then;
 }
 
 /* Median and 95th percentile, in milliseconds. */
@@ -176,7 +191,8 @@ write_summary(Pool *pool, Figures *now, const Figures *before)
 {
 #define GROWN(counter) grown(now, before, POOL_COUNT_##counter)
 	if (GROWN(ACQUIRES) + GROWN(ACQUIRE_TIMEOUTS) + GROWN(ACQUIRE_FAILURES) +
-			GROWN(CONNECTS) + GROWN(CONNECT_ERRORS) + GROWN(CLOSED) ==
+			GROWN(QUERIES) + GROWN(CONNECTS) + GROWN(CONNECT_ERRORS) +
+			GROWN(CLOSED) ==
 		0)
 		return;
 	pool_times_subtract(&now->wait, &before->wait);
@@ -218,6 +234,8 @@ sum_up(Pool *pool, Journal *journal)
 		{
 			Figures at_now = figures;
 
+			if (figures.reset != journal->before.reset)
+				begin_at_reset(&figures, &journal->before);
 			write_summary(pool, &at_now, &journal->before);
 		}
 		journal->before = figures;

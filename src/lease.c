@@ -146,7 +146,7 @@ pool_lease_sign(const PoolLease *lease)
 	}
 	namestrcpy(&holder->user, GetUserNameFromId(lease->userid, false));
 	namestrcpy(&holder->application, application_name ? application_name : "");
-	holder->userid = lease->userid;
+	holder->userid = GetSessionUserId(); /* as pg_stat_activity */
 }
 
 /* Raises 55006 if a statement is running on the lease. */

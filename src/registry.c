@@ -55,6 +55,7 @@ reset_entry(Pool *pool)
 	memset(&pool->last_error, 0, sizeof(pool->last_error));
 	pool->limit = 0;
 	pool->ngone = 0;
+	pool->leased_at_reset = pool->open_at_reset = 0;
 	pool->peak_active = 0;
 	pool->busy_us = 0;
 	pool->prewarm = pool->renewals = 0;

@@ -47,7 +47,7 @@ typedef struct PoolSessionRef
 /* Who leased a connection by pool_acquire(), and where in his code. */
 typedef struct PoolHolder
 {
-	Oid userid; /* InvalidOid: nothing is known */
+	Oid userid; /* of the session; InvalidOid: nothing is known */
 	NameData user;
 	NameData application;
 	char context[POOL_CONTEXT_LEN]; /* as errors print it */
@@ -194,6 +194,8 @@ typedef struct Pool
 	TimestampTz breaker_opened_at;
 
 	TimestampTz stats_reset; /* since when "stats" count */
+	int leased_at_reset;	 /* with which "acquires" began then */
+	int open_at_reset;		 /* and "connects" */
 
 	/* Atomics and a variable with a lock of its own. */
 	ConditionVariable changed; /* a connection came, or could not be had */

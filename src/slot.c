@@ -361,10 +361,11 @@ pool_slot_is(const PoolSlot *slot, const Pool *pool, uint64 generation,
 void
 pool_slot_count_anew(Pool *pool)
 {
+	pool->leased_at_reset = pool->nslots[POOL_SLOT_LEASED];
+	pool->open_at_reset = pool_open_slots(pool);
 	pool_stats_zero(&pool->stats);
-	pool_stats_add(&pool->stats, POOL_COUNT_ACQUIRES,
-				   pool->nslots[POOL_SLOT_LEASED]);
-	pool_stats_add(&pool->stats, POOL_COUNT_CONNECTS, pool_open_slots(pool));
+	pool_stats_add(&pool->stats, POOL_COUNT_ACQUIRES, pool->leased_at_reset);
+	pool_stats_add(&pool->stats, POOL_COUNT_CONNECTS, pool->open_at_reset);
 	for (int i = 0; i < pool_shared->nslots; i++)
 	{
 		if (pool_slots[i].pool == pool_index(pool) &&
