@@ -140,9 +140,10 @@ check 'most remote backends seen, not below' "${most:-0}" -ge 1
 check 'remote backends that answered' \
 	"$(value local shop 'SELECT count(DISTINCT backend) FROM answers')" -le $connections
 
-heading 'What pool has counted'
-show -x <<'SQL'
-SELECT * FROM pool_stats;
+heading 'What pool has counted: the columns of pool_stats that are not 0; times in ms'
+show <<'SQL'
+SELECT key AS "column", value FROM pool_stats, json_each_text(row_to_json(pool_stats)) WITH ORDINALITY AS c(key, value, place)
+WHERE value <> '0' ORDER BY place;
 SQL
 check 'acquires - releases - lost - active' \
 	"$(value local shop 'SELECT acquires - releases - lost - active FROM pool_stats')" -eq 0
