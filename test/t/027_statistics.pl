@@ -21,7 +21,7 @@ my $local = start_local();
 my $control = session($local);
 my ($one, $two, $three) = map { session($local) } 1 .. 3;
 my $me = sql($local, 'SELECT current_user');
-my $patience = $ENV{PATIENCE} || 20;		# seconds
+my $patience = 20;		# seconds
 
 # Of pool_stats: what counts events, what each kind of time is the time of, and
 # what is 0 when nothing is under way.  "closed" and some others follow from these.
@@ -229,7 +229,6 @@ sub step
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	wait_until($patience, sub { $row = stats_row($key); @wrong = wrong_stats($key, $row); return !@wrong });
 	is(join("\n", @wrong), '', "$key: $what");
-diag sprintf '=%.1f %s', time - $^T, $what if $ENV{TRACE};
 
 	# What was not known before stays as it is now; and one failure is enough.
 	foreach my $column (grep { $row && defined $row->{$_} } keys %$want)
@@ -832,7 +831,6 @@ sub load
 			}
 			$last{$server} = $row;
 		}
-diag sprintf '=%.1f look %d, missing %s', time - $^T, $looks, join ' ', grep { !$grown{$_} } @busy if $ENV{TRACE} && $looks % 10 == 0;
 		return $looks >= 20 && time > $until && ($with_resets || !grep { !$grown{$_} } @busy);
 	});
 	sql($local, 'INSERT INTO stop VALUES (true)');
@@ -1119,7 +1117,7 @@ my %sees = (
 	carol => ['teamed team'], dan => ['teamed team'], dave => ['common public'], erin => ['common public'],
 	stranger => []);
 my %eyes = map { $_ => session($local, user => $_) } keys %sees, 'reader';
-my $same = '(v.usename, v.application_name, v.query) IS NOT DISTINCT FROM (a.usename, a.application_name, a.query)';
+my $as_shown = '(v.usename, v.application_name, v.query) IS NOT DISTINCT FROM (a.usename, a.application_name, a.query)';
 foreach my $user (sort keys %eyes)
 {
 	foreach my $from ('pool_stats', 'pool_connections', 'pool_waiters', 'pool_histogram()')
@@ -1132,7 +1130,7 @@ foreach my $user (sort keys %eyes)
 	}
 	foreach my $from ('pool_connections', 'pool_waiters')
 	{
-		is($eyes{$user}->query("SELECT bool_and($same) FROM $from v JOIN pg_stat_activity a USING (pid)")->{out},
+		is($eyes{$user}->query("SELECT bool_and($as_shown) FROM $from v JOIN pg_stat_activity a USING (pid)")->{out},
 			$user eq 'stranger' ? '' : 't', "$user sees of sessions in $from what pg_stat_activity shows");
 	}
 }
@@ -1176,19 +1174,20 @@ pool($_) foreach 'marker', 'summed', 'unused';
 ask($one, 'unused');
 step('used before', 'unused', used(1), rows => 1, connects => 1);
 
-# setting(name, value): the worker has it when it has written this
+# reload(pattern, setting): a test; the worker has the new setting when it has
+# written that about a pool which is used and closed all the time
 sub reload
 {
-	my ($pattern, @settings) = @_;
+	my ($pattern, $setting) = @_;
 	my $since = log_offset($local);
 
-	sql($local, "ALTER SYSTEM SET $_") foreach @settings, 'pool.log_connections = on';
+	sql($local, "ALTER SYSTEM SET $_") foreach $setting, 'pool.log_connections = on';
 	sql($local, 'SELECT pg_reload_conf()');
 	return ok(wait_until($patience, sub {
 		call(q(pool_close('marker')));
 		ask($one, 'marker');
 		return log_since($local, $since) =~ $pattern;
-	}), "@settings");
+	}), $setting);
 }
 
 my $of_marker = qr/LOG:  pool for server "marker", user "\Q$me\E", database "postgres": leased/;
@@ -1250,8 +1249,8 @@ $from = time;
 ask($one, 'summed') foreach 1 .. 5;
 my $most = 1000 * (time - $from);
 call(q(pool_close('summed')));
-@lines = splice @{ [ sums('more of them', acquires => 5, queries => 5, closed => 1) ] }, scalar @lines;
-cmp_ok(slowest(@lines), '<=', 1.1 * $most, 'summary: the time of these alone');
+my @more = sums('more of them', acquires => 5, queries => 5, closed => 1);
+cmp_ok(slowest(splice @more, scalar @lines), '<=', 1.1 * $most, 'summary: the time of these alone');
 $lease = take($one, 'summed');
 @lines = sums('a lease', acquires => 1, connects => 1);
 like($lines[-1], qr/: leased 1 of 2, idle 0, waiting 0;/, 'summary: what there is');
