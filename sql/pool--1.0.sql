@@ -27,7 +27,8 @@ RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'pool_query_server'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_query(text, text, VARIADIC "any") IS
-'Runs a statement on any pooled connection to the server and returns its rows, with parameters $1, $2, ...';
+'Runs a statement on any pooled connection to the server and returns its rows, with parameters '
+'$1, $2, ...';
 
 CREATE FUNCTION pool_query(lease bigint, query text)
 RETURNS SETOF record
@@ -55,7 +56,8 @@ RETURNS SETOF jsonb
 AS 'MODULE_PATHNAME', 'pool_query_json_server'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_query_json(text, text, VARIADIC "any") IS
-'Runs a statement on any pooled connection to the server and returns each row as a JSON object, with parameters $1, $2, ...';
+'Runs a statement on any pooled connection to the server and returns each row as a JSON object, '
+'with parameters $1, $2, ...';
 
 CREATE FUNCTION pool_query_json(lease bigint, query text)
 RETURNS SETOF jsonb
@@ -69,7 +71,8 @@ RETURNS SETOF jsonb
 AS 'MODULE_PATHNAME', 'pool_query_json_lease'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_query_json(bigint, text, VARIADIC "any") IS
-'Runs a statement on a leased connection and returns each row as a JSON object, with parameters $1, $2, ...';
+'Runs a statement on a leased connection and returns each row as a JSON object, with parameters '
+'$1, $2, ...';
 
 CREATE FUNCTION pool_exec(server text, query text)
 RETURNS bigint
@@ -83,7 +86,8 @@ RETURNS bigint
 AS 'MODULE_PATHNAME', 'pool_exec_server'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_exec(text, text, VARIADIC "any") IS
-'Runs a statement on any pooled connection to the server and returns the number of rows affected, with parameters $1, $2, ...';
+'Runs a statement on any pooled connection to the server and returns the number of rows '
+'affected, with parameters $1, $2, ...';
 
 CREATE FUNCTION pool_exec(lease bigint, query text)
 RETURNS bigint
@@ -97,14 +101,16 @@ RETURNS bigint
 AS 'MODULE_PATHNAME', 'pool_exec_lease'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_exec(bigint, text, VARIADIC "any") IS
-'Runs a statement on a leased connection and returns the number of rows affected, with parameters $1, $2, ...';
+'Runs a statement on a leased connection and returns the number of rows affected, with '
+'parameters $1, $2, ...';
 
 CREATE FUNCTION pool_acquire(server text, timeout interval DEFAULT NULL, hold boolean DEFAULT false)
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'pool_acquire'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_acquire(text, interval, boolean) IS
-'Leases a connection until pool_release() or the end of the transaction, or of the session with hold; returns the lease';
+'Leases a connection until pool_release() or the end of the transaction, or of the session with '
+'hold; returns the lease';
 
 CREATE FUNCTION pool_release(lease bigint)
 RETURNS void
@@ -155,7 +161,8 @@ RETURNS int
 AS 'MODULE_PATHNAME', 'pool_drain'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_drain(text, interval) IS
-'Pauses, and closes each connection as soon as it is not leased; waits, and returns how many are still leased';
+'Pauses, and closes each connection as soon as it is not leased; waits, and returns how many '
+'are still leased';
 
 CREATE FUNCTION pool_close(server text)
 RETURNS int
@@ -169,7 +176,8 @@ RETURNS int
 AS 'MODULE_PATHNAME', 'pool_breaker_reset_server'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_breaker_reset(text) IS
-'Closes the circuit breaker, and has the next attempt to connect begin at once; returns the number of pools';
+'Closes the circuit breaker, and has the next attempt to connect begin at once; returns the '
+'number of pools';
 
 CREATE FUNCTION pool_cancel(pid int)
 RETURNS boolean
@@ -193,7 +201,7 @@ REVOKE ALL ON FUNCTION pool_resize(text, int, int), pool_pause(text, boolean),
 -- Statistics: a caller without pg_read_all_stats sees the pools of its own
 -- user mappings.
 
-CREATE FUNCTION pool_stats(
+CREATE FUNCTION pool_stats_all(
 	OUT database text,
 	OUT server text,
 	OUT user_name text,
@@ -257,21 +265,25 @@ CREATE FUNCTION pool_stats(
 	OUT closed_holder_exited bigint,
 	OUT closed_handover_failed bigint,
 	OUT closed_worker_exited bigint,
+	OUT wait_count bigint,
 	OUT wait_avg float8,
 	OUT wait_p50 float8,
 	OUT wait_p95 float8,
 	OUT wait_p99 float8,
 	OUT wait_max float8,
+	OUT connect_count bigint,
 	OUT connect_avg float8,
 	OUT connect_p50 float8,
 	OUT connect_p95 float8,
 	OUT connect_p99 float8,
 	OUT connect_max float8,
+	OUT query_count bigint,
 	OUT query_avg float8,
 	OUT query_p50 float8,
 	OUT query_p95 float8,
 	OUT query_p99 float8,
 	OUT query_max float8,
+	OUT lease_count bigint,
 	OUT lease_avg float8,
 	OUT lease_p50 float8,
 	OUT lease_p95 float8,
@@ -282,100 +294,167 @@ CREATE FUNCTION pool_stats(
 	OUT stats_reset timestamptz
 )
 RETURNS SETOF record
-AS 'MODULE_PATHNAME', 'pool_stats'
+AS 'MODULE_PATHNAME', 'pool_stats_all'
 LANGUAGE C VOLATILE PARALLEL RESTRICTED;
-COMMENT ON FUNCTION pool_stats() IS
-'What view pool_stats shows';
+COMMENT ON FUNCTION pool_stats_all() IS
+'All statistics in one row for each pool, taken at one moment: what the views pool_stats, '
+'pool_stats_times, pool_stats_closed and pool_stats_events show';
 
-CREATE VIEW pool_stats AS SELECT * FROM pool_stats();
+CREATE VIEW pool_stats AS
+SELECT s.database, s.server, s.user_name, s.state, s.active, s.idle, s.waiting,
+	s.size_limit, s.utilization, s.breaker, s.breaker_opened_at, s.min_size,
+	s.max_size, s.open, s.connecting, s.peak_active, s.acquires,
+	s.acquire_timeouts, s.acquire_failures, s.queries, s.query_errors, s.rows,
+	s.connects, s.connect_errors, s.closed, s.wait_p95, s.query_p95,
+	s.last_error, s.last_error_at, s.stats_reset
+FROM pool_stats_all() s;
 COMMENT ON VIEW pool_stats IS
-'A row for each pool: sizes, sessions, counters and times since stats_reset, last error';
+'A row for each pool: what one looks at first; counters and times since stats_reset';
 COMMENT ON COLUMN pool_stats.database IS 'Database whose server it is';
 COMMENT ON COLUMN pool_stats.server IS 'Foreign server';
 COMMENT ON COLUMN pool_stats.user_name IS 'Role of the user mapping, or public';
-COMMENT ON COLUMN pool_stats.state IS 'ready, paused, failing (the last attempt to connect failed), unconfigured (the worker does not know the options yet), or dropped (its server, user mapping or database is)';
-COMMENT ON COLUMN pool_stats.min_size IS 'Connections kept open: option min_size, or pool_resize()';
-COMMENT ON COLUMN pool_stats.max_size IS 'Most connections at a time: option max_size, or pool_resize()';
-COMMENT ON COLUMN pool_stats.size_limit IS 'Most connections just now: max_size, or less if autoscale says so';
-COMMENT ON COLUMN pool_stats.open IS 'Usable connections now: active + idle + resetting';
+COMMENT ON COLUMN pool_stats.state IS
+'ready, paused, failing (the last attempt to connect failed), unconfigured (the worker does not '
+'know the options yet), or dropped (its server, user mapping or database is)';
 COMMENT ON COLUMN pool_stats.active IS 'Connections leased by sessions now';
 COMMENT ON COLUMN pool_stats.idle IS 'Connections ready to lease now';
-COMMENT ON COLUMN pool_stats.resetting IS 'Connections being rolled back, reset or checked now';
-COMMENT ON COLUMN pool_stats.connecting IS 'Connections being opened now';
-COMMENT ON COLUMN pool_stats.closing IS 'Connections being closed now; they still count against size_limit';
 COMMENT ON COLUMN pool_stats.waiting IS 'Sessions waiting for a connection now';
-COMMENT ON COLUMN pool_stats.peak_active IS 'Most connections leased at a time';
+COMMENT ON COLUMN pool_stats.size_limit IS
+'Most connections just now: max_size, or less if autoscale says so';
 COMMENT ON COLUMN pool_stats.utilization IS 'Connections leased now, in per cent of size_limit';
-COMMENT ON COLUMN pool_stats.breaker IS 'State of the circuit breaker: closed, open (nothing is attempted), or half_open (one attempt at a time)';
+COMMENT ON COLUMN pool_stats.breaker IS
+'State of the circuit breaker: closed, open (nothing is attempted), or half_open (one attempt '
+'at a time)';
 COMMENT ON COLUMN pool_stats.breaker_opened_at IS 'When it opened last';
-COMMENT ON COLUMN pool_stats.acquires IS 'Leases begun';
+COMMENT ON COLUMN pool_stats.min_size IS 'Connections kept open: option min_size, or pool_resize()';
+COMMENT ON COLUMN pool_stats.max_size IS
+'Most connections at a time: option max_size, or pool_resize()';
+COMMENT ON COLUMN pool_stats.open IS
+'Usable connections now: active, idle, and those that the worker resets or checks';
+COMMENT ON COLUMN pool_stats.connecting IS 'Connections being opened now';
+COMMENT ON COLUMN pool_stats.peak_active IS 'Most connections leased at a time';
+COMMENT ON COLUMN pool_stats.acquires IS
+'Leases begun; acquires = releases + lost + active, see pool_stats_events';
 COMMENT ON COLUMN pool_stats.acquire_timeouts IS 'Acquires that gave up after acquire_timeout';
-COMMENT ON COLUMN pool_stats.acquire_failures IS 'Acquires that failed because no connection could be made, or because max_waiters waited already';
-COMMENT ON COLUMN pool_stats.releases IS 'Leases that ended with a usable connection';
-COMMENT ON COLUMN pool_stats.lost IS 'Leases that ended with the connection being closed; acquires = releases + lost + active';
-COMMENT ON COLUMN pool_stats.reused IS 'Leases by the session that had that connection before, which need no reset';
-COMMENT ON COLUMN pool_stats.leaks IS 'Leases that were held for longer than leak_threshold';
-COMMENT ON COLUMN pool_stats.leaks_reclaimed IS 'Leases that were taken away for that, by leak_action';
+COMMENT ON COLUMN pool_stats.acquire_failures IS
+'Acquires that failed because no connection could be made, or because max_waiters waited '
+'already';
 COMMENT ON COLUMN pool_stats.queries IS 'Statements run';
 COMMENT ON COLUMN pool_stats.query_errors IS 'Statements that failed';
 COMMENT ON COLUMN pool_stats.rows IS 'Rows received';
 COMMENT ON COLUMN pool_stats.connects IS 'Connections that became usable; connects = closed + open';
 COMMENT ON COLUMN pool_stats.connect_errors IS 'Attempts to connect that failed';
-COMMENT ON COLUMN pool_stats.retries IS 'Attempts to connect after one that had failed';
-COMMENT ON COLUMN pool_stats.retry_successes IS 'Retries that made a connection';
-COMMENT ON COLUMN pool_stats.retry_failures IS 'Retries that failed';
-COMMENT ON COLUMN pool_stats.breaker_trips IS 'Times the circuit breaker opened';
-COMMENT ON COLUMN pool_stats.scale_ups IS 'Times autoscale raised size_limit';
-COMMENT ON COLUMN pool_stats.scale_downs IS 'Times autoscale lowered size_limit';
-COMMENT ON COLUMN pool_stats.cancels IS 'Cancel requests sent to the remote';
-COMMENT ON COLUMN pool_stats.resets IS 'Rollbacks and resets done by the worker';
-COMMENT ON COLUMN pool_stats.validations IS 'Checks before use, by sessions, of connections that were idle for longer than validate_after_idle';
-COMMENT ON COLUMN pool_stats.validation_failures IS 'Those that found the connection dead, so that it was replaced';
-COMMENT ON COLUMN pool_stats.health_checks IS 'Checks of idle connections, after health_check_interval, that went well';
-COMMENT ON COLUMN pool_stats.health_check_failures IS 'Checks of idle connections that failed';
-COMMENT ON COLUMN pool_stats.closed IS 'Usable connections closed, for any reason';
-COMMENT ON COLUMN pool_stats.closed_idle_timeout IS 'Closed after idle_timeout';
-COMMENT ON COLUMN pool_stats.closed_max_lifetime IS 'Closed because they were older than max_lifetime';
-COMMENT ON COLUMN pool_stats.closed_config_changed IS 'Closed because the options to connect were changed';
-COMMENT ON COLUMN pool_stats.closed_reconnect IS 'Closed by pool_reconnect()';
-COMMENT ON COLUMN pool_stats.closed_admin IS 'Closed by pool_close() or pool_drain()';
-COMMENT ON COLUMN pool_stats.closed_reclaimed IS 'Closed because the lease was taken away';
-COMMENT ON COLUMN pool_stats.closed_surplus IS 'Closed because max_size was lowered, or size_limit by autoscale';
-COMMENT ON COLUMN pool_stats.closed_evicted IS 'Closed because another pool needed the place';
-COMMENT ON COLUMN pool_stats.closed_dropped IS 'Closed because the server, the user mapping or the database was dropped';
-COMMENT ON COLUMN pool_stats.closed_remote_closed IS 'Closed because the remote hung up';
-COMMENT ON COLUMN pool_stats.closed_canceled IS 'Closed because a statement was cancelled or timed out';
-COMMENT ON COLUMN pool_stats.closed_error IS 'Closed because an error left a statement unfinished';
-COMMENT ON COLUMN pool_stats.closed_unclean IS 'Closed because the connection came back out of step';
-COMMENT ON COLUMN pool_stats.closed_proof_failed IS 'Closed because the handover to another session could not be proven clean';
-COMMENT ON COLUMN pool_stats.closed_reset_failed IS 'Closed because the rollback or the reset query failed';
-COMMENT ON COLUMN pool_stats.closed_check_failed IS 'Closed because it was found dead before use, or failed a health check';
-COMMENT ON COLUMN pool_stats.closed_holder_exited IS 'Closed because the session that held it ended in the middle of a statement';
-COMMENT ON COLUMN pool_stats.closed_handover_failed IS 'Closed because its descriptor could not be handed over';
-COMMENT ON COLUMN pool_stats.closed_worker_exited IS 'Closed because the pool worker stopped';
-COMMENT ON COLUMN pool_stats.wait_avg IS 'Average wait for a connection, of acquires that got one, in ms';
-COMMENT ON COLUMN pool_stats.wait_p50 IS 'Median wait for a connection, of acquires that got one, in ms';
-COMMENT ON COLUMN pool_stats.wait_p95 IS '95th percentile wait for a connection, of acquires that got one, in ms';
-COMMENT ON COLUMN pool_stats.wait_p99 IS '99th percentile wait for a connection, of acquires that got one, in ms';
-COMMENT ON COLUMN pool_stats.wait_max IS 'Longest wait for a connection, of acquires that got one, in ms';
-COMMENT ON COLUMN pool_stats.connect_avg IS 'Average time to open a connection, in ms';
-COMMENT ON COLUMN pool_stats.connect_p50 IS 'Median time to open a connection, in ms';
-COMMENT ON COLUMN pool_stats.connect_p95 IS '95th percentile time to open a connection, in ms';
-COMMENT ON COLUMN pool_stats.connect_p99 IS '99th percentile time to open a connection, in ms';
-COMMENT ON COLUMN pool_stats.connect_max IS 'Longest time to open a connection, in ms';
-COMMENT ON COLUMN pool_stats.query_avg IS 'Average time of a statement, from sending it to the end of its result, in ms';
-COMMENT ON COLUMN pool_stats.query_p50 IS 'Median time of a statement, from sending it to the end of its result, in ms';
-COMMENT ON COLUMN pool_stats.query_p95 IS '95th percentile time of a statement, from sending it to the end of its result, in ms';
-COMMENT ON COLUMN pool_stats.query_p99 IS '99th percentile time of a statement, from sending it to the end of its result, in ms';
-COMMENT ON COLUMN pool_stats.query_max IS 'Longest time of a statement, from sending it to the end of its result, in ms';
-COMMENT ON COLUMN pool_stats.lease_avg IS 'Average time from the begin of a lease to its end, in ms';
-COMMENT ON COLUMN pool_stats.lease_p50 IS 'Median time from the begin of a lease to its end, in ms';
-COMMENT ON COLUMN pool_stats.lease_p95 IS '95th percentile time from the begin of a lease to its end, in ms';
-COMMENT ON COLUMN pool_stats.lease_p99 IS '99th percentile time from the begin of a lease to its end, in ms';
-COMMENT ON COLUMN pool_stats.lease_max IS 'Longest time from the begin of a lease to its end, in ms';
+COMMENT ON COLUMN pool_stats.closed IS
+'Usable connections closed, for any reason; pool_stats_closed has the reasons';
+COMMENT ON COLUMN pool_stats.wait_p95 IS
+'95th percentile of the wait for a connection, of acquires that got one, in ms';
+COMMENT ON COLUMN pool_stats.query_p95 IS
+'95th percentile of the time of a statement, from sending it to the end of its result, in ms';
 COMMENT ON COLUMN pool_stats.last_error IS 'Last error of connecting';
 COMMENT ON COLUMN pool_stats.last_error_at IS 'When that was';
 COMMENT ON COLUMN pool_stats.stats_reset IS 'Since when counters and times are counted';
+
+CREATE VIEW pool_stats_times AS
+SELECT s.database, s.server, s.user_name, t.metric, t.count, t.avg, t.p50, t.p95, t.p99, t.max
+FROM pool_stats_all() s, LATERAL (VALUES
+	('wait', s.wait_count, s.wait_avg, s.wait_p50, s.wait_p95, s.wait_p99, s.wait_max),
+	('connect', s.connect_count, s.connect_avg, s.connect_p50, s.connect_p95, s.connect_p99,
+		s.connect_max),
+	('query', s.query_count, s.query_avg, s.query_p50, s.query_p95, s.query_p99, s.query_max),
+	('lease', s.lease_count, s.lease_avg, s.lease_p50, s.lease_p95, s.lease_p99, s.lease_max)
+) t(metric, count, avg, p50, p95, p99, max);
+COMMENT ON VIEW pool_stats_times IS
+'A row for each pool and thing that is timed, since stats_reset, in ms; percentiles are within '
+'7 per cent';
+COMMENT ON COLUMN pool_stats_times.database IS 'Database whose server it is';
+COMMENT ON COLUMN pool_stats_times.server IS 'Foreign server';
+COMMENT ON COLUMN pool_stats_times.user_name IS 'Role of the user mapping, or public';
+COMMENT ON COLUMN pool_stats_times.metric IS
+'wait: for a connection, of acquires that got one; connect: opening one; query: a statement, '
+'from sending it to the end of its result; lease: from its begin to its end';
+COMMENT ON COLUMN pool_stats_times.count IS 'How many were timed';
+COMMENT ON COLUMN pool_stats_times.avg IS 'Average';
+COMMENT ON COLUMN pool_stats_times.p50 IS 'Median';
+COMMENT ON COLUMN pool_stats_times.p95 IS '95th percentile';
+COMMENT ON COLUMN pool_stats_times.p99 IS '99th percentile';
+COMMENT ON COLUMN pool_stats_times.max IS 'Longest';
+
+CREATE VIEW pool_stats_closed AS
+SELECT s.database, s.server, s.user_name, c.reason, c.count, c.description
+FROM pool_stats_all() s, LATERAL (VALUES
+	('idle_timeout', s.closed_idle_timeout, 'Closed after idle_timeout'),
+	('max_lifetime', s.closed_max_lifetime, 'Closed because they were older than max_lifetime'),
+	('config_changed', s.closed_config_changed,
+		'Closed because the options to connect were changed'),
+	('reconnect', s.closed_reconnect, 'Closed by pool_reconnect()'),
+	('admin', s.closed_admin, 'Closed by pool_close() or pool_drain()'),
+	('reclaimed', s.closed_reclaimed, 'Closed because the lease was taken away'),
+	('surplus', s.closed_surplus,
+		'Closed because max_size was lowered, or size_limit by autoscale'),
+	('evicted', s.closed_evicted, 'Closed because another pool needed the place'),
+	('dropped', s.closed_dropped,
+		'Closed because the server, the user mapping or the database was dropped'),
+	('remote_closed', s.closed_remote_closed, 'Closed because the remote hung up'),
+	('canceled', s.closed_canceled, 'Closed because a statement was cancelled or timed out'),
+	('error', s.closed_error, 'Closed because an error left a statement unfinished'),
+	('unclean', s.closed_unclean, 'Closed because the connection came back out of step'),
+	('proof_failed', s.closed_proof_failed,
+		'Closed because the handover to another session could not be proven clean'),
+	('reset_failed', s.closed_reset_failed,
+		'Closed because the rollback or the reset query failed'),
+	('check_failed', s.closed_check_failed,
+		'Closed because it was found dead before use, or failed a health check'),
+	('holder_exited', s.closed_holder_exited,
+		'Closed because the session that held it ended in the middle of a statement'),
+	('handover_failed', s.closed_handover_failed,
+		'Closed because its descriptor could not be handed over'),
+	('worker_exited', s.closed_worker_exited, 'Closed because the pool worker stopped')
+) c(reason, count, description);
+COMMENT ON VIEW pool_stats_closed IS
+'A row for each pool and reason: how many usable connections were closed for it, since stats_reset';
+COMMENT ON COLUMN pool_stats_closed.database IS 'Database whose server it is';
+COMMENT ON COLUMN pool_stats_closed.server IS 'Foreign server';
+COMMENT ON COLUMN pool_stats_closed.user_name IS 'Role of the user mapping, or public';
+COMMENT ON COLUMN pool_stats_closed.reason IS 'Why, as in closing_reason of pool_connections';
+COMMENT ON COLUMN pool_stats_closed.count IS
+'How many; the sum over all reasons is closed of pool_stats';
+COMMENT ON COLUMN pool_stats_closed.description IS 'The reason in words';
+
+CREATE VIEW pool_stats_events AS
+SELECT s.database, s.server, s.user_name, e.event, e.count, e.description
+FROM pool_stats_all() s, LATERAL (VALUES
+	('releases', s.releases, 'Leases that ended with a usable connection'),
+	('lost', s.lost, 'Leases that ended with the connection being closed'),
+	('reused', s.reused,
+		'Leases by the session that had that connection before, which need no reset'),
+	('leaks', s.leaks, 'Leases that were held for longer than leak_threshold'),
+	('leaks_reclaimed', s.leaks_reclaimed, 'Leases that were taken away for that, by leak_action'),
+	('retries', s.retries, 'Attempts to connect after one that had failed'),
+	('retry_successes', s.retry_successes, 'Retries that made a connection'),
+	('retry_failures', s.retry_failures, 'Retries that failed'),
+	('breaker_trips', s.breaker_trips, 'Times the circuit breaker opened'),
+	('scale_ups', s.scale_ups, 'Times autoscale raised size_limit'),
+	('scale_downs', s.scale_downs, 'Times autoscale lowered size_limit'),
+	('cancels', s.cancels, 'Cancel requests sent to the remote'),
+	('resets', s.resets, 'Rollbacks and resets done by the worker'),
+	('validations', s.validations,
+		'Checks before use, by sessions, of connections that were idle for longer than '
+		'validate_after_idle'),
+	('validation_failures', s.validation_failures,
+		'Those that found the connection dead, so that it was replaced'),
+	('health_checks', s.health_checks,
+		'Checks of idle connections, after health_check_interval, that went well'),
+	('health_check_failures', s.health_check_failures, 'Checks of idle connections that failed')
+) e(event, count, description);
+COMMENT ON VIEW pool_stats_events IS
+'A row for each pool and event that pool_stats has no room for: how often it happened since '
+'stats_reset';
+COMMENT ON COLUMN pool_stats_events.database IS 'Database whose server it is';
+COMMENT ON COLUMN pool_stats_events.server IS 'Foreign server';
+COMMENT ON COLUMN pool_stats_events.user_name IS 'Role of the user mapping, or public';
+COMMENT ON COLUMN pool_stats_events.event IS 'What happened';
+COMMENT ON COLUMN pool_stats_events.count IS 'How often';
+COMMENT ON COLUMN pool_stats_events.description IS 'The event in words';
 
 CREATE FUNCTION pool_connections(
 	OUT database text,
@@ -404,30 +483,40 @@ COMMENT ON FUNCTION pool_connections() IS
 
 CREATE VIEW pool_connections AS
 SELECT c.*, a.usename, a.application_name, a.query
-FROM pool_connections() c LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid OPERATOR(pg_catalog.=) c.pid;
+FROM pool_connections() c
+	LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid OPERATOR(pg_catalog.=) c.pid;
 COMMENT ON VIEW pool_connections IS
 'A row for each connection: its state, who holds it, where it goes';
 COMMENT ON COLUMN pool_connections.database IS 'Database whose server it is';
 COMMENT ON COLUMN pool_connections.server IS 'Foreign server';
 COMMENT ON COLUMN pool_connections.user_name IS 'Role of the user mapping, or public';
 COMMENT ON COLUMN pool_connections.slot IS 'Number of the connection''s place in shared memory';
-COMMENT ON COLUMN pool_connections.state IS 'connecting, idle, leased, checking, returned, resetting or closing';
+COMMENT ON COLUMN pool_connections.state IS
+'connecting, idle, leased, checking, returned, resetting or closing';
 COMMENT ON COLUMN pool_connections.pid IS 'Session that holds it';
 COMMENT ON COLUMN pool_connections.since IS 'When it came into that state';
 COMMENT ON COLUMN pool_connections.opened IS 'When it became usable';
 COMMENT ON COLUMN pool_connections.uses IS 'Leases so far';
 COMMENT ON COLUMN pool_connections.remote_address IS 'Address and port of the remote';
 COMMENT ON COLUMN pool_connections.remote_pid IS 'Process on the remote';
-COMMENT ON COLUMN pool_connections.relayed IS 'Whether it is encrypted, so that its data passes through the worker';
+COMMENT ON COLUMN pool_connections.relayed IS
+'Whether it is encrypted, so that its data passes through the worker';
 COMMENT ON COLUMN pool_connections.tls_version IS 'Protocol version, if it is encrypted';
 COMMENT ON COLUMN pool_connections.tls_cipher IS 'Cipher suite, if it is encrypted';
-COMMENT ON COLUMN pool_connections.leaked IS 'Whether it is leased for longer than leak_threshold, and no statement was running then';
-COMMENT ON COLUMN pool_connections.context IS 'Where pool_acquire() was called: the stack of PL/pgSQL, as errors print it; NULL for other databases, and for other roles without pg_read_all_stats';
-COMMENT ON COLUMN pool_connections.closing_reason IS 'Why it is being closed, or will be when its lease ends';
+COMMENT ON COLUMN pool_connections.leaked IS
+'Whether it is leased for longer than leak_threshold, and no statement was running then';
+COMMENT ON COLUMN pool_connections.context IS
+'Where pool_acquire() was called: the stack of PL/pgSQL, as errors print it; NULL for other '
+'databases, and for other roles without pg_read_all_stats';
+COMMENT ON COLUMN pool_connections.closing_reason IS
+'Why it is being closed, or will be when its lease ends';
 
-COMMENT ON COLUMN pool_connections.usename IS 'Role of the session that holds it, as in pg_stat_activity';
-COMMENT ON COLUMN pool_connections.application_name IS 'Application that holds it, as in pg_stat_activity';
-COMMENT ON COLUMN pool_connections.query IS 'What that session runs or ran last, as in pg_stat_activity';
+COMMENT ON COLUMN pool_connections.usename IS
+'Role of the session that holds it, as in pg_stat_activity';
+COMMENT ON COLUMN pool_connections.application_name IS
+'Application that holds it, as in pg_stat_activity';
+COMMENT ON COLUMN pool_connections.query IS
+'What that session runs or ran last, as in pg_stat_activity';
 
 CREATE FUNCTION pool_waiters(
 	OUT database text,
@@ -446,7 +535,8 @@ COMMENT ON FUNCTION pool_waiters() IS
 
 CREATE VIEW pool_waiters AS
 SELECT w.*, a.usename, a.application_name, a.query
-FROM pool_waiters() w LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid OPERATOR(pg_catalog.=) w.pid;
+FROM pool_waiters() w
+	LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid OPERATOR(pg_catalog.=) w.pid;
 COMMENT ON VIEW pool_waiters IS
 'A row for each session that waits for a connection';
 COMMENT ON COLUMN pool_waiters.database IS 'Database whose server it is';
@@ -475,7 +565,8 @@ RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'pool_histogram'
 LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION pool_histogram(text, int) IS
-'Histograms of wait, connect, query and lease time: how many took less than le ms, and the sum of all in ms; with 1, 2, 4 or 8 buckets for each doubling of the time';
+'Histograms of wait, connect, query and lease time: how many took less than le ms, and the sum '
+'of all in ms; with 1, 2, 4 or 8 buckets for each doubling of the time';
 
 CREATE FUNCTION pool_stats_reset(server text DEFAULT NULL) RETURNS void
 AS 'MODULE_PATHNAME', 'pool_stats_reset'
@@ -484,4 +575,5 @@ COMMENT ON FUNCTION pool_stats_reset(text) IS
 'Resets the counters and times of a server''s pools, or of all pools';
 REVOKE ALL ON FUNCTION pool_stats_reset(text) FROM PUBLIC;
 
-GRANT SELECT ON pool_stats, pool_connections, pool_waiters TO PUBLIC;
+GRANT SELECT ON pool_stats, pool_stats_times, pool_stats_closed, pool_stats_events,
+	pool_connections, pool_waiters TO PUBLIC;

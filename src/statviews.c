@@ -6,6 +6,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "utils/float.h"
@@ -15,7 +17,7 @@
 #include "rows.h"
 #include "slot.h"
 
-PG_FUNCTION_INFO_V1(pool_stats);
+PG_FUNCTION_INFO_V1(pool_stats_all);
 PG_FUNCTION_INFO_V1(pool_histogram);
 
 static const char *
@@ -48,8 +50,9 @@ put_sizes(PoolRow *row, const Pool *pool)
 	pool_row_put(row, Int32GetDatum(n[POOL_SLOT_CLOSING]));
 	pool_row_put(row, Int32GetDatum(pool->nwaiting));
 	pool_row_put(row, Int32GetDatum(pool->peak_active));
-	pool_row_put(row, Float8GetDatum(100.0 * n[POOL_SLOT_LEASED] /
-									 Max(pool->limit, 1)));
+	pool_row_put(row, Float8GetDatum(rint(1000.0 * n[POOL_SLOT_LEASED] /
+										  Max(pool->limit, 1)) /
+									 10));
 	pool_row_put_text(row, pool_breaker_name(pool->breaker));
 	pool_row_put_time(row, pool->breaker_opened_at);
 }
@@ -74,7 +77,7 @@ put_ms(PoolRow *row, double us)
 	pool_row_put(row, Float8GetDatum(us / 1000));
 }
 
-/* Average, percentiles and maximum of what is timed. */
+/* Number, average, percentiles and maximum of what is timed. */
 static void
 put_times(PoolRow *row, const PoolHistogram *histogram)
 {
@@ -82,6 +85,7 @@ put_times(PoolRow *row, const PoolHistogram *histogram)
 	PoolTimes times;
 
 	pool_histogram_read(histogram, &times);
+	pool_row_put(row, UInt64GetDatum(times.count));
 	if (times.count == 0)
 	{
 		for (size_t i = 0; i < lengthof(fractions) + 2; i++)
@@ -108,7 +112,7 @@ copy_pool(const Pool *pool, Pool *copy)
  * A row for each pool.
  */
 Datum
-pool_stats(PG_FUNCTION_ARGS)
+pool_stats_all(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	Pool *copy = palloc(sizeof(Pool));
