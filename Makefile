@@ -5,7 +5,8 @@
 # test/run.sh does all of it in throw-away clusters of its own.
 
 MODULE_big = pool
-OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
+ROOMS = base options shared statement session worker sql
+OBJS = $(patsubst %.c,%.o,src/pool.c $(sort $(wildcard $(ROOMS:%=src/%/*.c))))
 
 EXTENSION = pool
 DATA = sql/pool--1.0.sql
@@ -19,7 +20,7 @@ ISOLATION_OPTS = --inputdir=test/isolation --load-extension=pool
 TAP_TESTS = 1
 PROVE_TESTS = test/t/*.pl
 
-PG_CPPFLAGS = -I$(libpq_srcdir)
+PG_CPPFLAGS = -I$(srcdir)/src -I$(libpq_srcdir)
 SHLIB_LINK_INTERNAL = $(libpq)
 
 # The same OpenSSL as libpq, for relay.c; threads, for lookup.c.
@@ -34,14 +35,14 @@ PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
 # PGXS tracks no header dependencies.
-$(OBJS): $(wildcard src/*.h)
+$(OBJS): $(wildcard $(ROOMS:%=src/%/*.h))
 
 CLANG_FORMAT ?= clang-format
 CPPCHECK ?= cppcheck
 SCAN_BUILD ?= scan-build
-SOURCES = $(sort $(wildcard src/*.[ch]))
+SOURCES = $(sort $(wildcard src/*.c $(ROOMS:%=src/%/*.[ch])))
 
-.PHONY: format format-check lint check-symbols
+.PHONY: format format-check lint check-symbols check-layers
 
 format:
 	$(CLANG_FORMAT) -i $(SOURCES)
@@ -70,14 +71,49 @@ lint:
 	$(SCAN_BUILD) --status-bugs -o "$$copy/report" \
 		sh -c '$(MAKE) -s -C "$$1" CC="$$CC" with_llvm=no' sh "$$copy"
 
-# Symbols of ours must not collide with those of other libraries in the server.
+# Symbols of ours must not collide with those of other libraries in the server,
+# and each must tell the file that has it: pool_FILE or pool_FILE_...; the
+# functions that SQL calls are pool_sql_..., whichever file of src/sql has them.
 check-symbols: all
-	@bad=$$(nm -g --defined-only $(OBJS) | awk 'NF == 3 { print $$3 }' | \
-		grep -Ev '^(pool_.*|pg_finfo_pool_.*|Pg_magic_func|_PG_init)$$'); \
+	@bad=$$(for object in $(filter-out src/pool.o, $(OBJS)); do \
+		file=$$(basename $$object .o); \
+		nm -g --defined-only $$object | awk 'NF == 3 { print $$3 }' | \
+			sed 's/^pg_finfo_//' | \
+			case $$object in \
+				src/sql/*) grep -Ev "^pool_(sql|$$file)_" ;; \
+				*) grep -Ev "^pool_$$file(_|$$)" ;; \
+			esac | sed "s|^|$$object: |"; \
+	done; \
+	nm -g --defined-only src/pool.o | awk 'NF == 3 { print $$3 }' | \
+		grep -Ev '^(Pg_magic_func|_PG_init)$$'); \
 	if [ -n "$$bad" ]; then \
-		echo "global symbols without the prefix pool_:"; echo "$$bad"; exit 1; \
+		echo "global symbols without the prefix of their file:"; echo "$$bad"; exit 1; \
 	fi; \
-	echo "every global symbol starts with pool_"
+	echo "every global symbol has the prefix of its file"
+
+# Which rooms of src each room may use, besides itself; pool.c may use all.
+USES_base =
+USES_options = base
+USES_shared = options base
+USES_statement = options base
+USES_session = statement shared options base
+USES_worker = shared options base
+USES_sql = session statement shared options base
+
+check-layers:
+	@bad=$$($(foreach room,$(ROOMS), \
+		grep -nE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"' src/$(room)/*.[ch] | \
+			awk -F'"' -v rooms='$(ROOMS)' -v allowed='$(room) $(USES_$(room))' ' \
+				BEGIN { split(rooms, r, " "); for (i in r) own[r[i]]; \
+					split(allowed, a, " "); for (i in a) may[a[i]] } \
+				{ split($$2, part, "/"); parent = $$2 ~ /(^|\/)\.\.?\// } \
+				parent || (part[1] in own && !(part[1] in may)) { print }';)); \
+	flat=$$(ls src/*.[ch] | grep -vx src/pool.c); \
+	if [ -n "$$bad$$flat" ]; then \
+		echo "includes that go upwards or sideways, and files outside the rooms:"; \
+		printf '%s\n' "$$bad" "$$flat"; exit 1; \
+	fi; \
+	echo "every include goes downwards"
 
 # make -s print-REGRESS: a variable's value, for test/run.sh
 print-%:

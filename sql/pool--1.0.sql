@@ -6,7 +6,7 @@
 
 CREATE FUNCTION pool_fdw_validator(options text[], catalog oid)
 RETURNS void
-AS 'MODULE_PATHNAME', 'pool_fdw_validator'
+AS 'MODULE_PATHNAME', 'pool_validator'
 LANGUAGE C STRICT;
 COMMENT ON FUNCTION pool_fdw_validator(text[], oid) IS
 'Checks the options of servers and user mappings';
@@ -17,14 +17,14 @@ COMMENT ON FOREIGN DATA WRAPPER pool IS
 
 CREATE FUNCTION pool_query(server text, query text)
 RETURNS SETOF record
-AS 'MODULE_PATHNAME', 'pool_query_server'
+AS 'MODULE_PATHNAME', 'pool_sql_query_server'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_query(text, text) IS
 'Runs a statement on any pooled connection to the server and returns its rows';
 
 CREATE FUNCTION pool_query(server text, query text, VARIADIC parameters "any")
 RETURNS SETOF record
-AS 'MODULE_PATHNAME', 'pool_query_server'
+AS 'MODULE_PATHNAME', 'pool_sql_query_server'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_query(text, text, VARIADIC "any") IS
 'Runs a statement on any pooled connection to the server and returns its rows, with parameters '
@@ -32,28 +32,28 @@ COMMENT ON FUNCTION pool_query(text, text, VARIADIC "any") IS
 
 CREATE FUNCTION pool_query(lease bigint, query text)
 RETURNS SETOF record
-AS 'MODULE_PATHNAME', 'pool_query_lease'
+AS 'MODULE_PATHNAME', 'pool_sql_query_lease'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_query(bigint, text) IS
 'Runs a statement on a leased connection and returns its rows';
 
 CREATE FUNCTION pool_query(lease bigint, query text, VARIADIC parameters "any")
 RETURNS SETOF record
-AS 'MODULE_PATHNAME', 'pool_query_lease'
+AS 'MODULE_PATHNAME', 'pool_sql_query_lease'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_query(bigint, text, VARIADIC "any") IS
 'Runs a statement on a leased connection and returns its rows, with parameters $1, $2, ...';
 
 CREATE FUNCTION pool_query_json(server text, query text)
 RETURNS SETOF jsonb
-AS 'MODULE_PATHNAME', 'pool_query_json_server'
+AS 'MODULE_PATHNAME', 'pool_sql_query_json_server'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_query_json(text, text) IS
 'Runs a statement on any pooled connection to the server and returns each row as a JSON object';
 
 CREATE FUNCTION pool_query_json(server text, query text, VARIADIC parameters "any")
 RETURNS SETOF jsonb
-AS 'MODULE_PATHNAME', 'pool_query_json_server'
+AS 'MODULE_PATHNAME', 'pool_sql_query_json_server'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_query_json(text, text, VARIADIC "any") IS
 'Runs a statement on any pooled connection to the server and returns each row as a JSON object, '
@@ -61,14 +61,14 @@ COMMENT ON FUNCTION pool_query_json(text, text, VARIADIC "any") IS
 
 CREATE FUNCTION pool_query_json(lease bigint, query text)
 RETURNS SETOF jsonb
-AS 'MODULE_PATHNAME', 'pool_query_json_lease'
+AS 'MODULE_PATHNAME', 'pool_sql_query_json_lease'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_query_json(bigint, text) IS
 'Runs a statement on a leased connection and returns each row as a JSON object';
 
 CREATE FUNCTION pool_query_json(lease bigint, query text, VARIADIC parameters "any")
 RETURNS SETOF jsonb
-AS 'MODULE_PATHNAME', 'pool_query_json_lease'
+AS 'MODULE_PATHNAME', 'pool_sql_query_json_lease'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_query_json(bigint, text, VARIADIC "any") IS
 'Runs a statement on a leased connection and returns each row as a JSON object, with parameters '
@@ -76,14 +76,14 @@ COMMENT ON FUNCTION pool_query_json(bigint, text, VARIADIC "any") IS
 
 CREATE FUNCTION pool_exec(server text, query text)
 RETURNS bigint
-AS 'MODULE_PATHNAME', 'pool_exec_server'
+AS 'MODULE_PATHNAME', 'pool_sql_exec_server'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_exec(text, text) IS
 'Runs a statement on any pooled connection to the server and returns the number of rows affected';
 
 CREATE FUNCTION pool_exec(server text, query text, VARIADIC parameters "any")
 RETURNS bigint
-AS 'MODULE_PATHNAME', 'pool_exec_server'
+AS 'MODULE_PATHNAME', 'pool_sql_exec_server'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_exec(text, text, VARIADIC "any") IS
 'Runs a statement on any pooled connection to the server and returns the number of rows '
@@ -91,14 +91,14 @@ COMMENT ON FUNCTION pool_exec(text, text, VARIADIC "any") IS
 
 CREATE FUNCTION pool_exec(lease bigint, query text)
 RETURNS bigint
-AS 'MODULE_PATHNAME', 'pool_exec_lease'
+AS 'MODULE_PATHNAME', 'pool_sql_exec_lease'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_exec(bigint, text) IS
 'Runs a statement on a leased connection and returns the number of rows affected';
 
 CREATE FUNCTION pool_exec(lease bigint, query text, VARIADIC parameters "any")
 RETURNS bigint
-AS 'MODULE_PATHNAME', 'pool_exec_lease'
+AS 'MODULE_PATHNAME', 'pool_sql_exec_lease'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_exec(bigint, text, VARIADIC "any") IS
 'Runs a statement on a leased connection and returns the number of rows affected, with '
@@ -106,7 +106,7 @@ COMMENT ON FUNCTION pool_exec(bigint, text, VARIADIC "any") IS
 
 CREATE FUNCTION pool_acquire(server text, timeout interval DEFAULT NULL, hold boolean DEFAULT false)
 RETURNS bigint
-AS 'MODULE_PATHNAME', 'pool_acquire'
+AS 'MODULE_PATHNAME', 'pool_sql_acquire'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_acquire(text, interval, boolean) IS
 'Leases a connection until pool_release() or the end of the transaction, or of the session with '
@@ -114,14 +114,14 @@ COMMENT ON FUNCTION pool_acquire(text, interval, boolean) IS
 
 CREATE FUNCTION pool_release(lease bigint)
 RETURNS void
-AS 'MODULE_PATHNAME', 'pool_release'
+AS 'MODULE_PATHNAME', 'pool_sql_release'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_release(bigint) IS
 'Ends a lease';
 
 CREATE FUNCTION pool_prewarm(server text, connections int)
 RETURNS int
-AS 'MODULE_PATHNAME', 'pool_prewarm'
+AS 'MODULE_PATHNAME', 'pool_sql_prewarm'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_prewarm(text, int) IS
 'Opens connections ahead of demand, and returns how many are open';
@@ -130,35 +130,35 @@ COMMENT ON FUNCTION pool_prewarm(text, int) IS
 
 CREATE FUNCTION pool_resize(server text, min_size int, max_size int)
 RETURNS int
-AS 'MODULE_PATHNAME', 'pool_resize'
+AS 'MODULE_PATHNAME', 'pool_sql_resize'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_resize(text, int, int) IS
 'Sets min_size and max_size until the next ALTER or restart; returns the number of pools';
 
 CREATE FUNCTION pool_pause(server text, fail boolean DEFAULT false)
 RETURNS int
-AS 'MODULE_PATHNAME', 'pool_pause'
+AS 'MODULE_PATHNAME', 'pool_sql_pause'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_pause(text, boolean) IS
 'Gives out no more connections: sessions wait, or fail if asked to; returns the number of pools';
 
 CREATE FUNCTION pool_resume(server text)
 RETURNS int
-AS 'MODULE_PATHNAME', 'pool_resume'
+AS 'MODULE_PATHNAME', 'pool_sql_resume'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_resume(text) IS
 'Ends pool_pause() and pool_drain(); returns the number of pools';
 
 CREATE FUNCTION pool_reconnect(server text)
 RETURNS int
-AS 'MODULE_PATHNAME', 'pool_reconnect'
+AS 'MODULE_PATHNAME', 'pool_sql_reconnect'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_reconnect(text) IS
 'Replaces all connections, leased ones when they come back; returns how many';
 
 CREATE FUNCTION pool_drain(server text, timeout interval DEFAULT '1 minute')
 RETURNS int
-AS 'MODULE_PATHNAME', 'pool_drain'
+AS 'MODULE_PATHNAME', 'pool_sql_drain'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_drain(text, interval) IS
 'Pauses, and closes each connection as soon as it is not leased; waits, and returns how many '
@@ -166,14 +166,14 @@ COMMENT ON FUNCTION pool_drain(text, interval) IS
 
 CREATE FUNCTION pool_close(server text)
 RETURNS int
-AS 'MODULE_PATHNAME', 'pool_close'
+AS 'MODULE_PATHNAME', 'pool_sql_close'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_close(text) IS
 'Closes all connections at once, leased ones too; returns how many';
 
 CREATE FUNCTION pool_breaker_reset(server text)
 RETURNS int
-AS 'MODULE_PATHNAME', 'pool_breaker_reset_server'
+AS 'MODULE_PATHNAME', 'pool_sql_breaker_reset'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_breaker_reset(text) IS
 'Closes the circuit breaker, and has the next attempt to connect begin at once; returns the '
@@ -181,14 +181,14 @@ COMMENT ON FUNCTION pool_breaker_reset(text) IS
 
 CREATE FUNCTION pool_cancel(pid int)
 RETURNS boolean
-AS 'MODULE_PATHNAME', 'pool_cancel'
+AS 'MODULE_PATHNAME', 'pool_sql_cancel'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_cancel(int) IS
 'Cancels the statement of a session that holds a connection, here and on the remote';
 
 CREATE FUNCTION pool_reclaim(slot int)
 RETURNS boolean
-AS 'MODULE_PATHNAME', 'pool_reclaim'
+AS 'MODULE_PATHNAME', 'pool_sql_reclaim'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_reclaim(int) IS
 'Takes a leased connection away from its session; returns whether it was leased';
@@ -294,7 +294,7 @@ CREATE FUNCTION pool_stats_all(
 	OUT stats_reset timestamptz
 )
 RETURNS SETOF record
-AS 'MODULE_PATHNAME', 'pool_stats_all'
+AS 'MODULE_PATHNAME', 'pool_sql_stats_all'
 LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION pool_stats_all() IS
 'All statistics in one row for each pool, taken at one moment: what the views pool_stats, '
@@ -476,7 +476,7 @@ CREATE FUNCTION pool_connections(
 	OUT closing_reason text
 )
 RETURNS SETOF record
-AS 'MODULE_PATHNAME', 'pool_connections'
+AS 'MODULE_PATHNAME', 'pool_sql_connections'
 LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION pool_connections() IS
 'What view pool_connections shows';
@@ -528,7 +528,7 @@ CREATE FUNCTION pool_waiters(
 	OUT priority int
 )
 RETURNS SETOF record
-AS 'MODULE_PATHNAME', 'pool_waiters_list'
+AS 'MODULE_PATHNAME', 'pool_sql_waiters'
 LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION pool_waiters() IS
 'What view pool_waiters shows';
@@ -562,14 +562,14 @@ CREATE FUNCTION pool_histogram(
 	OUT sum float8
 )
 RETURNS SETOF record
-AS 'MODULE_PATHNAME', 'pool_histogram'
+AS 'MODULE_PATHNAME', 'pool_sql_histogram'
 LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION pool_histogram(text, int) IS
 'Histograms of wait, connect, query and lease time: how many took less than le ms, and the sum '
 'of all in ms; with 1, 2, 4 or 8 buckets for each doubling of the time';
 
 CREATE FUNCTION pool_stats_reset(server text DEFAULT NULL) RETURNS void
-AS 'MODULE_PATHNAME', 'pool_stats_reset'
+AS 'MODULE_PATHNAME', 'pool_sql_stats_reset'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_stats_reset(text) IS
 'Resets the counters and times of a server''s pools, or of all pools';

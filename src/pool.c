@@ -7,10 +7,10 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 
-#include "drops.h"
-#include "guc.h"
-#include "shmem.h"
-#include "worker.h"
+#include "base/guc.h"
+#include "session/drop_hook.h"
+#include "shared/shmem.h"
+#include "worker/worker.h"
 
 PG_MODULE_MAGIC;
 
@@ -29,5 +29,5 @@ _PG_init(void)
 	pool_guc_init();
 	pool_shmem_install_hooks();
 	pool_worker_register();
-	pool_drops_init();
+	pool_drop_hook_install();
 }

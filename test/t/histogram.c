@@ -1,11 +1,11 @@
 /*
  * histogram.c
- *		For 026_times.pl: percentiles of known series, computed by src/histogram.c
+ *		For 026_times.pl: percentiles of known series, computed by src/shared/histogram.c
  *		and exactly.
  *
  * Prints a line for each: name, fraction, exact, computed.
  */
-#include "../../src/histogram.c"
+#include "../../src/shared/histogram.c"
 
 /* Those of the C library, since the server's are not linked. */
 #undef printf

@@ -1,0 +1,103 @@
+/*
+ * guc.c
+ *		The settings, all named pool.something.
+ *
+ * Those that size the shared memory are read once, when the server starts.
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "utils/guc.h"
+#include "utils/varlena.h"
+
+#include "base/guc.h"
+
+int pool_guc_max_connections = 100;
+int pool_guc_max_pools = 64;
+int pool_guc_workers = 1;
+int pool_guc_session_cache = 32;
+int pool_guc_acquire_timeout = -1;
+int pool_guc_priority = 1000;
+bool pool_guc_log_connections = false;
+bool pool_guc_track_timing = true;
+int pool_guc_log_summary_interval = 0;
+char *pool_guc_warm_databases = NULL;
+
+static bool
+check_names(char **value, void **extra, GucSource source)
+{
+	char *names = pstrdup(*value);
+	List *list;
+	bool good = SplitIdentifierString(names, ',', &list);
+
+	if (!good)
+		GUC_check_errdetail("List syntax is invalid.");
+	list_free(list);
+	pfree(names);
+	return good;
+}
+
+/* From _PG_init(), in the postmaster. */
+void
+pool_guc_init(void)
+{
+	DefineCustomIntVariable("pool.max_connections",
+							"Sets the number of connections of all pools together.",
+							NULL, &pool_guc_max_connections, 100, 1, 10000,
+							PGC_POSTMASTER, 0, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("pool.max_pools", "Sets the number of pools.",
+							"A pool serves one user mapping of one server.",
+							&pool_guc_max_pools, 64, 1, 10000, PGC_POSTMASTER,
+							0, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("pool.workers",
+							"Sets the number of background workers.",
+							"The pools are divided among them.",
+							&pool_guc_workers, 1, 1, POOL_MAX_WORKERS,
+							PGC_POSTMASTER, 0, NULL, NULL, NULL);
+
+	DefineCustomIntVariable(
+		"pool.session_cache",
+		"Sets how many connections a session keeps open for its next lease.",
+		"The session only keeps descriptors; the connections stay shared.",
+		&pool_guc_session_cache, 32, 1, 1000, PGC_USERSET, 0, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("pool.acquire_timeout",
+							"Sets the longest wait for a connection.",
+							"-1 uses the option of the server or user mapping.",
+							&pool_guc_acquire_timeout, -1, -1, INT_MAX,
+							PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
+
+	DefineCustomIntVariable(
+		"pool.priority",
+		"Sets the priority of a session that waits for a connection.",
+		"It can lower the option of the server or user mapping, not raise it.",
+		&pool_guc_priority, 1000, -1000, 1000, PGC_USERSET, 0, NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("pool.log_connections",
+							 "Logs each connection that is opened or closed.",
+							 NULL, &pool_guc_log_connections, false, PGC_SIGHUP,
+							 0, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("pool.log_summary_interval",
+							"Sets how often the log gets a line for each pool that was used.",
+							"0 turns it off.", &pool_guc_log_summary_interval,
+							0, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL,
+							NULL);
+
+	DefineCustomBoolVariable("pool.track_timing",
+							 "Collects how long waits, connects, statements and leases take.",
+							 NULL, &pool_guc_track_timing, true, PGC_SUSET, 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomStringVariable(
+		"pool.warm_databases",
+		"Lists the databases whose pools are filled when the server starts.",
+		"Filled up to min_size, for the user mappings of roles.",
+		&pool_guc_warm_databases, "", PGC_POSTMASTER, GUC_LIST_INPUT,
+		check_names, NULL, NULL);
+
+	MarkGUCPrefixReserved("pool");
+}

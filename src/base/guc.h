@@ -1,0 +1,23 @@
+/*
+ * guc.h
+ *		The settings, all named pool.something.
+ */
+#ifndef POOL_GUC_H
+#define POOL_GUC_H
+
+#define POOL_MAX_WORKERS 32 /* bits of a mask in shared memory */
+
+extern PGDLLIMPORT int pool_guc_max_connections;
+extern PGDLLIMPORT int pool_guc_max_pools;
+extern PGDLLIMPORT int pool_guc_workers;
+extern PGDLLIMPORT int pool_guc_session_cache;
+extern PGDLLIMPORT int pool_guc_acquire_timeout;
+extern PGDLLIMPORT int pool_guc_priority;
+extern PGDLLIMPORT bool pool_guc_log_connections;
+extern PGDLLIMPORT bool pool_guc_track_timing;
+extern PGDLLIMPORT int pool_guc_log_summary_interval;
+extern PGDLLIMPORT char *pool_guc_warm_databases;
+
+extern void pool_guc_init(void);
+
+#endif /* POOL_GUC_H */

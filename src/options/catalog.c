@@ -1,0 +1,137 @@
+/*
+ * catalog.c
+ *		The rows of a server and a user mapping, and what must be true of them.
+ *
+ * What resolving a name and opening a connection have in common.  Both read
+ * the rows for themselves, because the second reads a secret.
+ */
+#include "postgres.h"
+
+#include "access/reloptions.h"
+#include "catalog/pg_foreign_server.h"
+#include "catalog/pg_user_mapping.h"
+#include "commands/defrem.h"
+#include "foreign/foreign.h"
+#include "miscadmin.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+#include "options/catalog.h"
+
+/* The value of an option, NULL if it is missing or empty. */
+const char *
+pool_catalog_value(List *options, const char *name)
+{
+	ListCell *cell;
+
+	foreach (cell, options)
+	{
+		DefElem *def = lfirst_node(DefElem, cell);
+
+		if (strcmp(def->defname, name) == 0)
+		{
+			const char *value = defGetString(def);
+
+			return value[0] != '\0' ? value : NULL;
+		}
+	}
+	return NULL;
+}
+
+static List *
+row_options(int cacheid, HeapTuple row, AttrNumber column)
+{
+	bool isnull;
+	Datum options = SysCacheGetAttr(cacheid, row, column, &isnull);
+
+	return isnull ? NIL : untransformRelOptions(options);
+}
+
+List *
+pool_catalog_server_options(HeapTuple row)
+{
+	return row_options(FOREIGNSERVEROID, row, Anum_pg_foreign_server_srvoptions);
+}
+
+List *
+pool_catalog_mapping_options(HeapTuple row)
+{
+	return row_options(USERMAPPINGOID, row, Anum_pg_user_mapping_umoptions);
+}
+
+/* Raises UNDEFINED_OBJECT if it is NULL; it can go between two look-ups. */
+void
+pool_catalog_check_server(HeapTuple row, const char *server_name)
+{
+	if (!HeapTupleIsValid(row))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("server \"%s\" does not exist", server_name)));
+}
+
+/* The same for a mapping. */
+void
+pool_catalog_check_mapping(HeapTuple row, const char *server_name)
+{
+	if (!HeapTupleIsValid(row))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("user mapping not found for user \"%s\", server \"%s\"",
+						GetUserNameFromId(GetUserId(), false), server_name),
+				 errhint("Use CREATE USER MAPPING to make one.")));
+}
+
+/*
+ * Raises FEATURE_NOT_SUPPORTED for the servers of a wrapper whose options are
+ * not those of libpq.  Only a superuser makes wrappers and chooses their
+ * validator, so its name can be believed.  Returns whether that validator
+ * keeps everybody but superusers from writing password_required, sslcert and
+ * sslkey into a mapping.
+ */
+bool
+pool_catalog_check_wrapper(Oid wrapper_id, const char *server_name)
+{
+	static const struct
+	{
+		const char *name;
+		bool guards;
+	} known[] = {
+		{"pool_fdw_validator", true},
+		{"postgres_fdw_validator", true},
+		{"dblink_fdw_validator", false},
+		{"postgresql_fdw_validator", false},
+	};
+	ForeignDataWrapper *wrapper = GetForeignDataWrapper(wrapper_id);
+	char *validator = get_func_name(wrapper->fdwvalidator);
+
+	for (size_t i = 0; validator && i < lengthof(known); i++)
+	{
+		if (strcmp(known[i].name, validator) == 0)
+			return known[i].guards;
+	}
+
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("cannot pool connections of server \"%s\"", server_name),
+			 errdetail("Its foreign-data wrapper \"%s\" does not describe PostgreSQL servers as libpq does.",
+					   wrapper->fdwname),
+			 errhint(
+				 "Use a server of the foreign-data wrapper pool, postgres_fdw or dblink_fdw.")));
+}
+
+/*
+ * A role that is not a superuser must not ride on the identity of the
+ * operating system's user who runs the server.
+ */
+void
+pool_catalog_check_password(const PoolTarget *target, List *mapping)
+{
+	if (!target->key.needs_password || pool_catalog_value(mapping, "password"))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED),
+			 errmsg("password is required"),
+			 errdetail("The user mapping for server \"%s\" has no password, and the current role is not a superuser.",
+					   NameStr(target->server_name)),
+			 errhint(
+				 "Set the option \"password\" on the user mapping, or have a superuser set \"password_required\" to false.")));
+}

@@ -1,0 +1,220 @@
+/*
+ * conninfo.c
+ *		libpq's parameters for a new connection.
+ *
+ * Needed only when a connection is to be opened, so the catalogs are read
+ * again: they alone have the password.  What goes to libpq is what the tables
+ * of options allow, whoever wrote the rows, and what the pool decides.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_foreign_server.h"
+#include "commands/defrem.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/syscache.h"
+
+#include "options/catalog.h"
+#include "options/conninfo.h"
+#include "options/libpq_options.h"
+#include "options/option_table.h"
+
+/* So that values mean the same on both sides, whatever each has as default. */
+#define SESSION_OPTIONS \
+	"-c datestyle=ISO -c intervalstyle=postgres -c extra_float_digits=3"
+
+/* Reading it fails in a way that libpq takes for "there is none". */
+#define NO_CERTIFICATE "/dev/null/none"
+
+#define MAX_HOSTS 32
+
+/*
+ * Stops where libpq would be asked for GSS encryption, instead of connecting
+ * without.  A service file is for libpq alone to read, so with one the server
+ * has to say it.
+ */
+static void
+refuse_gss_encryption(const PoolTarget *target, List *on_server, bool service)
+{
+	const char *mode = pool_catalog_value(on_server, "gssencmode");
+
+	if (!mode && service)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("server \"%s\" has the option \"service\" and not \"gssencmode\"",
+						NameStr(target->server_name)),
+				 errdetail(
+					 "The service could ask for GSS encryption, which is not supported."),
+				 errhint("Set \"gssencmode\" to \"disable\" on the server.")));
+
+	if (!mode || strcmp(mode, "require") != 0)
+		return;
+
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("GSS-encrypted connections are not supported"),
+			 errdetail("The gssencmode for server \"%s\" is \"%s\".",
+					   NameStr(target->server_name), mode),
+			 errhint(
+				 "Set gssencmode to \"disable\" or \"prefer\" and use sslmode to encrypt.")));
+}
+
+/* How many items a list with commas has. */
+int
+pool_conninfo_count_items(const char *list)
+{
+	int n = 1;
+
+	if (list[0] == '\0')
+		return 0;
+	for (; *list; list++)
+		n += *list == ',';
+	return n;
+}
+
+/* Hosts are tried one after the other, and names looked up all at once. */
+static void
+refuse_many_hosts(const PoolTarget *target, List *on_server)
+{
+	static const char *const lists[] = {"host", "hostaddr"};
+
+	for (size_t i = 0; i < lengthof(lists); i++)
+	{
+		const char *list = pool_catalog_value(on_server, lists[i]);
+
+		if (list != NULL && pool_conninfo_count_items(list) > MAX_HOSTS)
+			ereport(ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("server \"%s\" has too many hosts",
+							NameStr(target->server_name)),
+					 errdetail("The option \"%s\" has %d, and at most %d can be used.",
+							   lists[i], pool_conninfo_count_items(list),
+							   MAX_HOSTS)));
+	}
+}
+
+/* Keeps a copy of the value, which the caller of all this can wipe. */
+static void
+add_parameter(PoolConninfo *conninfo, const char *keyword, const char *value)
+{
+	conninfo->keywords[conninfo->count] = keyword;
+	conninfo->values[conninfo->count] = pstrdup(value);
+	conninfo->count++;
+}
+
+/*
+ * Adds what one object says, except for what is decided elsewhere.  "identity":
+ * also what speaks for the operating system's user who runs the server.
+ */
+static void
+add_options(PoolConninfo *conninfo, List *options, int context, bool identity)
+{
+	static const char *const elsewhere[] = {"user", "options", "gssencmode"};
+	ListCell *cell;
+
+	foreach (cell, options)
+	{
+		DefElem *def = lfirst_node(DefElem, cell);
+		const PoolLibpqOption *option = pool_libpq_options_find(def->defname);
+		bool skip;
+
+		skip = !option || !(option->contexts & context) ||
+			   (option->identity && !identity);
+		for (size_t i = 0; i < lengthof(elsewhere); i++)
+			skip = skip || strcmp(def->defname, elsewhere[i]) == 0;
+		if (!skip)
+			add_parameter(conninfo, option->name, defGetString(def));
+	}
+}
+
+/*
+ * The remote user.  Without one libpq would take the operating system's user
+ * who runs the server; the local role that owns the mapping is meant instead.
+ */
+static const char *
+remote_user(const PoolTarget *target, List *on_mapping)
+{
+	const char *user = pool_catalog_value(on_mapping, "user");
+
+	if (user)
+		return user;
+	if (!OidIsValid(target->mapping_user))
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
+				 errmsg("user mapping for public, server \"%s\", needs the option \"user\"",
+						NameStr(target->server_name)),
+				 errdetail(
+					 "Only the user mapping of a role has a name to use instead."),
+				 errhint("Use ALTER USER MAPPING to add it.")));
+	return GetUserNameFromId(target->mapping_user, false);
+}
+
+/*
+ * Makes libpq's parameters in the current memory context.  They contain the
+ * password: the caller wipes them.  dbname is not to be expanded.
+ *
+ * The rows can be newer than the target's stamp; then the next resolve has
+ * the newer stamp, and what was opened now is replaced.
+ *
+ * Raises UNDEFINED_OBJECT, FEATURE_NOT_SUPPORTED (GSS encryption),
+ * PROGRAM_LIMIT_EXCEEDED (too many hosts),
+ * S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED (no password) and
+ * FDW_OPTION_NAME_NOT_FOUND (no user).
+ */
+void
+pool_conninfo_build(const PoolTarget *target, PoolConninfo *conninfo)
+{
+	const char *server_name = NameStr(target->server_name);
+	bool needs_password = target->key.needs_password;
+	HeapTuple row;
+	bool guarded; /* only superusers write certificates */
+	List *on_server;
+	List *on_mapping;
+	const char *options;
+	bool service;
+	int room;
+
+	row = SearchSysCache1(FOREIGNSERVEROID, target->key.server);
+	pool_catalog_check_server(row, server_name);
+	on_server = pool_catalog_server_options(row);
+	guarded =
+		pool_catalog_check_wrapper(((Form_pg_foreign_server) GETSTRUCT(row))->srvfdw,
+								   server_name);
+	ReleaseSysCache(row);
+
+	row = SearchSysCache1(USERMAPPINGOID, target->key.mapping);
+	pool_catalog_check_mapping(row, server_name);
+	on_mapping = pool_catalog_mapping_options(row);
+	ReleaseSysCache(row);
+
+	options = pool_catalog_value(on_server, "options");
+	service = !needs_password && pool_catalog_value(on_server, "service");
+	pool_catalog_check_password(target, on_mapping);
+	refuse_gss_encryption(target, on_server, service);
+	refuse_many_hosts(target, on_server);
+
+	/* Six of our own, and the terminator. */
+	room = list_length(on_server) + list_length(on_mapping) + 7;
+	conninfo->keywords = palloc0(sizeof(char *) * room);
+	conninfo->values = palloc0(sizeof(char *) * room);
+	conninfo->count = 0;
+
+	/* First, so that a certificate of the mapping has precedence. */
+	if (needs_password)
+		add_parameter(conninfo, "sslcert", NO_CERTIFICATE);
+	add_options(conninfo, on_server, POOL_ON_SERVER, !needs_password);
+	add_options(conninfo, on_mapping, POOL_ON_MAPPING,
+				!needs_password || guarded);
+
+	/* A service may know the user; an own name would take precedence. */
+	if (!service || pool_catalog_value(on_mapping, "user"))
+		add_parameter(conninfo, "user", remote_user(target, on_mapping));
+	add_parameter(conninfo, "client_encoding", GetDatabaseEncodingName());
+	add_parameter(conninfo, "options",
+				  options ? psprintf("%s %s", options, SESSION_OPTIONS)
+						  : SESSION_OPTIONS);
+	add_parameter(conninfo, "fallback_application_name", "pool");
+
+	add_parameter(conninfo, "gssencmode", "disable");
+	Assert(conninfo->count < room);
+}

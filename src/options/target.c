@@ -1,0 +1,298 @@
+/*
+ * target.c
+ *		From a server's name to the pool that the current role uses for it.
+ *
+ * Each acquire begins with pool_target_resolve(), so its answers are kept in
+ * the backend, by role and server.  The first change to any server, mapping,
+ * wrapper or role empties that cache; what can change without such a message
+ * (the right to use the server) is checked each time.  No secret is kept.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/pg_foreign_server.h"
+#include "catalog/pg_user_mapping.h"
+#include "commands/dbcommands.h"
+#include "commands/defrem.h"
+#include "foreign/foreign.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+#include "base/compat.h"
+#include "options/catalog.h"
+#include "options/option_table.h"
+#include "options/target.h"
+
+/* A session with more roles times servers than this starts over. */
+#define MAX_CACHED 1024
+
+typedef struct CacheKey
+{
+	Oid role;
+	NameData server;
+} CacheKey;
+
+typedef struct CacheEntry
+{
+	CacheKey key;
+	PoolTarget target;
+} CacheEntry;
+
+static HTAB *cache = NULL;
+static uint64 changes = 0;		 /* catalog changes seen */
+static uint64 cache_changes = 0; /* of these, known to the cache */
+
+static void
+count_change(Datum arg, int cacheid, uint32 hashvalue)
+{
+	(void) arg;
+	(void) cacheid;
+	(void) hashvalue;
+	changes++;
+}
+
+/*
+ * Asks to be told of catalog changes; once.  Never in the postmaster, whose
+ * children would inherit what only those who resolve names need.
+ */
+static void
+listen_to_catalogs(void)
+{
+	static const int catalogs[] = {FOREIGNSERVEROID, USERMAPPINGOID,
+								   FOREIGNDATAWRAPPEROID, AUTHOID};
+	static bool done = false;
+
+	Assert(IsUnderPostmaster || !IsPostmasterEnvironment);
+	if (done)
+		return;
+	for (size_t i = 0; i < lengthof(catalogs); i++)
+		CacheRegisterSyscacheCallback(catalogs[i], count_change, (Datum) 0);
+	done = true;
+}
+
+static void
+cache_reset(void)
+{
+	HASHCTL ctl = {
+		.keysize = sizeof(CacheKey),
+		.entrysize = sizeof(CacheEntry),
+	};
+
+	if (cache)
+		hash_destroy(cache);
+	cache = NULL; /* in case the next line fails */
+	cache = hash_create("pool targets", 16, &ctl, HASH_ELEM | HASH_BLOBS);
+	cache_changes = changes;
+}
+
+static CacheEntry *
+cache_find(const char *server_name, HASHACTION action)
+{
+	CacheKey key;
+
+	memset(&key, 0, sizeof(key));
+	key.role = GetUserId();
+	namestrcpy(&key.server, server_name);
+	return hash_search(cache, &key, action, NULL);
+}
+
+/* Raises INSUFFICIENT_PRIVILEGE. */
+static void
+check_usage(Oid server, const char *server_name)
+{
+	AclResult result = pool_server_aclcheck(server, GetUserId());
+
+	if (result != ACLCHECK_OK)
+		aclcheck_error(result, OBJECT_FOREIGN_SERVER, server_name);
+}
+
+/*
+ * Whether the current transaction wrote the row.  Raises
+ * OBJECT_NOT_IN_PREREQUISITE_STATE if it changed one that others know: a pool
+ * has one configuration, and to them it is still the old one.
+ */
+static bool
+written_here(HeapTuple row, bool is_server, const char *server_name)
+{
+	TransactionId xmin = HeapTupleHeaderGetXmin(row->t_data);
+
+	if (!TransactionIdIsCurrentTransactionId(xmin))
+		return false;
+	if (row->t_data->t_infomask & HEAP_UPDATED)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 is_server
+					 ? errmsg("server \"%s\" was changed in this transaction",
+							  server_name)
+					 : errmsg("user mapping for server \"%s\" was changed in this transaction",
+							  server_name),
+				 errhint("The change can be used after it is committed.")));
+	return true;
+}
+
+/* Applies the pool's own options among those of one object. */
+static void
+merge_options(List *options, int context, PoolOptions *values,
+			  PoolOptionSet *given)
+{
+	ListCell *cell;
+
+	foreach (cell, options)
+	{
+		DefElem *def = lfirst_node(DefElem, cell);
+		const PoolOptionDef *own = pool_options_find(def->defname);
+
+		/* Other wrappers have options that mean nothing here. */
+		if (own && own->offset >= 0 && (own->contexts & context))
+			pool_options_set(own, defGetString(def), values, given);
+	}
+}
+
+/* "guarded": only a superuser can have written password_required. */
+static bool
+password_required(List *mapping, bool guarded)
+{
+	const char *value = pool_catalog_value(mapping, "password_required");
+	PoolOptions unused;
+	PoolOptionSet given = 0;
+
+	if (!guarded || !value)
+		return true;
+	return pool_options_set(pool_options_find("password_required"), value,
+							&unused, &given);
+}
+
+/* Everything in the target that follows from the two rows. */
+static void
+fill_target(PoolTarget *target, HeapTuple server_row, HeapTuple mapping_row,
+			bool guarded)
+{
+	Form_pg_foreign_server server =
+		(Form_pg_foreign_server) GETSTRUCT(server_row);
+	Form_pg_user_mapping mapping = (Form_pg_user_mapping) GETSTRUCT(mapping_row);
+	List *on_server = pool_catalog_server_options(server_row);
+	List *on_mapping = pool_catalog_mapping_options(mapping_row);
+	PoolOptionSet given = 0;
+
+	memset(target, 0, sizeof(*target));
+	target->key.database = MyDatabaseId;
+	target->key.server = server->oid;
+	target->key.mapping = mapping->oid;
+	target->key.needs_password =
+		!superuser_arg(GetUserId()) && password_required(on_mapping, guarded);
+	target->mapping_user = mapping->umuser;
+	target->server_name = server->srvname;
+	namestrcpy(&target->user_name,
+			   OidIsValid(mapping->umuser)
+				   ? GetUserNameFromId(mapping->umuser, false)
+				   : "public");
+	namestrcpy(&target->database_name, get_database_name(MyDatabaseId));
+
+	target->stamp.server_xmin = HeapTupleHeaderGetRawXmin(server_row->t_data);
+	target->stamp.server_tid = server_row->t_self;
+	target->stamp.mapping_xmin = HeapTupleHeaderGetRawXmin(mapping_row->t_data);
+	target->stamp.mapping_tid = mapping_row->t_self;
+
+	pool_catalog_check_password(target, on_mapping);
+
+	pool_options_defaults(&target->options);
+	merge_options(on_server, POOL_ON_SERVER, &target->options, &given);
+	merge_options(on_mapping, POOL_ON_MAPPING, &target->options, &given);
+	pool_options_check(&target->options, given, true);
+}
+
+/* Reads the catalogs.  Returns whether the answer may be kept. */
+static bool
+read_target(const char *server_name, PoolTarget *target)
+{
+	Oid server = get_foreign_server_oid(server_name, false);
+	HeapTuple server_row;
+	HeapTuple mapping_row;
+	bool guarded;
+	bool own;
+
+	check_usage(server, server_name);
+	server_row = SearchSysCache1(FOREIGNSERVEROID, server);
+	pool_catalog_check_server(server_row, server_name);
+	guarded = pool_catalog_check_wrapper(((Form_pg_foreign_server) GETSTRUCT(
+											  server_row))
+											 ->srvfdw,
+										 server_name);
+
+	mapping_row = SearchSysCache2(USERMAPPINGUSERSERVER, GetUserId(), server);
+	if (!HeapTupleIsValid(mapping_row))
+		mapping_row = SearchSysCache2(USERMAPPINGUSERSERVER, InvalidOid, server);
+	pool_catalog_check_mapping(mapping_row, server_name);
+
+	/* Such rows may vanish, and their place be taken, without a message. */
+	own = written_here(server_row, true, server_name);
+	own |= written_here(mapping_row, false, server_name);
+
+	fill_target(target, server_row, mapping_row, guarded);
+	ReleaseSysCache(mapping_row);
+	ReleaseSysCache(server_row);
+	return !own;
+}
+
+/*
+ * Finds out which pool the current role uses for a server, and checks that it
+ * may.  Raises UNDEFINED_OBJECT, INSUFFICIENT_PRIVILEGE,
+ * FEATURE_NOT_SUPPORTED (not a PostgreSQL server),
+ * OBJECT_NOT_IN_PREREQUISITE_STATE (changed and not committed),
+ * S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED (no password), and what is wrong
+ * with the options.
+ */
+void
+pool_target_resolve(const char *server_name, PoolTarget *target)
+{
+	CacheEntry *entry;
+	uint64 before;
+
+	listen_to_catalogs();
+
+	/* Within a long transaction nothing else may look for changes. */
+	AcceptInvalidationMessages();
+
+	/* A longer name would be cut, and then be somebody else's. */
+	if (strlen(server_name) >= NAMEDATALEN)
+		pool_catalog_check_server(NULL, server_name);
+
+	if (!cache || cache_changes != changes ||
+		hash_get_num_entries(cache) >= MAX_CACHED)
+		cache_reset();
+	entry = cache_find(server_name, HASH_FIND);
+	if (entry)
+	{
+		check_usage(entry->target.key.server, server_name);
+		*target = entry->target;
+		return;
+	}
+
+	before = changes;
+	if (read_target(server_name, target) && before == changes)
+		cache_find(server_name, HASH_ENTER)->target = *target;
+}
+
+bool
+pool_target_stamp_equal(const PoolStamp *a, const PoolStamp *b)
+{
+	return TransactionIdEquals(a->server_xmin, b->server_xmin) &&
+		   TransactionIdEquals(a->mapping_xmin, b->mapping_xmin) &&
+		   ItemPointerEquals(unconstify(ItemPointerData *, &a->server_tid),
+							 unconstify(ItemPointerData *, &b->server_tid)) &&
+		   ItemPointerEquals(unconstify(ItemPointerData *, &a->mapping_tid),
+							 unconstify(ItemPointerData *, &b->mapping_tid));
+}
+
+/* Do they identify the same pool? */
+bool
+pool_target_key_equal(const PoolKey *a, const PoolKey *b)
+{
+	return a->database == b->database && a->server == b->server &&
+		   a->mapping == b->mapping && a->needs_password == b->needs_password;
+}

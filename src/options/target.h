@@ -1,0 +1,56 @@
+/*
+ * target.h
+ *		From a server's name to the pool that the current role uses for it.
+ */
+#ifndef POOL_TARGET_H
+#define POOL_TARGET_H
+
+#include "storage/itemptr.h"
+
+#include "options/options.h"
+
+/*
+ * Which version of the two catalog rows an answer was computed from.  Equal
+ * stamps mean the same options; any ALTER makes a new row version and so a
+ * new stamp.  Compare with pool_target_stamp_equal(), never with memcmp().
+ */
+typedef struct PoolStamp
+{
+	TransactionId server_xmin;
+	ItemPointerData server_tid;
+	TransactionId mapping_xmin;
+	ItemPointerData mapping_tid;
+} PoolStamp;
+
+/* What identifies a pool. */
+typedef struct PoolKey
+{
+	Oid database;
+	Oid server;
+	Oid mapping;
+
+	/*
+	 * Whether the remote must have asked for the mapping's password.  It is
+	 * part of the key so that a mapping FOR PUBLIC never hands a connection
+	 * that a superuser opened without a password to anyone else.
+	 */
+	bool needs_password;
+} PoolKey;
+
+/* A server name as the current user may use it. */
+typedef struct PoolTarget
+{
+	PoolKey key;
+	PoolStamp stamp;
+	Oid mapping_user; /* InvalidOid: the mapping is FOR PUBLIC */
+	NameData server_name;
+	NameData user_name; /* of the mapping, for the log */
+	NameData database_name;
+	PoolOptions options;
+} PoolTarget;
+
+extern void pool_target_resolve(const char *server_name, PoolTarget *target);
+extern bool pool_target_stamp_equal(const PoolStamp *a, const PoolStamp *b);
+extern bool pool_target_key_equal(const PoolKey *a, const PoolKey *b);
+
+#endif /* POOL_TARGET_H */

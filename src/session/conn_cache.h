@@ -1,0 +1,53 @@
+/*
+ * copy.h
+ *		A session's copies of pooled connections.
+ */
+#ifndef POOL_CONN_CACHE_H
+#define POOL_CONN_CACHE_H
+
+#include "lib/ilist.h"
+#include "libpq-fe.h"
+#include "storage/latch.h"
+
+#include "base/wait_event.h"
+#include "statement/remote_report.h"
+
+/*
+ * One copy.  The session may read or write its socket only while the slot of
+ * that generation is leased to it.
+ */
+typedef struct PoolCopy
+{
+	dlist_node node; /* most recently used first */
+	PGconn *pg;
+	int slot;
+	uint64 generation;
+	bool leased;
+	bool unproven; /* new: what other copies had read of it is not known */
+	bool bulky;	   /* libpq's buffer has grown large */
+
+	/*
+	 * From the first byte of a statement sent to the ReadyForQuery read.  A
+	 * copy that is busy when its lease ends cannot be used by anyone again.
+	 */
+	bool busy;
+	uint64 fingerprint; /* of the parameters as they were at the start */
+	PoolNotices notices;
+	PGresult *result; /* being looked at; NULL: none */
+
+	WaitEventSet *wait_set;
+	int position;	/* of the socket in it */
+	uint32 watched; /* the events it waits for there */
+} PoolCopy;
+
+extern bool pool_conn_cache_has(int slot, uint64 generation);
+extern PoolCopy *pool_conn_cache_get(int slot, uint64 generation,
+									 int64 deadline);
+extern void pool_conn_cache_keep(PoolCopy *copy, bool left_state);
+extern void pool_conn_cache_close(PoolCopy *copy);
+extern bool pool_conn_cache_is_quiet(const PoolCopy *copy);
+extern bool pool_conn_cache_wait(PoolCopy *copy, uint32 events, int64 deadline,
+								 PoolWaitEvent wait);
+extern uint64 pool_conn_cache_fingerprint(const PoolCopy *copy);
+
+#endif /* POOL_CONN_CACHE_H */

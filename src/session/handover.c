@@ -1,0 +1,291 @@
+/*
+ * handover.c
+ *		What a session asks of the worker: a connection's descriptor, or to
+ *		connect in a certain way.
+ *
+ * The worker receives on a datagram socket inside the data directory.  A
+ * session makes a socket pair and sends one end of it along with its request;
+ * the worker answers over that end and closes it.  So the answer can reach
+ * nobody but the process that asked, the worker keeps no state for those who
+ * ask and cannot be held up by one, and the end of the worker shows at once
+ * as the end of the pair, even for a request that it had not yet read.
+ *
+ * The kernel tells the worker the sender's pid (SCM_CREDENTIALS); it must be
+ * that of the slot's owner.  Requests to connect travel here as well, because
+ * they carry passwords, which must not be seen in shared memory.
+ *
+ * No locks are held here.
+ */
+#include "postgres.h"
+
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
+
+#include "base/clock.h"
+#include "base/wait_event.h"
+#include "session/handover.h"
+#include "shared/self.h"
+#include "shared/shmem.h"
+#include "shared/slot.h"
+#include "shared/wire.h"
+
+/* One question and its answer.  Sockets are -1 where there is none. */
+typedef struct Exchange
+{
+	int worker;
+	int64 deadline;
+	int sock;			 /* to the worker's address */
+	int mine;			 /* ends of the pair */
+	volatile int theirs; /* changes within PG_TRY */
+} Exchange;
+
+/* Waits for the socket or the latch; raises 08001 after the deadline. */
+static void
+wait_for_worker(int sock, uint32 event, int64 deadline)
+{
+	int64 left = (deadline - pool_clock_us()) / 1000;
+	int rc;
+
+	if (left <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
+				 errmsg("pool worker does not answer"),
+				 errhint(
+					 "See the server log, and pg_stat_activity for backend_type \"pool worker\".")));
+	rc = WaitLatchOrSocket(MyLatch,
+						   WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH |
+							   event,
+						   sock, Min(left, 60000),
+						   pool_wait_event(POOL_WAIT_CONNECT));
+	if (rc & WL_LATCH_SET)
+	{
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+/*
+ * Sends the request; waits for a worker if none is running just now.  On
+ * return the worker's end of the pair is in flight and closed here.
+ */
+static void
+send_request(const Exchange *exchange, const void *data, size_t len)
+{
+	struct sockaddr_un address;
+
+	pool_wire_address(exchange->worker, &address);
+	ConditionVariablePrepareToSleep(&pool_shmem->worker_started);
+	for (;;)
+	{
+		if (connect(exchange->sock, (struct sockaddr *) &address,
+					sizeof(address)) == 0 &&
+			pool_wire_send(exchange->sock, data, len, exchange->theirs) ==
+				(ssize_t) len)
+			break;
+		if (errno == EAGAIN || errno == ENOBUFS)
+			wait_for_worker(exchange->sock, WL_SOCKET_WRITEABLE,
+							exchange->deadline);
+		else if (errno == ECONNREFUSED || errno == ENOENT)
+		{
+			long left = (long) ((exchange->deadline - pool_clock_us()) / 1000);
+
+			if (left <= 0)
+				ereport(ERROR,
+						(errcode(
+							 ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
+						 errmsg("pool worker is not running"),
+						 errhint(
+							 "It is restarted within a second; if not, see the server log and max_worker_processes.")));
+			ConditionVariableTimedSleep(&pool_shmem->worker_started, left,
+										pool_wait_event(POOL_WAIT_CONNECT));
+		}
+		else if (errno != EINTR)
+			ereport(ERROR, (errcode_for_socket_access(),
+							errmsg("could not send to the pool worker: %m")));
+	}
+	ConditionVariableCancelSleep();
+}
+
+/*
+ * Waits for the answer on this session's end of the pair.  Returns its length,
+ * 0 if the worker ended without one.
+ */
+static size_t
+await_answer(const Exchange *exchange, char *reply, int *fd)
+{
+	struct ucred peer;
+	ssize_t got;
+
+	while ((got = pool_wire_receive(exchange->mine, reply, POOL_REPLY_MAX, fd,
+									&peer)) < 0)
+	{
+		if (errno == EMFILE || errno == EPROTO)
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+					 errmsg(
+						 "could not receive a descriptor from the pool worker: %m"),
+					 errhint("The session may have too many files open.")));
+		if (errno != EAGAIN && errno != EINTR)
+			return 0; /* ECONNRESET: the request was never read */
+		wait_for_worker(exchange->mine, WL_SOCKET_READABLE, exchange->deadline);
+	}
+	return (size_t) got;
+}
+
+static void
+begin_exchange(Exchange *exchange)
+{
+	int pair[2];
+
+	exchange->sock =
+		socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (exchange->sock < 0 ||
+		socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
+				   pair) < 0)
+	{
+		int save_errno = errno;
+
+		if (exchange->sock >= 0)
+			close(exchange->sock);
+		errno = save_errno;
+		ereport(ERROR,
+				(errcode_for_socket_access(),
+				 errmsg("could not create a socket for the pool worker: %m")));
+	}
+	exchange->mine = pair[0];
+	exchange->theirs = pair[1];
+}
+
+/*
+ * Sends a request and waits for the answer.  Returns its length, 0 if the
+ * worker ended without one.  A descriptor that came with it is the caller's.
+ */
+static pg_noinline size_t
+ask_worker(int worker, const StringInfo request, char *reply, int64 deadline,
+		   int *fd)
+{
+	Exchange exchange = {.worker = worker, .deadline = deadline};
+	volatile size_t got = 0;
+
+	*fd = -1;
+	begin_exchange(&exchange);
+	PG_TRY();
+	{
+		send_request(&exchange, request->data, request->len);
+		close(exchange.theirs);
+		exchange.theirs = -1;
+		got = await_answer(&exchange, reply, fd);
+	}
+	PG_FINALLY();
+	{
+		close(exchange.sock);
+		close(exchange.mine);
+		if (exchange.theirs >= 0)
+			close(exchange.theirs);
+	}
+	PG_END_TRY();
+	return got;
+}
+
+/*
+ * Gets the descriptor of a slot that is leased to this session, and what
+ * libpq learnt when the connection was made.  Returns false if the worker
+ * does not have that connection (it ended, or was restarted).  The deadline
+ * is in pool_clock_us(); raises 08001 after it, and 53000 when the session
+ * cannot take one more descriptor.
+ */
+bool
+pool_handover_fetch(int slot, uint64 generation, int64 deadline,
+					PoolHandover *handover)
+{
+	PoolMessage message = {.kind = POOL_MESSAGE_FETCH,
+						   .sender = *pool_self(),
+						   .slot = slot,
+						   .generation = generation};
+	const Pool *pool = &pool_shmem_pools[pool_shmem_slots[slot].pool];
+	char *answer = palloc(POOL_REPLY_MAX);
+	StringInfoData data;
+	PoolReply reply;
+	size_t len;
+	int fd;
+
+	initStringInfo(&data);
+	appendBinaryStringInfo(&data, (char *) &message, sizeof(message));
+	len = ask_worker(pool_worker_number(pool), &data, answer, deadline, &fd);
+	if (len >= sizeof(reply))
+	{
+		memcpy(&reply, answer, sizeof(reply));
+		handover->strings =
+			pool_wire_strings(answer + sizeof(reply), len - sizeof(reply),
+							  reply.nstrings);
+		if (reply.status == POOL_REPLY_OK && fd >= 0 && handover->strings)
+		{
+			handover->fd = fd;
+			handover->remote_pid = reply.remote_pid;
+			handover->nstrings = reply.nstrings;
+			return true;
+		}
+	}
+	if (fd >= 0)
+		close(fd);
+	return false;
+}
+
+/*
+ * Tells the worker how the pool's connections are to be made.  Returns false
+ * if the pool is gone or the worker ended meanwhile.  Raises 54000 for options
+ * that are too long for a message.
+ */
+bool
+pool_handover_configure(const Pool *pool, uint64 pool_id,
+						const PoolTarget *target, const PoolConninfo *conninfo,
+						int64 deadline)
+{
+	PoolMessage message = {.kind = POOL_MESSAGE_CONFIGURE,
+						   .sender = *pool_self(),
+						   .pool = pool_index(pool),
+						   .pool_id = pool_id,
+						   .target = *target,
+						   .nstrings = conninfo->count * 2};
+	char *answer = palloc(POOL_REPLY_MAX);
+	StringInfoData data;
+	PoolReply reply = {0};
+	size_t len;
+	int fd;
+
+	initStringInfo(&data);
+	appendBinaryStringInfo(&data, (char *) &message, sizeof(message));
+	for (int i = 0; i < conninfo->count; i++)
+	{
+		appendBinaryStringInfo(&data, conninfo->keywords[i],
+							   strlen(conninfo->keywords[i]) + 1);
+		appendBinaryStringInfo(&data, conninfo->values[i],
+							   strlen(conninfo->values[i]) + 1);
+	}
+	if (data.len > POOL_MESSAGE_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("connection options of server \"%s\" are too long",
+						NameStr(target->server_name)),
+				 errdetail("They have %d bytes, and at most %d can be used.",
+						   data.len, POOL_MESSAGE_MAX)));
+
+	PG_TRY();
+	{
+		len = ask_worker(pool_worker_number(pool), &data, answer, deadline, &fd);
+	}
+	PG_FINALLY();
+	{
+		explicit_bzero(data.data, data.maxlen); /* it holds the password */
+	}
+	PG_END_TRY();
+	if (fd >= 0)
+		close(fd);
+	if (len >= sizeof(reply))
+		memcpy(&reply, answer, sizeof(reply));
+	return reply.status == POOL_REPLY_OK;
+}

@@ -1,0 +1,28 @@
+/*
+ * handover.h
+ *		What a session asks of the worker.
+ */
+#ifndef POOL_HANDOVER_H
+#define POOL_HANDOVER_H
+
+#include "options/conninfo.h"
+#include "options/target.h"
+#include "shared/pool.h"
+
+/* What a session gets. */
+typedef struct PoolHandover
+{
+	int fd; /* the caller closes it */
+	int remote_pid;
+	int nstrings;
+	const char **strings; /* parameter, value, ... */
+} PoolHandover;
+
+extern bool pool_handover_fetch(int slot, uint64 generation, int64 deadline,
+								PoolHandover *handover);
+extern bool pool_handover_configure(const Pool *pool, uint64 pool_id,
+									const PoolTarget *target,
+									const PoolConninfo *conninfo,
+									int64 deadline);
+
+#endif /* POOL_HANDOVER_H */

@@ -1,0 +1,13 @@
+/*
+ * proof.h
+ *		The proof that a connection is this session's alone.
+ */
+#ifndef POOL_PROOF_H
+#define POOL_PROOF_H
+
+#include "session/remote_io.h"
+
+extern bool pool_proof_alone(PoolRun *run);
+extern bool pool_proof_with_statement(PoolRun *run);
+
+#endif /* POOL_PROOF_H */

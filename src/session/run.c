@@ -1,0 +1,299 @@
+/*
+ * run.c
+ *		Running a statement on a leased connection.
+ *
+ * Sends it, with the handover's proof if another process used the socket last
+ * (proof.c), and reads results up to ReadyForQuery.
+ *
+ * A statement that was sent is never sent again.
+ */
+#include "postgres.h"
+
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+
+#include "base/clock.h"
+#include "session/conn_cache.h"
+#include "session/proof.h"
+#include "session/run.h"
+#include "shared/self.h"
+#include "shared/shmem.h"
+#include "shared/slot.h"
+#include "statement/remote_report.h"
+#include "statement/result.h"
+#include "statement/statement.h"
+
+/* A row of so many bytes has made libpq's buffer too large to keep. */
+#define BULKY_RESULT (1024 * 1024)
+
+/*
+ * Command tags that leave nothing behind in the remote session, if no function
+ * in them does.  What follows any other is a reset.
+ */
+static const char *const stateless_tags[] = {"SELECT",	"INSERT", "UPDATE",
+											 "DELETE",	"MERGE",  "SHOW",
+											 "EXPLAIN", "FETCH"};
+
+static void
+lost(PoolRun *run, const char *message)
+{
+	run->error = palloc0(sizeof(PoolRemoteReport));
+	run->error->elevel = ERROR;
+	run->error->sqlstate = ERRCODE_CONNECTION_FAILURE;
+	run->error->message = pstrdup(message);
+	run->error->hint = pstrdup(POOL_HINT_NOT_SENT_AGAIN);
+}
+
+static void
+refuse_copy(PoolRun *run)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg(
+				 "COPY from or to the client cannot run over a pooled connection"),
+			 errdetail("The connection to server \"%s\" is closed.",
+					   run->server_name),
+			 errhint(
+				 "Use SELECT and INSERT, or COPY with a file or program on the remote.")));
+}
+
+/* Did that command perhaps leave something behind? */
+static void
+note_command(PoolRun *run, const PGresult *res)
+{
+	const char *tag = PQcmdStatus(unconstify(PGresult *, res));
+	bool rowless_select = PQresultStatus(res) == PGRES_COMMAND_OK &&
+						  strncmp(tag, "SELECT", 6) == 0;
+
+	/* SELECT INTO and CREATE TABLE AS have the tag of SELECT. */
+	if (tag[0] == '\0')
+		return;
+	for (int i = 0; i < (int) lengthof(stateless_tags) && !rowless_select; i++)
+	{
+		size_t len = strlen(stateless_tags[i]);
+
+		if (strncmp(tag, stateless_tags[i], len) == 0 &&
+			(tag[len] == '\0' || tag[len] == ' '))
+			return;
+	}
+	run->left_state = true;
+}
+
+/* Takes one result of the statement.  Returns false when the remote is gone. */
+static bool
+take_result(PoolRun *run, PGresult *res)
+{
+	switch (PQresultStatus(res))
+	{
+		case PGRES_SINGLE_TUPLE:
+		case PGRES_TUPLES_OK:
+		case PGRES_COMMAND_OK:
+		case PGRES_EMPTY_QUERY:
+			note_command(run, res);
+			if (run->error == NULL)
+				pool_result_add(run->result, res);
+			return true;
+		case PGRES_COPY_IN:
+		case PGRES_COPY_OUT:
+		case PGRES_COPY_BOTH:
+			refuse_copy(run);
+			return false;
+		case PGRES_PIPELINE_ABORTED:
+			return true;
+		default:
+			/* Of several errors the first one is the cause. */
+			if (run->error == NULL)
+				run->error = pool_remote_report_error(res);
+			return PQstatus(run->copy->pg) == CONNECTION_OK;
+	}
+}
+
+/* Takes one result and frees it; after an error pool_conn_cache_close() does. */
+static bool
+take_and_clear(PoolRun *run, PGresult *res)
+{
+	PoolCopy *copy = run->copy;
+	bool alive;
+
+	copy->result = res;
+	if (PQresultMemorySize(res) > BULKY_RESULT)
+		copy->bulky = true;
+	alive = take_result(run, res);
+	copy->result = NULL;
+	PQclear(res);
+	return alive;
+}
+
+/*
+ * Reads up to the Sync and leaves pipeline mode.  An error that comes before
+ * it is that of the commit, say of a deferred constraint.
+ */
+static bool
+read_sync(PoolRun *run)
+{
+	/* A NULL ends the results of the commit's error; a second one is odd. */
+	for (int ends = 0; ends < 2;)
+	{
+		bool timed_out = false;
+		PGresult *res = pool_remote_io_next(run, run->deadline, &timed_out);
+		ExecStatusType status = PQresultStatus(res);
+
+		if (timed_out)
+			pool_remote_io_raise_timeout(run);
+		if (status == PGRES_PIPELINE_SYNC)
+		{
+			PQclear(res);
+			return PQexitPipelineMode(run->copy->pg);
+		}
+		if (res == NULL)
+			ends++;
+		else if (!take_and_clear(run, res))
+			return false;
+	}
+	return false;
+}
+
+/*
+ * Reads all results of the statement up to ReadyForQuery.  Rows are taken one
+ * by one, so that memory does not grow with the result.  An error while a row
+ * is taken leaves the copy busy, and so the connection closed.
+ */
+static PoolRunOutcome
+read_results(PoolRun *run, bool pipeline)
+{
+	PGconn *pg = run->copy->pg;
+	bool timed_out = false;
+	PGresult *res;
+
+	PQsetSingleRowMode(pg);
+	while ((res = pool_remote_io_next(run, run->deadline, &timed_out)) != NULL)
+	{
+		if (!take_and_clear(run, res))
+			return POOL_RUN_LOST;
+	}
+	if (timed_out)
+		pool_remote_io_raise_timeout(run);
+	if (pipeline && !read_sync(run))
+	{
+		if (run->error == NULL)
+			lost(run, "connection to the remote was lost");
+		return POOL_RUN_LOST;
+	}
+	return POOL_RUN_DONE;
+}
+
+/* After ReadyForQuery: is the connection, and what was read, beyond doubt? */
+static PoolRunOutcome
+check_end(PoolRun *run)
+{
+	PoolCopy *copy = run->copy;
+	PGnotify *notify;
+
+	/* Makes libpq look at what it has read besides. */
+	(void) PQisBusy(copy->pg);
+	while ((notify = PQnotifies(copy->pg)) != NULL)
+		PQfreemem(notify);
+	pool_remote_report_show_notices(&copy->notices, run->server_name);
+
+	if (PQstatus(copy->pg) != CONNECTION_OK || copy->notices.protocol_doubt)
+	{
+		if (run->error == NULL)
+			lost(run, "connection to the remote is out of step");
+		return POOL_RUN_LOST;
+	}
+	copy->busy = false;
+	if (pool_conn_cache_fingerprint(copy) != copy->fingerprint)
+		run->left_state = true;
+	return POOL_RUN_DONE;
+}
+
+/*
+ * Text is read by this database's rules: a remote session whose settings were
+ * changed in a lease would give text that means something else here.
+ */
+static void
+check_formats(PoolRun *run)
+{
+	PGconn *pg = run->copy->pg;
+	const char *encoding = PQparameterStatus(pg, "client_encoding");
+	const char *dates = PQparameterStatus(pg, "DateStyle");
+	const char *intervals = PQparameterStatus(pg, "IntervalStyle");
+	const char *wrong = NULL;
+
+	if (pool_result_rows(run->result) == 0)
+		return;
+	if (encoding && pg_char_to_encoding(encoding) != GetDatabaseEncoding())
+		wrong = "client_encoding";
+	else if (dates && strncmp(dates, "ISO", 3) != 0)
+		wrong = "DateStyle";
+	else if (intervals && strcmp(intervals, "postgres") != 0)
+		wrong = "IntervalStyle";
+	if (wrong)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("setting \"%s\" of the remote session was changed",
+						wrong),
+				 errdetail("Rows from server \"%s\" could not be read correctly.",
+						   run->server_name),
+				 errhint("RESET it in the lease, or release the lease.")));
+}
+
+/*
+ * Runs the statement.  The copy must be leased to this session.
+ *
+ * Raises local errors (a cancel, a value that does not fit, 57014 after
+ * query_timeout); the copy is then busy and must be given back as such.  The
+ * remote's own error is in run->error, to be raised when the connection has
+ * been given back.
+ */
+PoolRunOutcome
+pool_run_statement(PoolRun *run)
+{
+	PoolCopy *copy = run->copy;
+	PoolSlot *slot = &pool_shmem_slots[copy->slot];
+	bool several = pool_statement_is_several(run->statement);
+	bool pipeline = run->prove && !several && !run->validate;
+	PoolRunOutcome outcome;
+
+	if (!pool_conn_cache_is_quiet(copy))
+		return POOL_RUN_NOT_SENT;
+
+	slot->last_holder = pool_self()->serial;
+	slot->used = true;
+	if (several)
+		pool_result_expect_several(run->result);
+	run->deadline = run->query_timeout > 0
+						? pool_clock_us() + INT64CONST(1000) * run->query_timeout
+						: PG_INT64_MAX;
+
+	if (pipeline)
+	{
+		if (!pool_proof_with_statement(run))
+		{
+			if (pool_clock_us() >= run->deadline)
+				pool_remote_io_raise_timeout(run);
+			return POOL_RUN_NOT_PROVEN;
+		}
+	}
+	else
+	{
+		if ((run->prove || run->validate) && !pool_proof_alone(run))
+			return POOL_RUN_NOT_SENT;
+		copy->busy = true;
+		run->sent = true;
+		run->sent_at = pool_clock_us();
+		if (!(several ? PQsendQuery(copy->pg, run->statement->sql)
+					  : pool_remote_io_send(run)))
+		{
+			lost(run, "could not send the statement to the remote");
+			return POOL_RUN_LOST;
+		}
+	}
+
+	outcome = read_results(run, pipeline);
+	if (outcome == POOL_RUN_DONE)
+		outcome = check_end(run);
+	if (outcome == POOL_RUN_DONE && run->error == NULL)
+		check_formats(run);
+	return outcome;
+}

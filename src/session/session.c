@@ -1,0 +1,261 @@
+/*
+ * session.c
+ *		The leases of this session: how they begin, run and, on every path,
+ *		end.
+ *
+ * A lease is put into the list before anything is acquired for it.  From then
+ * on whatever happens, one of these ends it:
+ *
+ *		pool_session_release	the normal way
+ *		end of transaction		commit or abort
+ *		end of subtransaction	abort, for leases begun inside
+ *		exit of the session		also after FATAL, when no error is caught
+ *
+ * They all come down to pool_lease_close() in lease.c.
+ */
+#include "postgres.h"
+
+#include "access/parallel.h"
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "utils/memutils.h"
+
+#include "base/clock.h"
+#include "session/acquire.h"
+#include "session/session.h"
+#include "shared/queue.h"
+#include "shared/self.h"
+#include "shared/shmem.h"
+#include "shared/stats.h"
+
+static dlist_head leases = DLIST_STATIC_INIT(leases);
+
+static void register_callbacks(void);
+
+static void
+forget_lease(PoolLease *lease, PoolCloseReason reason)
+{
+	pool_lease_close(lease, reason);
+	dlist_delete(&lease->node);
+	pfree(lease->name);
+	pfree(lease);
+}
+
+/*
+ * Begins a lease.  timeout_ms as in pool_acquire_slot(), whose errors it
+ * raises.
+ */
+PoolLease *
+pool_session_lease(const char *server_name, PoolLeaseScope scope,
+				   int64 timeout_ms)
+{
+	PoolLease *lease;
+	char *name;
+
+	if (IsParallelWorker())
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
+				 errmsg("cannot use pooled connections in a parallel worker")));
+
+	register_callbacks();
+	name = MemoryContextStrdup(TopMemoryContext, server_name);
+	lease = MemoryContextAllocZero(TopMemoryContext, sizeof(PoolLease));
+	lease->name = name;
+	lease->scope = scope;
+	lease->subid = GetCurrentSubTransactionId();
+	lease->userid = GetUserId();
+	lease->timeout_ms = timeout_ms;
+	lease->request.slot = POOL_NONE;
+	lease->id = (int64) pg_atomic_add_fetch_u64(&pool_shmem->last_lease, 1);
+	dlist_push_head(&leases, &lease->node);
+
+	PG_TRY();
+	{
+		pool_lease_open(lease, pool_clock_us());
+		if (scope != POOL_LEASE_STATEMENT)
+			pool_lease_note_holder(lease);
+	}
+	PG_CATCH();
+	{
+		forget_lease(lease, POOL_CLOSE_NONE);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	return lease;
+}
+
+/*
+ * The lease of that number.  Raises 42704 if it is not a lease of this session,
+ * 42501 if another user of this session took it.
+ */
+PoolLease *
+pool_session_find(int64 id)
+{
+	dlist_iter iter;
+
+	dlist_foreach (iter, &leases)
+	{
+		PoolLease *lease = dlist_container(PoolLease, node, iter.cur);
+
+		if (lease->id != id || lease->scope == POOL_LEASE_STATEMENT)
+			continue;
+		if (lease->userid != GetUserId())
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("permission denied for lease " INT64_FORMAT, id),
+					 errdetail("It was acquired by another user.")));
+		return lease;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("lease " INT64_FORMAT " does not exist", id),
+			 errdetail(
+				 "A lease belongs to the session that acquired it, and ends with pool_release() or with the transaction."),
+			 errhint(
+				 "Acquire with hold => true to keep a lease beyond the transaction.")));
+	return NULL;
+}
+
+/* Ends a lease.  Raises 55006 if a statement is running on it. */
+void
+pool_session_release(PoolLease *lease)
+{
+	pool_lease_refuse_if_running(lease);
+	forget_lease(lease, POOL_CLOSE_NONE);
+}
+
+/*
+ * Runs a statement on any connection to the server, which commits by itself.
+ * Raises what pool_session_lease() and pool_lease_run() do, and 25000 when it
+ * opened a transaction and left it open.
+ */
+void
+pool_session_run(const char *server_name, const PoolStatement *statement,
+				 PoolResult *result)
+{
+	PoolLease *lease = pool_session_lease(server_name, POOL_LEASE_STATEMENT, -1);
+
+	pool_lease_run(lease, statement, result);
+	pool_session_release(lease);
+}
+
+/* A lease that ends with the transaction while the remote has one open. */
+static void
+warn_of_rollbacks(void)
+{
+	dlist_iter iter;
+
+	dlist_foreach (iter, &leases)
+	{
+		PoolLease *lease = dlist_container(PoolLease, node, iter.cur);
+
+		if (lease->scope == POOL_LEASE_TRANSACTION &&
+			lease->subid != InvalidSubTransactionId &&
+			pool_lease_condition(lease) == POOL_CONDITION_IN_TRANSACTION)
+			ereport(WARNING,
+					(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+					 errmsg("lease " INT64_FORMAT
+							" ends with an open transaction on server \"%s\"",
+							lease->id, NameStr(lease->target.server_name)),
+					 errdetail("The remote transaction is rolled back.")));
+	}
+}
+
+static void
+refuse_prepare(void)
+{
+	if (!dlist_is_empty(&leases))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg(
+					 "cannot PREPARE a transaction while a pooled connection is leased"),
+				 errhint("Call pool_release() before.")));
+}
+
+/* Ends the leases of the transaction; at commit, held ones stay. */
+static void
+end_of_transaction(bool commit)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify (iter, &leases)
+	{
+		PoolLease *lease = dlist_container(PoolLease, node, iter.cur);
+
+		if (lease->subid == InvalidSubTransactionId)
+			continue;
+		if (commit && lease->scope == POOL_LEASE_HOLD)
+			lease->subid = InvalidSubTransactionId;
+		else
+			forget_lease(lease, POOL_CLOSE_NONE);
+	}
+}
+
+static void
+xact_callback(XactEvent event, void *arg)
+{
+	switch (event)
+	{
+		case XACT_EVENT_PRE_COMMIT:
+			warn_of_rollbacks();
+			break;
+		case XACT_EVENT_PRE_PREPARE:
+			refuse_prepare();
+			break;
+		case XACT_EVENT_COMMIT:
+			end_of_transaction(true);
+			break;
+		case XACT_EVENT_ABORT:
+			end_of_transaction(false);
+			break;
+		default:
+			break;
+	}
+}
+
+static void
+subxact_callback(SubXactEvent event, SubTransactionId mine,
+				 SubTransactionId parent, void *arg)
+{
+	dlist_mutable_iter iter;
+
+	if (event != SUBXACT_EVENT_COMMIT_SUB && event != SUBXACT_EVENT_ABORT_SUB)
+		return;
+	dlist_foreach_modify (iter, &leases)
+	{
+		PoolLease *lease = dlist_container(PoolLease, node, iter.cur);
+
+		if (lease->subid != mine)
+			continue;
+		if (event == SUBXACT_EVENT_COMMIT_SUB)
+			lease->subid = parent;
+		else
+			forget_lease(lease, POOL_CLOSE_NONE);
+	}
+}
+
+static void
+session_exit(int code, Datum arg)
+{
+	pool_acquire_abandon();
+	while (!dlist_is_empty(&leases))
+		forget_lease(dlist_head_element(PoolLease, node, &leases),
+					 POOL_CLOSE_HOLDER_EXITED);
+	memset(&pool_shmem_waiters[pool_self()->procno].session, 0,
+		   sizeof(PoolSessionRef));
+}
+
+static void
+register_callbacks(void)
+{
+	static bool registered = false;
+
+	if (registered)
+		return;
+	(void) pool_self();
+	RegisterXactCallback(xact_callback, NULL);
+	RegisterSubXactCallback(subxact_callback, NULL);
+	before_shmem_exit(session_exit, (Datum) 0);
+	registered = true;
+}

@@ -1,0 +1,157 @@
+/*
+ * warmer.c
+ *		Filling pools when the server starts, before anybody asks.
+ *
+ * The pool worker is connected to no database, so it learns how to connect from
+ * the first session that uses a pool.  For the databases that
+ * pool.warm_databases names a process of its own is that session: started by
+ * the first worker each time that starts itself, it tells the workers the
+ * options of all pools with a min_size, as if the role of the user mapping had
+ * called, and ends.  So it is when another worker takes the place of one.  The workers then fill those pools as they always do.
+ *
+ * A mapping FOR PUBLIC names no role whose rights could be checked, so its pool
+ * waits for the first caller.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/pg_user_mapping.h"
+#include "foreign/foreign.h"
+#include "miscadmin.h"
+#include "postmaster/bgworker.h"
+#include "storage/ipc.h"
+#include "tcop/tcopprot.h"
+#include "utils/memutils.h"
+#include "utils/varlena.h"
+
+#include "base/clock.h"
+#include "base/compat.h"
+#include "options/catalog.h"
+#include "options/target.h"
+#include "session/acquire.h"
+#include "session/warmer.h"
+
+/* How long a pool worker may take to note options; it may just be starting. */
+#define CONFIGURE_TIMEOUT_US INT64CONST(30000000)
+
+/* What may have to be warmed. */
+typedef struct Mapping
+{
+	Oid server;
+	Oid user;
+} Mapping;
+
+/* All user mappings of roles in this database; the memory is the caller's. */
+static List *
+find_mappings(void)
+{
+	List *mappings = NIL;
+	MemoryContext caller = CurrentMemoryContext;
+	Relation catalog;
+	SysScanDesc scan;
+	HeapTuple row;
+
+	StartTransactionCommand();
+	catalog = table_open(UserMappingRelationId, AccessShareLock);
+	scan = systable_beginscan(catalog, InvalidOid, false, NULL, 0, NULL);
+	while (HeapTupleIsValid(row = systable_getnext(scan)))
+	{
+		Form_pg_user_mapping form = (Form_pg_user_mapping) GETSTRUCT(row);
+		MemoryContext old = MemoryContextSwitchTo(caller);
+		Mapping *mapping = palloc(sizeof(Mapping));
+
+		mapping->server = form->umserver;
+		mapping->user = form->umuser;
+		if (OidIsValid(mapping->user))
+			mappings = lappend(mappings, mapping);
+		MemoryContextSwitchTo(old);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(caller);
+	return mappings;
+}
+
+/* Is there anything to fill, and may that role use it? */
+static bool
+is_wanted(const Mapping *mapping, char **server_name)
+{
+	ForeignServer *server =
+		GetForeignServerExtended(mapping->server, FSV_MISSING_OK);
+	UserMapping *user;
+
+	if (server == NULL ||
+		pool_server_aclcheck(mapping->server, mapping->user) != ACLCHECK_OK)
+		return false;
+	user = GetUserMapping(mapping->user, mapping->server);
+	*server_name = server->servername;
+	return pool_catalog_value(server->options, "min_size") != NULL ||
+		   pool_catalog_value(user->options, "min_size") != NULL;
+}
+
+/* Tells the worker the options of one pool, with the rights of its role. */
+static void
+warm_pool(const Mapping *mapping)
+{
+	char *server_name;
+	PoolTarget target;
+	uint64 pool_id;
+	Oid user;
+	int context;
+
+	StartTransactionCommand();
+	if (is_wanted(mapping, &server_name))
+	{
+		GetUserIdAndSecContext(&user, &context);
+		SetUserIdAndSecContext(mapping->user,
+							   context | SECURITY_LOCAL_USERID_CHANGE);
+		(void) pool_acquire_configured(server_name, &target,
+									   pool_clock_us() + CONFIGURE_TIMEOUT_US,
+									   &pool_id);
+		SetUserIdAndSecContext(user, context);
+	}
+	CommitTransactionCommand();
+}
+
+/* The same; one that cannot be used keeps no other from being filled. */
+static void
+try_to_warm(const Mapping *mapping)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		warm_pool(mapping);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		EmitErrorReport();
+		FlushErrorState();
+		AbortCurrentTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+}
+
+/* The process: its database is in bgw_extra. */
+void
+pool_warmer_main(Datum arg)
+{
+	ListCell *cell;
+
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnection(MyBgworkerEntry->bgw_extra, NULL, 0);
+	MemoryContextSwitchTo(AllocSetContextCreate(TopMemoryContext, "pool warmer",
+												ALLOCSET_DEFAULT_SIZES));
+	foreach (cell, find_mappings())
+	{
+		try_to_warm(lfirst(cell));
+	}
+	proc_exit(0);
+}

@@ -1,0 +1,64 @@
+/*
+ * backoff.c
+ *		When the next attempt to connect may begin, after one that failed.
+ *
+ * After retry_delay, twice as long each time up to retry_max_delay, spread by
+ * retry_jitter; or after breaker_timeout, if the circuit breaker opens.  There
+ * is one attempt at a time until one succeeds, however many sessions wait.
+ */
+#include "postgres.h"
+
+#include "common/pg_prng.h"
+
+#include "base/clock.h"
+#include "options/options.h"
+#include "shared/backoff.h"
+#include "shared/breaker.h"
+#include "shared/slot.h"
+#include "shared/stats.h"
+
+static int
+exponential_delay_ms(const PoolOptions *options, int failures)
+{
+	int64 delay = (int64) options->retry_delay << Min(failures - 1, 20);
+	double spread;
+
+	delay = Min(delay, options->retry_max_delay);
+	spread = delay * options->retry_jitter / 100.0;
+	return (int)
+		Max(1, delay + spread * (2 * pg_prng_double(&pg_global_prng_state) - 1));
+}
+
+/*
+ * Takes the figures of a failed attempt into the pool.  Returns whether those
+ * who wait are to be told; *trips if the breaker opens.  Needs the lock.
+ */
+bool
+pool_backoff_failed(Pool *pool, const PoolConnectError *error, bool *trips)
+{
+	int attempts = pool->options.retry_attempts;
+
+	pool->last_error = *error;
+	pool->failures++;
+
+	/* Several were under way when the breaker opened: its time stays. */
+	if (pool->breaker != POOL_BREAKER_OPEN)
+		pool->next_attempt =
+			pool_clock_us() +
+			INT64CONST(1000) *
+				exponential_delay_ms(&pool->options, pool->failures);
+	*trips = pool_breaker_failed(pool);
+	pool_stats_add(&pool->stats, POOL_COUNT_CONNECT_ERRORS, 1);
+	if (pool_slot_count_live(pool) > 0)
+		return false;
+	return *trips || error->permanent || pool->failures >= Max(attempts, 1);
+}
+
+/* A connection was made.  Needs the lock. */
+void
+pool_backoff_succeeded(Pool *pool)
+{
+	pool->failures = 0;
+	pool->next_attempt = 0;
+	pool_breaker_succeeded(pool);
+}

@@ -1,0 +1,95 @@
+/*
+ * histogram.c
+ *		How long something took: counts by time, and percentiles of them.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "shared/histogram.h"
+
+/* Once, when shared memory is made. */
+void
+pool_histogram_init(PoolHistogram *histogram)
+{
+	for (int i = 0; i < POOL_NBUCKETS; i++)
+		pg_atomic_init_u64(&histogram->buckets[i], 0);
+	pg_atomic_init_u64(&histogram->sum_us, 0);
+	pg_atomic_init_u64(&histogram->max_us, 0);
+}
+
+/* Begins to count anew. */
+void
+pool_histogram_zero(PoolHistogram *histogram)
+{
+	for (int i = 0; i < POOL_NBUCKETS; i++)
+		pg_atomic_write_u64(&histogram->buckets[i], 0);
+	pg_atomic_write_u64(&histogram->sum_us, 0);
+	pg_atomic_write_u64(&histogram->max_us, 0);
+}
+
+/* Copies it. */
+void
+pool_histogram_read(const PoolHistogram *histogram, PoolTimes *times)
+{
+	PoolHistogram *from = unconstify(PoolHistogram *, histogram);
+
+	times->count = 0;
+	for (int i = 0; i < POOL_NBUCKETS; i++)
+	{
+		times->buckets[i] = pg_atomic_read_u64(&from->buckets[i]);
+		times->count += times->buckets[i];
+	}
+	times->sum_us = pg_atomic_read_u64(&from->sum_us);
+	times->max_us = pg_atomic_read_u64(&from->max_us);
+}
+
+/*
+ * Leaves what came after an earlier copy; but for the maximum, which stays that
+ * of all.  After a reset in between all of it is left.
+ */
+void
+pool_histogram_subtract(PoolTimes *times, const PoolTimes *before)
+{
+	if (times->count < before->count)
+		return;
+	for (int i = 0; i < POOL_NBUCKETS; i++)
+		times->buckets[i] -= Min(before->buckets[i], times->buckets[i]);
+	times->count -= before->count;
+	times->sum_us -= Min(before->sum_us, times->sum_us);
+}
+
+/*
+ * What the times in that bucket and in those before it are less than, in
+ * microseconds; the last one has no bound.
+ */
+uint64
+pool_histogram_bound(int bucket)
+{
+	int next = bucket + 1;
+	int power = Max(next / POOL_HISTOGRAM_WIDTH - 1, 0);
+
+	return (uint64) (next - power * POOL_HISTOGRAM_WIDTH) << power;
+}
+
+/*
+ * The time, in microseconds, that this fraction (0 to 1) of all did not exceed;
+ * of the last bucket's, and if there are none, the maximum.
+ */
+double
+pool_histogram_percentile(const PoolTimes *times, double fraction)
+{
+	uint64 rank = (uint64) Max(ceil(fraction * (double) times->count), 1);
+	uint64 before = 0;
+
+	for (int i = 0; i < POOL_NBUCKETS - 1; i++)
+	{
+		uint64 low = i > 0 ? pool_histogram_bound(i - 1) : 0;
+
+		before += times->buckets[i];
+		if (before >= rank)
+			return Min((double) (low + pool_histogram_bound(i) - 1) / 2,
+					   (double) times->max_us);
+	}
+	return (double) times->max_us;
+}

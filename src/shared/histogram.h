@@ -1,0 +1,80 @@
+/*
+ * histogram.h
+ *		How long something took: counts by time, and percentiles of them.
+ *
+ * Log-linear buckets: each power of two of microseconds is divided into eight
+ * of the same width.  So a percentile is off by at most 1/16 of the time, and
+ * times of less than 16 us are exact, as far as the clock's microseconds are.
+ * What takes longer than POOL_HISTOGRAM_LIMIT_US is in the last bucket.
+ *
+ * All are atomics, so anybody can add at any time.  Who reads meanwhile may see
+ * a time in its bucket and not yet in the sum.
+ */
+#ifndef POOL_HISTOGRAM_H
+#define POOL_HISTOGRAM_H
+
+#include "port/atomics.h"
+#include "port/pg_bitutils.h"
+
+#define POOL_HISTOGRAM_BITS 3 /* 8 buckets for each power of two */
+#define POOL_HISTOGRAM_WIDTH (1 << POOL_HISTOGRAM_BITS)
+#define POOL_HISTOGRAM_LIMIT_BITS 30
+#define POOL_HISTOGRAM_LIMIT_US (INT64CONST(1) << POOL_HISTOGRAM_LIMIT_BITS)
+#define POOL_NBUCKETS                                        \
+	((POOL_HISTOGRAM_LIMIT_BITS - POOL_HISTOGRAM_BITS + 1) * \
+		 POOL_HISTOGRAM_WIDTH +                              \
+	 1)
+
+typedef struct PoolHistogram
+{
+	pg_atomic_uint64 buckets[POOL_NBUCKETS];
+	pg_atomic_uint64 sum_us;
+	pg_atomic_uint64 max_us;
+} PoolHistogram;
+
+/* A copy to compute with. */
+typedef struct PoolTimes
+{
+	uint64 buckets[POOL_NBUCKETS];
+	uint64 count;
+	uint64 sum_us;
+	uint64 max_us;
+} PoolTimes;
+
+/* The bucket of a time. */
+static inline int
+pool_histogram_bucket(uint64 us)
+{
+	int power;
+
+	if (us < POOL_HISTOGRAM_WIDTH)
+		return (int) us;
+	if (us >= POOL_HISTOGRAM_LIMIT_US)
+		return POOL_NBUCKETS - 1;
+	power = pg_leftmost_one_pos64(us) - POOL_HISTOGRAM_BITS;
+	return power * POOL_HISTOGRAM_WIDTH + (int) (us >> power);
+}
+
+/* Notes that something took so many microseconds. */
+static inline void
+pool_histogram_add(PoolHistogram *histogram, int64 time_us)
+{
+	uint64 us = (uint64) Max(time_us, 0);
+	uint64 max = pg_atomic_read_u64(&histogram->max_us);
+
+	pg_atomic_fetch_add_u64(&histogram->buckets[pool_histogram_bucket(us)], 1);
+	pg_atomic_fetch_add_u64(&histogram->sum_us, us);
+	while (us > max &&
+		   !pg_atomic_compare_exchange_u64(&histogram->max_us, &max, us))
+		;
+}
+
+extern void pool_histogram_init(PoolHistogram *histogram);
+extern void pool_histogram_zero(PoolHistogram *histogram);
+extern void pool_histogram_read(const PoolHistogram *histogram,
+								PoolTimes *times);
+extern void pool_histogram_subtract(PoolTimes *times, const PoolTimes *before);
+extern uint64 pool_histogram_bound(int bucket);
+extern double pool_histogram_percentile(const PoolTimes *times, double fraction);
+
+#endif /* POOL_HISTOGRAM_H */

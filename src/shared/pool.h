@@ -1,0 +1,157 @@
+/*
+ * pool.h
+ *		One pool in shared memory: all connections of one (database, server,
+ *		user mapping).
+ *
+ * Ownership of the fields stands at each group.  Where it says "the lock" it is
+ * Pool.lock: exclusive for writing, shared or exclusive for reading.  Whoever
+ * keeps a Pool pointer without a lock keeps Pool.id too, and compares it under
+ * the lock: a place can be given to another pool meanwhile.
+ */
+#ifndef POOL_POOL_H
+#define POOL_POOL_H
+
+#include "storage/condition_variable.h"
+#include "storage/lwlock.h"
+#include "utils/timestamp.h"
+
+#include "options/options.h"
+#include "options/target.h"
+#include "shared/shmem.h"
+#include "shared/slot.h"
+#include "shared/stats.h"
+
+#define POOL_ERROR_LEN 512
+
+/* A failure to connect, as it is told to those who wait. */
+typedef struct PoolConnectError
+{
+	int sqlstate;	/* encoded as ereport wants it, 0: none */
+	bool permanent; /* trying again cannot help */
+	TimestampTz at;
+	char message[POOL_ERROR_LEN];
+} PoolConnectError;
+
+typedef enum PoolBreakerState
+{
+	POOL_BREAKER_CLOSED, /* connects */
+	POOL_BREAKER_OPEN,	 /* does not */
+	POOL_BREAKER_HALF_OPEN
+} PoolBreakerState;
+
+typedef enum PoolPause
+{
+	POOL_PAUSE_NONE,
+	POOL_PAUSE_WAIT, /* nobody gets a connection; who wants one waits */
+	POOL_PAUSE_FAIL	 /* or gets an error */
+} PoolPause;
+
+typedef struct Pool
+{
+	LWLock lock;
+
+	/*
+	 * Identity.  Written by the session that makes the pool or by the worker
+	 * that gives up its place (registry.c), with registry_lock and the lock;
+	 * read under either.  id 0: the place is not in use.
+	 */
+	uint64 id;
+	PoolKey key;
+	Oid mapping_user;
+
+	/*
+	 * Names, for views and messages.  Written with the lock: by the session
+	 * that makes the pool, and by the worker with each new configuration.
+	 */
+	NameData server_name;
+	NameData user_name;
+	NameData database_name;
+
+	/*
+	 * Configuration.  Written with the lock: by the worker when a session has
+	 * sent it options (config.c) and when it ends, by functions of the
+	 * administrator (sizes, pause), by the session that drops the server.
+	 */
+	bool dropped;	 /* its server, mapping or database is no more */
+	bool configured; /* the worker knows how to connect */
+	bool resized;	 /* min_size and max_size are not the options' */
+	PoolPause pause;
+	PoolStamp stamp; /* the options' version */
+	PoolOptions options;
+
+	/*
+	 * Population.  Written with the lock by whoever moves a slot, in slot.c
+	 * alone; busy_us is for autoscale.
+	 */
+	int nslots[POOL_NSLOT_STATES];
+	int nremote_closed; /* of those LEASED, how many the remote has closed */
+	int peak_active;
+	int idle_head; /* most recently used first */
+	int idle_tail;
+	int64 busy_us;	  /* time in use of all connections together, until */
+	int64 busy_until; /* then, pool_clock_us() */
+
+	/*
+	 * Queue.  Written with the lock, in queue.c alone: by sessions that come
+	 * and go, and by whoever makes a slot available.
+	 */
+	int waiter_head; /* first to be served */
+	int waiter_tail;
+	int nwaiting;
+
+	/*
+	 * Demand.  Written with the lock: by the worker (janitor, connector), and
+	 * prewarm by sessions that ask for connections.
+	 */
+	int prewarm;  /* connections asked for ahead of demand */
+	int renewals; /* connections to open in the place of old ones */
+
+	/*
+	 * Connecting and the circuit breaker.  Written with the lock by the worker,
+	 * in backoff.c and breaker.c; reset by pool_breaker_reset() and by new
+	 * options.
+	 */
+	int failures;		/* attempts to connect failed in a row */
+	int64 next_attempt; /* pool_clock_us(), 0: at once */
+	PoolConnectError last_error;
+	PoolBreakerState breaker;
+	int breaker_successes; /* since it is HALF_OPEN */
+	TimestampTz breaker_opened_at;
+
+	/*
+	 * The limit.  Written with the lock, in autoscale.c alone: by the worker,
+	 * and by pool_resize() and new options.
+	 */
+	int limit;			 /* connections at a time, at most max_size */
+	int64 scale_since;	 /* since when autoscale looks, pool_clock_us() */
+	int64 scale_busy_us; /* busy_us then */
+
+	/*
+	 * Since when "stats" count, and from what.  Written with the lock by a
+	 * reset.  The counters themselves are atomics: see stats.h.
+	 */
+	TimestampTz stats_reset;
+	int leased_at_reset; /* with which "acquires" began then */
+	int open_at_reset;	 /* and "connects" */
+	PoolStats stats;
+
+	/*
+	 * A connection came or went, or could not be had.  Has a lock of its own;
+	 * broadcast by the worker without the pool's lock.
+	 */
+	ConditionVariable changed;
+} Pool;
+
+#define pool_index(pool) ((int) ((pool) -pool_shmem_pools))
+
+/* The worker that has its connections; places are filled from the first. */
+#define pool_worker_number(pool) (pool_index(pool) % pool_shmem->nworkers)
+
+/* For functions that read what the lock protects, and for those that write. */
+#define POOL_ASSERT_LOCKED_SHARED(pool) \
+	Assert(LWLockHeldByMe(unconstify(LWLock *, &(pool)->lock)))
+#define POOL_ASSERT_LOCKED(pool)                                     \
+	Assert(LWLockHeldByMeInMode(unconstify(LWLock *, &(pool)->lock), \
+								LW_EXCLUSIVE))
+
+#endif /* POOL_POOL_H */

@@ -1,0 +1,209 @@
+/*
+ * registry.c
+ *		Which pools exist.
+ *
+ * A pool is made by the first session that asks for its (database, server,
+ * user mapping), and stays, with its counters, until its place is needed for
+ * another one and it has neither connections nor waiters.
+ *
+ * A Pool pointer is only a place in shared memory: whoever keeps one keeps
+ * Pool.id too, and compares it under the pool's lock.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_database.h"
+#include "catalog/pg_foreign_server.h"
+#include "miscadmin.h"
+
+#include "shared/autoscale.h"
+#include "shared/breaker.h"
+#include "shared/queue.h"
+#include "shared/registry.h"
+#include "shared/shmem.h"
+#include "shared/slot.h"
+#include "shared/stats.h"
+#include "shared/wake.h"
+
+/* Needs the registry's lock or a look at the result under the pool's. */
+static Pool *
+lookup(const PoolKey *key)
+{
+	for (int i = 0; i < pool_shmem->npools; i++)
+	{
+		if (pool_shmem_pools[i].id != 0 &&
+			pool_target_key_equal(&pool_shmem_pools[i].key, key))
+			return &pool_shmem_pools[i];
+	}
+	return NULL;
+}
+
+/* Empties a place.  Needs both locks. */
+static void
+reset_entry(Pool *pool)
+{
+	pool->id = 0;
+	memset(&pool->key, 0, sizeof(pool->key));
+	pool->configured = pool->dropped = pool->resized = false;
+	pool->pause = POOL_PAUSE_NONE;
+	memset(&pool->stamp, 0, sizeof(pool->stamp));
+	memset(&pool->options, 0, sizeof(pool->options));
+	memset(&pool->last_error, 0, sizeof(pool->last_error));
+	pool->limit = 0;
+	pool->nremote_closed = 0;
+	pool->leased_at_reset = pool->open_at_reset = 0;
+	pool->peak_active = 0;
+	pool->busy_us = 0;
+	pool->prewarm = pool->renewals = 0;
+	pool_breaker_reset(pool);
+	pool->breaker_opened_at = 0;
+	pool_stats_zero(&pool->stats);
+}
+
+/* A place that is empty, or whose pool can go.  Needs the registry's lock. */
+static Pool *
+find_room(void)
+{
+	for (int i = 0; i < pool_shmem->npools; i++)
+	{
+		if (pool_shmem_pools[i].id == 0)
+			return &pool_shmem_pools[i];
+	}
+	for (int i = 0; i < pool_shmem->npools; i++)
+	{
+		Pool *pool = &pool_shmem_pools[i];
+		bool unused;
+
+		LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+		unused = pool_slot_count_all(pool) == 0 && pool->nwaiting == 0;
+		if (unused)
+			reset_entry(pool);
+		LWLockRelease(&pool->lock);
+		if (unused)
+			return pool;
+	}
+	return NULL;
+}
+
+/* The pool of that key, or NULL. */
+static Pool *
+find(const PoolKey *key, uint64 *id)
+{
+	Pool *pool;
+
+	LWLockAcquire(&pool_shmem->registry_lock, LW_SHARED);
+	pool = lookup(key);
+	*id = pool ? pool->id : 0;
+	LWLockRelease(&pool_shmem->registry_lock);
+	return pool;
+}
+
+/*
+ * The pool of the target, made if need be.  Raises 53400 when there is no
+ * room for one more.
+ */
+Pool *
+pool_registry_get(const PoolTarget *target, uint64 *id)
+{
+	Pool *pool = find(&target->key, id);
+
+	if (pool != NULL)
+		return pool;
+
+	LWLockAcquire(&pool_shmem->registry_lock, LW_EXCLUSIVE);
+	pool = lookup(&target->key);
+	if (pool == NULL && (pool = find_room()) != NULL)
+	{
+		LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+		pool->id = ++pool_shmem->last_pool_id;
+		pool->key = target->key;
+		pool->mapping_user = target->mapping_user;
+		pool->server_name = target->server_name;
+		pool->user_name = target->user_name;
+		pool->database_name = target->database_name;
+		pool->options = target->options;
+		pool->stats_reset = GetCurrentTimestamp();
+		pool_autoscale_begin(pool);
+		LWLockRelease(&pool->lock);
+	}
+	*id = pool ? pool->id : 0;
+	LWLockRelease(&pool_shmem->registry_lock);
+
+	if (pool == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("no room for another pool"),
+				 errdetail("All %d pools have connections or waiting sessions.",
+						   pool_shmem->npools),
+				 errhint("Raise pool.max_pools and restart the server.")));
+	return pool;
+}
+
+static bool
+belongs_to(const Pool *pool, Oid catalog, Oid object)
+{
+	const PoolKey *key = &pool->key;
+
+	if (pool->id == 0)
+		return false;
+	if (catalog == DatabaseRelationId)
+		return key->database == object;
+	if (key->database != MyDatabaseId)
+		return false;
+	return catalog == ForeignServerRelationId ? key->server == object
+											  : key->mapping == object;
+}
+
+/* Nobody can lease from it again.  Needs the pool's lock. */
+static void
+drop_locked(Pool *pool)
+{
+	pool->dropped = true;
+	pool->configured = false;
+	pool->prewarm = 0;
+	pool_slot_retire_all(pool, POOL_CLOSE_DROPPED);
+}
+
+/*
+ * A server, user mapping or database was dropped: closes its pools.  Leases
+ * that are under way finish; those who wait look again and get the error that
+ * the server or mapping does not exist.
+ */
+void
+pool_registry_drop(Oid catalog, Oid object)
+{
+	for (int i = 0; i < pool_shmem->npools; i++)
+	{
+		Pool *pool = &pool_shmem_pools[i];
+		bool found;
+
+		LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+		found = belongs_to(pool, catalog, object);
+		if (found)
+			drop_locked(pool);
+		LWLockRelease(&pool->lock);
+		if (found)
+		{
+			pool_queue_tell(pool, POOL_VERDICT_RETRY);
+			pool_wake_worker(pool);
+		}
+	}
+}
+
+/*
+ * Gives up the place of a dropped pool when nothing is left of it.  Returns
+ * true if the pool is a dropped one, gone or not.
+ */
+bool
+pool_registry_clear(Pool *pool)
+{
+	bool dropped;
+
+	LWLockAcquire(&pool_shmem->registry_lock, LW_EXCLUSIVE);
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	dropped = pool->dropped;
+	if (dropped && pool_slot_count_all(pool) == 0 && pool->nwaiting == 0)
+		reset_entry(pool);
+	LWLockRelease(&pool->lock);
+	LWLockRelease(&pool_shmem->registry_lock);
+	return dropped;
+}

@@ -1,0 +1,15 @@
+/*
+ * registry.h
+ *		Which pools exist.
+ */
+#ifndef POOL_REGISTRY_H
+#define POOL_REGISTRY_H
+
+#include "options/target.h"
+#include "shared/pool.h"
+
+extern Pool *pool_registry_get(const PoolTarget *target, uint64 *id);
+extern void pool_registry_drop(Oid catalog, Oid object);
+extern bool pool_registry_clear(Pool *pool);
+
+#endif /* POOL_REGISTRY_H */

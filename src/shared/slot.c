@@ -1,0 +1,411 @@
+/*
+ * slot.c
+ *		The states of a slot.
+ *
+ * Every move is made by pool_slot_move(), under the pool's lock.  It keeps
+ * the number of slots in each state, the idle list and the counters of leases
+ * in step, so that at any moment
+ *
+ *		acquires = releases + lost + slots LEASED
+ *		connects = closed + slots that are usable
+ */
+#include "postgres.h"
+
+#include "base/clock.h"
+#include "shared/pool.h"
+#include "shared/slot.h"
+
+#define TO(state) (1 << (state))
+
+static const uint32 allowed_moves[POOL_NSLOT_STATES] = {
+	[POOL_SLOT_FREE] = TO(POOL_SLOT_CONNECTING),
+	[POOL_SLOT_CONNECTING] =
+		TO(POOL_SLOT_IDLE) | TO(POOL_SLOT_LEASED) | TO(POOL_SLOT_CLOSING),
+	[POOL_SLOT_IDLE] =
+		TO(POOL_SLOT_LEASED) | TO(POOL_SLOT_CHECKING) | TO(POOL_SLOT_CLOSING),
+	[POOL_SLOT_LEASED] = TO(POOL_SLOT_IDLE) | TO(POOL_SLOT_LEASED) |
+						 TO(POOL_SLOT_RETURNED) | TO(POOL_SLOT_CLOSING),
+	[POOL_SLOT_CHECKING] =
+		TO(POOL_SLOT_IDLE) | TO(POOL_SLOT_LEASED) | TO(POOL_SLOT_CLOSING),
+	[POOL_SLOT_RETURNED] = TO(POOL_SLOT_RESETTING) | TO(POOL_SLOT_CLOSING),
+	[POOL_SLOT_RESETTING] =
+		TO(POOL_SLOT_IDLE) | TO(POOL_SLOT_LEASED) | TO(POOL_SLOT_CLOSING),
+	[POOL_SLOT_CLOSING] = TO(POOL_SLOT_FREE),
+};
+
+static const char *const state_names[POOL_NSLOT_STATES] = {
+	[POOL_SLOT_FREE] = "free",			 [POOL_SLOT_CONNECTING] = "connecting",
+	[POOL_SLOT_IDLE] = "idle",			 [POOL_SLOT_LEASED] = "leased",
+	[POOL_SLOT_CHECKING] = "checking",	 [POOL_SLOT_RETURNED] = "returned",
+	[POOL_SLOT_RESETTING] = "resetting", [POOL_SLOT_CLOSING] = "closing",
+};
+
+/* The name that views and messages use. */
+const char *
+pool_slot_state_name(PoolSlotState state)
+{
+	Assert(state < POOL_NSLOT_STATES);
+	return state_names[state];
+}
+
+/*
+ * The most recently returned first: so the surplus grows old at the end.  A
+ * check does not count as use, so a slot that comes back from one goes where it
+ * was.
+ */
+static void
+idle_link(Pool *pool, PoolSlot *slot)
+{
+	int index = pool_slot_index(slot);
+	int before = POOL_NONE;
+	int after = pool->idle_head;
+
+	while (after != POOL_NONE &&
+		   pool_shmem_slots[after].returned > slot->returned)
+	{
+		before = after;
+		after = pool_shmem_slots[after].next;
+	}
+	slot->prev = before;
+	slot->next = after;
+	if (before == POOL_NONE)
+		pool->idle_head = index;
+	else
+		pool_shmem_slots[before].next = index;
+	if (after == POOL_NONE)
+		pool->idle_tail = index;
+	else
+		pool_shmem_slots[after].prev = index;
+}
+
+static void
+idle_unlink(Pool *pool, PoolSlot *slot)
+{
+	if (slot->prev != POOL_NONE)
+		pool_shmem_slots[slot->prev].next = slot->next;
+	else
+		pool->idle_head = slot->next;
+	if (slot->next != POOL_NONE)
+		pool_shmem_slots[slot->next].prev = slot->prev;
+	else
+		pool->idle_tail = slot->prev;
+	slot->prev = slot->next = POOL_NONE;
+}
+
+static void
+count_move(Pool *pool, PoolSlot *slot, PoolSlotState to, int64 now)
+{
+	PoolSlotState from = slot->state;
+
+	if (from == POOL_SLOT_CONNECTING && to != POOL_SLOT_CLOSING)
+	{
+		pool_stats_add(&pool->stats, POOL_COUNT_CONNECTS, 1);
+		pool_stats_time(&pool->stats, POOL_TIMED_CONNECT, now - slot->since);
+	}
+	if (from == POOL_SLOT_CONNECTING && slot->retry)
+		pool_stats_add(&pool->stats,
+					   to == POOL_SLOT_CLOSING ? POOL_COUNT_RETRY_FAILURES
+											   : POOL_COUNT_RETRY_SUCCESSES,
+					   1);
+	if (from == POOL_SLOT_LEASED)
+	{
+		pool_stats_add(&pool->stats,
+					   to == POOL_SLOT_CLOSING ? POOL_COUNT_LOST
+											   : POOL_COUNT_RELEASES,
+					   1);
+		pool_stats_time(&pool->stats, POOL_TIMED_LEASE, now - slot->since);
+	}
+	if (to == POOL_SLOT_LEASED)
+		pool_stats_add(&pool->stats, POOL_COUNT_ACQUIRES, 1);
+	if (to == POOL_SLOT_CLOSING && from != POOL_SLOT_CONNECTING)
+	{
+		pool_stats_add(&pool->stats, POOL_COUNT_CLOSED, 1);
+		pg_atomic_fetch_add_u64(&pool->stats.closed[slot->close_reason], 1);
+	}
+}
+
+/* Connections that a session uses, or that are made ready for the next one. */
+static int
+busy_slots(const Pool *pool)
+{
+	return pool->nslots[POOL_SLOT_LEASED] + pool->nslots[POOL_SLOT_RETURNED] +
+		   pool->nslots[POOL_SLOT_RESETTING];
+}
+
+/*
+ * For how long connections were busy until now, all of them together, in
+ * microseconds.  Needs the lock.
+ */
+int64
+pool_slot_busy_us(const Pool *pool, int64 now)
+{
+	return pool->busy_us + busy_slots(pool) * (now - pool->busy_until);
+}
+
+/*
+ * Moves a slot to another state.  A move that the table does not have means
+ * that shared memory is not what every process takes it for; then the server
+ * starts again with fresh shared memory, as for any such damage, rather than
+ * let two processes use one connection.
+ *
+ * Needs the pool's lock, and the registry's as well from and to FREE.
+ */
+void
+pool_slot_move(Pool *pool, PoolSlot *slot, PoolSlotState to)
+{
+	PoolSlotState from = slot->state;
+	int64 now = pool_clock_us();
+
+	Assert(LWLockHeldByMeInMode(&pool->lock, LW_EXCLUSIVE));
+	Assert(slot->pool == pool_index(pool));
+
+	if ((allowed_moves[from] & TO(to)) == 0)
+		ereport(PANIC, (errcode(ERRCODE_INTERNAL_ERROR),
+						errmsg("pool slot %d cannot go from state %s to %s",
+							   pool_slot_index(slot), pool_slot_state_name(from),
+							   pool_slot_state_name(to))));
+
+	count_move(pool, slot, to, now);
+	pool->busy_us = pool_slot_busy_us(pool, now);
+	pool->busy_until = now;
+	if (from == POOL_SLOT_IDLE)
+		idle_unlink(pool, slot);
+	if (from != POOL_SLOT_FREE)
+		pool->nslots[from]--;
+	slot->state = to;
+	slot->since = now;
+	if (to != POOL_SLOT_FREE)
+		pool->nslots[to]++;
+	if (from == POOL_SLOT_CONNECTING && to != POOL_SLOT_CLOSING)
+		slot->opened = slot->returned = slot->since;
+	if (from == POOL_SLOT_LEASED)
+		slot->returned = slot->since;
+	if (slot->remote_closed)
+	{
+		pool->nremote_closed--;
+		slot->remote_closed = false;
+	}
+	if (to == POOL_SLOT_IDLE)
+		idle_link(pool, slot);
+	if (to != POOL_SLOT_LEASED)
+		memset(&slot->owner, 0, sizeof(slot->owner));
+}
+
+/* Gives the slot to a session.  Needs the pool's lock. */
+void
+pool_slot_lease(Pool *pool, PoolSlot *slot, const PoolSessionRef *session)
+{
+	pool_slot_move(pool, slot, POOL_SLOT_LEASED);
+	slot->owner = *session;
+	slot->leaked = slot->running = false;
+	slot->holder.userid = InvalidOid;
+	slot->holder.context[0] = '\0';
+	slot->uses++;
+	if (slot->last_holder == session->serial)
+		pool_stats_add(&pool->stats, POOL_COUNT_REUSED, 1);
+	pool->peak_active = Max(pool->peak_active, pool->nslots[POOL_SLOT_LEASED]);
+}
+
+/*
+ * The connection is not to be used by anyone again, for that reason, or for
+ * the one that was given before.  Needs the pool's lock.
+ */
+void
+pool_slot_retire(Pool *pool, PoolSlot *slot, PoolCloseReason reason)
+{
+	if (slot->close_reason == POOL_CLOSE_NONE)
+		slot->close_reason = reason;
+}
+
+/*
+ * The remote has closed a connection that is LEASED: its session will notice, but
+ * nobody has to wait for that.  Needs the pool's lock.
+ */
+void
+pool_slot_note_remote_closed(Pool *pool, PoolSlot *slot)
+{
+	Assert(slot->state == POOL_SLOT_LEASED && !slot->remote_closed);
+	pool_slot_retire(pool, slot, POOL_CLOSE_REMOTE_CLOSED);
+	slot->remote_closed = true;
+	pool->nremote_closed++;
+}
+
+/*
+ * Leaves the slot to the worker for closing.  "cancel": its remote session is
+ * still busy with a statement.  Needs the pool's lock; wake the worker after
+ * releasing it.
+ */
+void
+pool_slot_close(Pool *pool, PoolSlot *slot, PoolCloseReason reason, bool cancel)
+{
+	pool_slot_retire(pool, slot, reason);
+	slot->cancel = cancel;
+	pool_slot_move(pool, slot, POOL_SLOT_CLOSING);
+}
+
+/*
+ * No connection that the pool has now is used again: closes the idle ones, and
+ * dooms the others.  Needs the pool's lock; wake the worker after releasing
+ * it.
+ */
+void
+pool_slot_retire_all(Pool *pool, PoolCloseReason reason)
+{
+	for (int i = 0; i < pool_shmem->nslots; i++)
+	{
+		PoolSlot *slot = &pool_shmem_slots[i];
+
+		if (slot->pool != pool_index(pool))
+			continue;
+		if (slot->state == POOL_SLOT_IDLE)
+			pool_slot_close(pool, slot, reason, false);
+		else
+			pool_slot_retire(pool, slot, reason);
+	}
+}
+
+/*
+ * Takes the slot away from the session that has it leased, which may be using
+ * it: the worker cuts the connection before it does anything else with it.
+ * Needs the pool's lock; wake the worker after releasing it.
+ */
+void
+pool_slot_reclaim(Pool *pool, PoolSlot *slot, PoolCloseReason reason)
+{
+	pool_slot_retire(pool, slot, reason);
+	slot->reclaimed = true;
+	pool_slot_close(pool, slot, reason, true);
+}
+
+/*
+ * Closes what is idle over the limit; what is leased over it goes when it comes
+ * back.  Needs the lock; wake the worker after releasing it.
+ */
+void
+pool_slot_close_surplus(Pool *pool)
+{
+	while (pool_slot_count_live(pool) > pool->limit &&
+		   pool->idle_tail != POOL_NONE)
+		pool_slot_close(pool, &pool_shmem_slots[pool->idle_tail],
+						POOL_CLOSE_SURPLUS, false);
+}
+
+/*
+ * Takes a FREE slot for a new connection of the pool; NULL if all are in use.
+ * Needs both locks.
+ */
+PoolSlot *
+pool_slot_claim(Pool *pool)
+{
+	PoolSlot *slot;
+
+	Assert(LWLockHeldByMeInMode(&pool_shmem->registry_lock, LW_EXCLUSIVE));
+
+	if (pool_shmem->free_head == POOL_NONE)
+		return NULL;
+	slot = &pool_shmem_slots[pool_shmem->free_head];
+	pool_shmem->free_head = slot->next;
+	slot->prev = slot->next = POOL_NONE;
+	slot->pool = pool_index(pool);
+	pg_atomic_write_u64(&slot->generation,
+						pg_atomic_add_fetch_u64(&pool_shmem->last_generation, 1));
+	slot->last_holder = 0;
+	slot->uses = 0;
+	slot->opened = slot->returned = 0;
+	slot->jitter = 0;
+	slot->retry = pool->failures > 0;
+	if (slot->retry)
+		pool_stats_add(&pool->stats, POOL_COUNT_RETRIES, 1);
+	slot->used = slot->in_transaction = slot->remote_closed = false;
+	slot->cancel = slot->reclaimed = false;
+	slot->close_reason = POOL_CLOSE_NONE;
+	slot->remote_pid = 0;
+	slot->remote_address[0] = '\0';
+	slot->tls_version[0] = slot->tls_cipher[0] = '\0';
+	pool_slot_move(pool, slot, POOL_SLOT_CONNECTING);
+	return slot;
+}
+
+/*
+ * The connection is closed: the place is free for any pool.  Needs both locks;
+ * call pool_wake_starved() after releasing them.
+ */
+void
+pool_slot_free(Pool *pool, PoolSlot *slot)
+{
+	Assert(LWLockHeldByMeInMode(&pool_shmem->registry_lock, LW_EXCLUSIVE));
+
+	pool_slot_move(pool, slot, POOL_SLOT_FREE);
+	pg_atomic_write_u64(&slot->generation, 0);
+	slot->pool = POOL_NONE;
+	slot->next = pool_shmem->free_head;
+	pool_shmem->free_head = pool_slot_index(slot);
+}
+
+/*
+ * Is this still that connection of that pool, in that state?  Needs the
+ * pool's lock.
+ */
+bool
+pool_slot_is(const PoolSlot *slot, const Pool *pool, uint64 generation,
+			 PoolSlotState state)
+{
+	return slot->pool == pool_index(pool) &&
+		   pg_atomic_read_u64(unconstify(pg_atomic_uint64 *,
+										 &slot->generation)) == generation &&
+		   slot->state == state;
+}
+
+/*
+ * Resets the counters, to what there is just now, so that the sums above hold.
+ * Needs the lock.
+ */
+void
+pool_slot_restart_counts(Pool *pool)
+{
+	pool->leased_at_reset = pool->nslots[POOL_SLOT_LEASED];
+	pool->open_at_reset = pool_slot_count_open(pool);
+	pool_stats_zero(&pool->stats);
+	pool_stats_add(&pool->stats, POOL_COUNT_ACQUIRES, pool->leased_at_reset);
+	pool_stats_add(&pool->stats, POOL_COUNT_CONNECTS, pool->open_at_reset);
+	for (int i = 0; i < pool_shmem->nslots; i++)
+	{
+		if (pool_shmem_slots[i].pool == pool_index(pool) &&
+			pool_shmem_slots[i].state == POOL_SLOT_CONNECTING &&
+			pool_shmem_slots[i].retry)
+			pool_stats_add(&pool->stats, POOL_COUNT_RETRIES, 1);
+	}
+	pool->peak_active = pool->nslots[POOL_SLOT_LEASED];
+	pool->stats_reset = GetCurrentTimestamp();
+}
+
+/* Connections that are usable now or after a reset.  Needs the lock. */
+int
+pool_slot_count_open(const Pool *pool)
+{
+	return pool->nslots[POOL_SLOT_IDLE] + pool->nslots[POOL_SLOT_LEASED] +
+		   pool->nslots[POOL_SLOT_CHECKING] + pool->nslots[POOL_SLOT_RETURNED] +
+		   pool->nslots[POOL_SLOT_RESETTING];
+}
+
+/* Of these, those that will be usable when their lease ends.  Needs the lock. */
+int
+pool_slot_count_live(const Pool *pool)
+{
+	return pool_slot_count_open(pool) - pool->nremote_closed;
+}
+
+/* What counts against the limit: each may be a session on the remote. */
+int
+pool_slot_count_limited(const Pool *pool)
+{
+	return pool_slot_count_all(pool) - pool->nremote_closed;
+}
+
+/* All slots of the pool, with those being opened and closed.  Needs the lock. */
+int
+pool_slot_count_all(const Pool *pool)
+{
+	return pool_slot_count_open(pool) + pool->nslots[POOL_SLOT_CONNECTING] +
+		   pool->nslots[POOL_SLOT_CLOSING];
+}

@@ -1,0 +1,153 @@
+/*
+ * slot.h
+ *		One connection's place in shared memory, its states, and the only
+ *		function that changes them.
+ *
+ *	state		owner of the socket	leaves for
+ *	FREE		none				CONNECTING	pool_slot_claim
+ *	CONNECTING	worker				IDLE, LEASED (to a waiter), CLOSING
+ *	IDLE		none				LEASED, CHECKING, CLOSING
+ *	LEASED		one session			IDLE, LEASED (to a waiter), RETURNED, CLOSING
+ *	CHECKING	worker				IDLE, LEASED (to a waiter), CLOSING
+ *	RETURNED	none				RESETTING, CLOSING
+ *	RESETTING	worker				IDLE, LEASED (to a waiter), CLOSING
+ *	CLOSING		worker				FREE	pool_slot_free
+ *
+ * At any moment at most one process reads or writes a connection's socket, and
+ * that is the owner that this table names.
+ *
+ * A slot on its way to IDLE goes to the first waiter instead, if there is one:
+ * then the move is straight to LEASED (pool_queue_offer() in queue.h).
+ */
+#ifndef POOL_SLOT_H
+#define POOL_SLOT_H
+
+#include "port/atomics.h"
+
+#include "shared/self.h"
+#include "shared/shmem.h"
+#include "shared/stats.h"
+
+struct Pool;
+
+#define POOL_ADDRESS_LEN 128
+#define POOL_TLS_NAME_LEN 48
+#define POOL_CONTEXT_LEN 512
+
+typedef enum PoolSlotState
+{
+	POOL_SLOT_FREE,
+	POOL_SLOT_CONNECTING,
+	POOL_SLOT_IDLE,
+	POOL_SLOT_LEASED,
+	POOL_SLOT_CHECKING,
+	POOL_SLOT_RETURNED, /* released, and to be reset before its next lease */
+	POOL_SLOT_RESETTING,
+	POOL_SLOT_CLOSING
+} PoolSlotState;
+
+#define POOL_NSLOT_STATES (POOL_SLOT_CLOSING + 1)
+
+/* Who acquired a connection by pool_acquire(), and where in its code. */
+typedef struct PoolHolder
+{
+	Oid userid; /* of the session; InvalidOid: nothing is known */
+	NameData user;
+	NameData application;
+	char context[POOL_CONTEXT_LEN]; /* as errors print it */
+} PoolHolder;
+
+/*
+ * Each group of fields names who writes it.  The owner of the socket, as the
+ * state names it, may read what it wrote itself without a lock.
+ */
+typedef struct PoolSlot
+{
+	/*
+	 * Place and state.  Written by pool_slot_move() and its callers in slot.c
+	 * under the pool's lock, and the registry's as well from and to FREE; read
+	 * under either.
+	 */
+	PoolSlotState state;
+	int pool;			  /* index, POOL_NONE while FREE */
+	int prev;			  /* in the idle list */
+	int next;			  /* in the idle list, or the list of FREE */
+	PoolSessionRef owner; /* of LEASED */
+	int64 since;		  /* pool_clock_us() of the last move */
+	int64 opened;		  /* when it became usable */
+	int64 returned;		  /* when its last lease ended, or it was opened */
+	uint64 uses;		  /* leases so far */
+
+	/*
+	 * Changes whenever a slot leaves FREE and is never used again, so that a
+	 * copy or a lease that outlived its connection is seen to be stale.
+	 * Written with both locks, read without one by sessions that look for stale
+	 * copies.
+	 */
+	pg_atomic_uint64 generation;
+
+	/* What is known of the state.  Written under the pool's lock. */
+	bool retry;			 /* CONNECTING: after an attempt that failed */
+	bool remote_closed;	 /* LEASED: the remote has closed it */
+	bool leaked;		 /* LEASED: found to be held for too long */
+	bool in_transaction; /* RETURNED: roll back first */
+	bool cancel;		 /* CLOSING: a statement is still running */
+	bool reclaimed;		 /* CLOSING: a session may not know it */
+
+	/*
+	 * Not NONE: the connection is retired, to be closed instead of being leased
+	 * again.  In CLOSING it is the reason.  Written under the pool's lock.
+	 */
+	PoolCloseReason close_reason;
+
+	/*
+	 * Written by the owner of the socket, without the lock: the session that
+	 * was last to use it, 0 if that was the worker (that session alone may go
+	 * on without the handover's proof); and whether a statement ran since the
+	 * last reset.
+	 */
+	uint64 last_holder;
+	bool used;
+
+	/*
+	 * LEASED.  Written by its session without the lock, for the report of a
+	 * leak: a statement is running; and who has the lease.
+	 */
+	bool running;
+	PoolHolder holder;
+
+	/* Written by the worker under the pool's lock, when it has connected. */
+	double jitter; /* its share of lifetime_jitter, 0 to 1 */
+	int remote_pid;
+	char remote_address[POOL_ADDRESS_LEN];
+	char tls_version[POOL_TLS_NAME_LEN]; /* empty: it is not encrypted */
+	char tls_cipher[POOL_TLS_NAME_LEN];
+} PoolSlot;
+
+#define pool_slot_index(slot) ((int) ((slot) -pool_shmem_slots))
+
+extern const char *pool_slot_state_name(PoolSlotState state);
+extern void pool_slot_move(struct Pool *pool, PoolSlot *slot, PoolSlotState to);
+extern void pool_slot_lease(struct Pool *pool, PoolSlot *slot,
+							const PoolSessionRef *session);
+extern void pool_slot_retire(struct Pool *pool, PoolSlot *slot,
+							 PoolCloseReason reason);
+extern void pool_slot_retire_all(struct Pool *pool, PoolCloseReason reason);
+extern void pool_slot_close(struct Pool *pool, PoolSlot *slot,
+							PoolCloseReason reason, bool cancel);
+extern void pool_slot_reclaim(struct Pool *pool, PoolSlot *slot,
+							  PoolCloseReason reason);
+extern void pool_slot_close_surplus(struct Pool *pool);
+extern int64 pool_slot_busy_us(const struct Pool *pool, int64 now);
+extern PoolSlot *pool_slot_claim(struct Pool *pool);
+extern void pool_slot_free(struct Pool *pool, PoolSlot *slot);
+extern bool pool_slot_is(const PoolSlot *slot, const struct Pool *pool,
+						 uint64 generation, PoolSlotState state);
+extern void pool_slot_restart_counts(struct Pool *pool);
+extern void pool_slot_note_remote_closed(struct Pool *pool, PoolSlot *slot);
+extern int pool_slot_count_open(const struct Pool *pool);
+extern int pool_slot_count_live(const struct Pool *pool);
+extern int pool_slot_count_all(const struct Pool *pool);
+extern int pool_slot_count_limited(const struct Pool *pool);
+
+#endif /* POOL_SLOT_H */

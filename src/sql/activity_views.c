@@ -1,0 +1,153 @@
+/*
+ * activity_views.c
+ *		What pool_connections and pool_waiters show: who has what, and who waits.
+ *
+ * Each pool is copied under its lock, and made into rows outside it.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_authid.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+
+#include "shared/pool.h"
+#include "shared/queue.h"
+#include "shared/shmem.h"
+#include "shared/slot.h"
+#include "shared/stats.h"
+#include "sql/view_row.h"
+
+PG_FUNCTION_INFO_V1(pool_sql_connections);
+PG_FUNCTION_INFO_V1(pool_sql_waiters);
+
+/*
+ * Copies what a row says of its pool, which is all but the counters.  Needs
+ * the lock.
+ */
+static void
+copy_head(const Pool *pool, Pool *copy)
+{
+	memcpy(copy, pool, offsetof(Pool, stats));
+}
+
+/*
+ * Where another one took his lease shows his queries, as pg_stat_activity; and
+ * in another database the text can have another encoding.
+ */
+static bool
+may_see_context(const Pool *pool, const PoolSlot *slot)
+{
+	return slot->state == POOL_SLOT_LEASED && OidIsValid(slot->holder.userid) &&
+		   pool->key.database == MyDatabaseId &&
+		   (has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS) ||
+			has_privs_of_role(GetUserId(), slot->holder.userid));
+}
+
+static void
+put_slot(PoolViewRow *row, const Pool *pool, int number, const PoolSlot *slot)
+{
+	bool leased = slot->state == POOL_SLOT_LEASED;
+
+	pool_view_row_put(row, Int32GetDatum(number));
+	pool_view_row_put_text(row, pool_slot_state_name(slot->state));
+	pool_view_row_put_pid(row, leased ? slot->owner.pid : 0);
+	pool_view_row_put_clock(row, slot->since);
+	pool_view_row_put_clock(row, slot->opened);
+	pool_view_row_put(row, UInt64GetDatum(slot->uses));
+	pool_view_row_put_text(row, slot->remote_address);
+	pool_view_row_put_pid(row, slot->remote_pid);
+	if (slot->opened != 0)
+		pool_view_row_put(row, BoolGetDatum(slot->tls_version[0] != '\0'));
+	else
+		pool_view_row_put_null(row);
+	pool_view_row_put_text(row, slot->tls_version);
+	pool_view_row_put_text(row, slot->tls_cipher);
+	pool_view_row_put(row, BoolGetDatum(leased && slot->leaked));
+	pool_view_row_put_text(row, may_see_context(pool, slot) ? slot->holder.context
+															: NULL);
+	pool_view_row_put_text(row,
+						   slot->close_reason != POOL_CLOSE_NONE
+							   ? pool_stats_close_reason_name(slot->close_reason)
+							   : NULL);
+}
+
+/*
+ * A row for each slot in use.
+ */
+Datum
+pool_sql_connections(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	Pool *pool_copy = palloc(sizeof(Pool));
+	PoolSlot *copy = palloc(sizeof(PoolSlot));
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; i < pool_shmem->nslots; i++)
+	{
+		PoolViewRow row = {.n = 0};
+		int place = pool_shmem_slots[i].pool;
+		Pool *pool;
+
+		if (place == POOL_NONE)
+			continue;
+		pool = &pool_shmem_pools[place];
+		LWLockAcquire(&pool->lock, LW_SHARED);
+		copy_head(pool, pool_copy);
+		memcpy(copy, &pool_shmem_slots[i], sizeof(PoolSlot));
+		LWLockRelease(&pool->lock);
+		if (copy->pool != place || !pool_view_row_is_visible(pool_copy))
+			continue;
+
+		pool_view_row_put_identity(&row, pool_copy);
+		put_slot(&row, pool_copy, i, copy);
+		pool_view_row_store(&row, rsinfo);
+	}
+	return (Datum) 0;
+}
+
+/* Copies those who wait for a pool, in their order; returns how many. */
+static int
+copy_waiters(Pool *pool, Pool *pool_copy, PoolWaiter *copies)
+{
+	int n = 0;
+
+	LWLockAcquire(&pool->lock, LW_SHARED);
+	copy_head(pool, pool_copy);
+	for (int at = pool->waiter_head; at != POOL_NONE;
+		 at = pool_shmem_waiters[at].next)
+		copies[n++] = pool_shmem_waiters[at];
+	LWLockRelease(&pool->lock);
+	return n;
+}
+
+/*
+ * A row for each session that waits for a connection.
+ */
+Datum
+pool_sql_waiters(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	Pool *pool_copy = palloc(sizeof(Pool));
+	PoolWaiter *copies = palloc(sizeof(PoolWaiter) * pool_shmem->nwaiters);
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; i < pool_shmem->npools; i++)
+	{
+		int n = copy_waiters(&pool_shmem_pools[i], pool_copy, copies);
+
+		if (n == 0 || !pool_view_row_is_visible(pool_copy))
+			continue;
+		for (int at = 0; at < n; at++)
+		{
+			PoolViewRow row = {.n = 0};
+
+			pool_view_row_put_identity(&row, pool_copy);
+			pool_view_row_put(&row, Int32GetDatum(at + 1));
+			pool_view_row_put(&row, Int32GetDatum(copies[at].session.pid));
+			pool_view_row_put_clock(&row, copies[at].since);
+			pool_view_row_put(&row, Int32GetDatum(copies[at].priority));
+			pool_view_row_store(&row, rsinfo);
+		}
+	}
+	return (Datum) 0;
+}

@@ -1,0 +1,54 @@
+/*
+ * args.c
+ *		Arguments of SQL functions.
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "datatype/timestamp.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "sql/args.h"
+
+/* Raises 22004. */
+void
+pool_args_refuse_null(FunctionCallInfo fcinfo, int arg, const char *what)
+{
+	if (PG_ARGISNULL(arg))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("%s must not be null", what)));
+}
+
+/* The first argument, a server's name. */
+char *
+pool_args_server(FunctionCallInfo fcinfo)
+{
+	pool_args_refuse_null(fcinfo, 0, "server");
+	return text_to_cstring(PG_GETARG_TEXT_PP(0));
+}
+
+/*
+ * An interval in milliseconds; -1 for NULL, which means the default.  Raises
+ * 22023.
+ */
+int64
+pool_args_timeout(FunctionCallInfo fcinfo, int arg)
+{
+	Interval *interval;
+	double ms;
+
+	if (PG_ARGISNULL(arg))
+		return -1;
+	interval = PG_GETARG_INTERVAL_P(arg);
+	ms = interval->time / 1000.0 +
+		 ((double) interval->month * DAYS_PER_MONTH + interval->day) *
+			 SECS_PER_DAY * 1000.0;
+	if (ms < 0 || ms > INT_MAX)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("timeout is out of range"),
+						errdetail("It must be between 0 and %d milliseconds.",
+								  INT_MAX)));
+	return (int64) ms;
+}

@@ -1,0 +1,116 @@
+/*
+ * functions.c
+ *		The SQL functions: arguments in, the real work elsewhere.
+ */
+#include "postgres.h"
+
+#include "funcapi.h"
+#include "miscadmin.h"
+
+#include "session/lease.h"
+#include "session/session.h"
+#include "sql/args.h"
+#include "statement/result.h"
+#include "statement/statement.h"
+
+PG_FUNCTION_INFO_V1(pool_sql_query_server);
+PG_FUNCTION_INFO_V1(pool_sql_query_lease);
+PG_FUNCTION_INFO_V1(pool_sql_query_json_server);
+PG_FUNCTION_INFO_V1(pool_sql_query_json_lease);
+PG_FUNCTION_INFO_V1(pool_sql_exec_server);
+PG_FUNCTION_INFO_V1(pool_sql_exec_lease);
+PG_FUNCTION_INFO_V1(pool_sql_acquire);
+PG_FUNCTION_INFO_V1(pool_sql_release);
+
+static PoolResult *
+run_on_server(FunctionCallInfo fcinfo, PoolResultMode mode)
+{
+	char *server = pool_args_server(fcinfo);
+	PoolStatement *statement = pool_statement_from_args(fcinfo, 1);
+	PoolResult *result = pool_result_create(fcinfo, mode, server);
+
+	pool_session_run(server, statement, result);
+	pool_result_finish(result);
+	return result;
+}
+
+static PoolResult *
+run_on_lease(FunctionCallInfo fcinfo, PoolResultMode mode)
+{
+	PoolLease *lease;
+	PoolStatement *statement;
+	PoolResult *result;
+
+	pool_args_refuse_null(fcinfo, 0, "lease");
+	statement = pool_statement_from_args(fcinfo, 1);
+	lease = pool_session_find(PG_GETARG_INT64(0));
+	result =
+		pool_result_create(fcinfo, mode, NameStr(lease->target.server_name));
+	pool_lease_run(lease, statement, result);
+	pool_result_finish(result);
+	return result;
+}
+
+Datum
+pool_sql_query_server(PG_FUNCTION_ARGS)
+{
+	run_on_server(fcinfo, POOL_RESULT_ROWS);
+	return (Datum) 0;
+}
+
+Datum
+pool_sql_query_lease(PG_FUNCTION_ARGS)
+{
+	run_on_lease(fcinfo, POOL_RESULT_ROWS);
+	return (Datum) 0;
+}
+
+Datum
+pool_sql_query_json_server(PG_FUNCTION_ARGS)
+{
+	run_on_server(fcinfo, POOL_RESULT_JSON);
+	return (Datum) 0;
+}
+
+Datum
+pool_sql_query_json_lease(PG_FUNCTION_ARGS)
+{
+	run_on_lease(fcinfo, POOL_RESULT_JSON);
+	return (Datum) 0;
+}
+
+Datum
+pool_sql_exec_server(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT64(
+		pool_result_affected(run_on_server(fcinfo, POOL_RESULT_COUNT)));
+}
+
+Datum
+pool_sql_exec_lease(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT64(
+		pool_result_affected(run_on_lease(fcinfo, POOL_RESULT_COUNT)));
+}
+
+Datum
+pool_sql_acquire(PG_FUNCTION_ARGS)
+{
+	char *server = pool_args_server(fcinfo);
+	int64 timeout_ms = pool_args_timeout(fcinfo, 1);
+	bool hold = !PG_ARGISNULL(2) && PG_GETARG_BOOL(2);
+	PoolLease *lease;
+
+	lease = pool_session_lease(server,
+							   hold ? POOL_LEASE_HOLD : POOL_LEASE_TRANSACTION,
+							   timeout_ms);
+	PG_RETURN_INT64(lease->id);
+}
+
+Datum
+pool_sql_release(PG_FUNCTION_ARGS)
+{
+	pool_args_refuse_null(fcinfo, 0, "lease");
+	pool_session_release(pool_session_find(PG_GETARG_INT64(0)));
+	PG_RETURN_VOID();
+}

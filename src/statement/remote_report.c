@@ -1,0 +1,205 @@
+/*
+ * remote_report.c
+ *		What the remote reports, as reports of this server.
+ *
+ * An error is copied out of its PGresult when it arrives and raised when the
+ * connection has been given back.  A notice arrives in the middle of a libpq
+ * call, which must not be left by an error, so it is put on a list there and
+ * shown when the call has returned.
+ */
+#include "postgres.h"
+
+#include "mb/pg_wchar.h"
+#include "utils/memutils.h"
+
+#include "statement/remote_report.h"
+
+static char *
+copy_field(const PGresult *res, int field)
+{
+	const char *value = PQresultErrorField(res, field);
+	char *copy = value ? pstrdup(value) : NULL;
+
+	/* The remote's bytes need not be text in this database's encoding. */
+	if (copy && !pg_verifymbstr(copy, (int) strlen(copy), true))
+	{
+		for (char *c = copy; *c; c++)
+			if (IS_HIGHBIT_SET(*c))
+				*c = '?';
+	}
+	return copy;
+}
+
+static int
+parse_sqlstate(const PGresult *res, int otherwise)
+{
+	const char *code = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+
+	if (code == NULL || strlen(code) != 5)
+		return otherwise;
+	return MAKE_SQLSTATE(code[0], code[1], code[2], code[3], code[4]);
+}
+
+static PoolRemoteReport *
+copy_report(const PGresult *res, int elevel, int sqlstate)
+{
+	PoolRemoteReport *report = palloc0(sizeof(PoolRemoteReport));
+
+	report->elevel = elevel;
+	report->sqlstate = parse_sqlstate(res, sqlstate);
+	report->message = copy_field(res, PG_DIAG_MESSAGE_PRIMARY);
+	report->detail = copy_field(res, PG_DIAG_MESSAGE_DETAIL);
+	report->hint = copy_field(res, PG_DIAG_MESSAGE_HINT);
+	report->context = copy_field(res, PG_DIAG_CONTEXT);
+	report->schema = copy_field(res, PG_DIAG_SCHEMA_NAME);
+	report->table = copy_field(res, PG_DIAG_TABLE_NAME);
+	report->column = copy_field(res, PG_DIAG_COLUMN_NAME);
+	report->datatype = copy_field(res, PG_DIAG_DATATYPE_NAME);
+	report->constraint = copy_field(res, PG_DIAG_CONSTRAINT_NAME);
+	return report;
+}
+
+/*
+ * The error in a result, in the current memory context.  An error of libpq's
+ * own, which has no SQLSTATE, means that the connection was lost.
+ */
+PoolRemoteReport *
+pool_remote_report_error(const PGresult *res)
+{
+	PoolRemoteReport *report =
+		copy_report(res, ERROR, ERRCODE_CONNECTION_FAILURE);
+
+	if (report->message == NULL)
+	{
+		report->message = pstrdup("connection to the remote was lost");
+		report->detail = pchomp(PQresultErrorMessage(res));
+		if (report->detail[0] == '\0')
+			report->detail = NULL;
+		report->hint = pstrdup(POOL_HINT_NOT_SENT_AGAIN);
+	}
+	return report;
+}
+
+static void
+emit(const PoolRemoteReport *report, const char *server_name)
+{
+#define FIELD(field, value) ((value) ? err_generic_string(field, (value)) : 0)
+
+	ereport(report->elevel,
+			(errcode(report->sqlstate), errmsg_internal("%s", report->message),
+			 report->detail ? errdetail_internal("%s", report->detail) : 0,
+			 report->hint ? errhint("%s", report->hint) : 0,
+			 report->context ? errcontext("%s", report->context) : 0,
+			 errcontext("remote statement on server \"%s\"", server_name),
+			 FIELD(PG_DIAG_SCHEMA_NAME, report->schema),
+			 FIELD(PG_DIAG_TABLE_NAME, report->table),
+			 FIELD(PG_DIAG_COLUMN_NAME, report->column),
+			 FIELD(PG_DIAG_DATATYPE_NAME, report->datatype),
+			 FIELD(PG_DIAG_CONSTRAINT_NAME, report->constraint)));
+#undef FIELD
+}
+
+/* Raises the remote's error as ours. */
+void
+pool_remote_report_raise(const PoolRemoteReport *report, const char *server_name)
+{
+	emit(report, server_name);
+}
+
+/*
+ * The remote's level as ours.  LOG would go to this server's log, which a
+ * remote must not be able to fill; it is shown as a notice instead.
+ */
+static int
+notice_level(const PGresult *res)
+{
+	static const struct
+	{
+		const char *name;
+		int elevel;
+	} levels[] = {{"WARNING", WARNING}, {"NOTICE", NOTICE}, {"INFO", INFO},
+				  {"LOG", NOTICE},		{"DEBUG", DEBUG1},	{"DEBUG1", DEBUG1},
+				  {"DEBUG2", DEBUG2},	{"DEBUG3", DEBUG3}, {"DEBUG4", DEBUG4},
+				  {"DEBUG5", DEBUG5}};
+	const char *name = PQresultErrorField(res, PG_DIAG_SEVERITY_NONLOCALIZED);
+
+	for (int i = 0; name && i < (int) lengthof(levels); i++)
+	{
+		if (strcmp(name, levels[i].name) == 0)
+			return levels[i].elevel;
+	}
+	return NOTICE;
+}
+
+static void
+receive_notice(void *arg, const PGresult *res)
+{
+	PoolNotices *notices = arg;
+	MemoryContext old;
+	PoolRemoteReport *report;
+
+	/* What libpq says itself is of no use to users, but a bad sign. */
+	if (PQresultErrorField(res, PG_DIAG_SQLSTATE) == NULL)
+	{
+		notices->protocol_doubt = true;
+		return;
+	}
+	if (PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY) == NULL)
+		return;
+
+	/*
+	 * Running out of memory here would leave libpq in the middle of its work,
+	 * but then the connection is closed, as after any error.
+	 */
+	old = MemoryContextSwitchTo(TopMemoryContext);
+	report = copy_report(res, notice_level(res), ERRCODE_SUCCESSFUL_COMPLETION);
+	notices->list = lappend(notices->list, report);
+	MemoryContextSwitchTo(old);
+}
+
+/* From now on the connection's notices are kept in "notices". */
+void
+pool_remote_report_listen(PGconn *conn, PoolNotices *notices)
+{
+	PQsetNoticeReceiver(conn, receive_notice, notices);
+}
+
+static void
+free_report(PoolRemoteReport *report)
+{
+	char *fields[] = {report->message, report->detail,	 report->hint,
+					  report->context, report->schema,	 report->table,
+					  report->column,  report->datatype, report->constraint};
+
+	for (int i = 0; i < (int) lengthof(fields); i++)
+	{
+		if (fields[i])
+			pfree(fields[i]);
+	}
+	pfree(report);
+}
+
+/* Shows the notices that have come. */
+void
+pool_remote_report_show_notices(PoolNotices *notices, const char *server_name)
+{
+	while (notices->list != NIL && !notices->held)
+	{
+		PoolRemoteReport *report = linitial(notices->list);
+
+		notices->list = list_delete_first(notices->list);
+		emit(report, server_name);
+		free_report(report);
+	}
+}
+
+/* Forgets them. */
+void
+pool_remote_report_drop_notices(PoolNotices *notices)
+{
+	while (notices->list != NIL)
+	{
+		free_report(linitial(notices->list));
+		notices->list = list_delete_first(notices->list);
+	}
+}

@@ -1,0 +1,402 @@
+/*
+ * result.c
+ *		From libpq results to tuples of the calling query.
+ *
+ * A PoolResult is a sink: whoever runs the statement hands it every PGresult
+ * in the order of arrival.  The first one of a set of rows tells the columns,
+ * whose types come from the column list in FROM, where there is one, and
+ * otherwise from the remote.  Then each row goes through the types' input
+ * functions into a tuplestore that the executor reads afterwards.  A PGresult
+ * is never kept, and a row leaves no memory behind, so a result of any size
+ * takes work_mem and no more.
+ *
+ * With several statements in one string only the result of the last one
+ * counts, and which is the last one is known when it is over.  The rows are
+ * then put aside as they came, in a tuplestore of their own, and a new set
+ * throws away the one before; so neither the types nor the values of a set
+ * that nobody will see can raise an error.
+ *
+ * Everything hangs below the caller's memory context, except for what the
+ * executor is given, which lives as long as the query.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "funcapi.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "base/compat.h"
+#include "statement/columns.h"
+#include "statement/result.h"
+
+struct PoolResult
+{
+	PoolResultMode mode;
+	char *server_name;
+	ReturnSetInfo *rsinfo; /* NULL in mode COUNT */
+	FmgrInfo *caller;
+	MemoryContext call_context; /* this struct */
+	MemoryContext set_context;	/* reset for each set */
+	MemoryContext row_context;	/* reset for each row */
+
+	Tuplestorestate *store;	  /* for the executor; NULL in mode COUNT */
+	TupleDesc json_desc;	  /* of its rows in mode JSON */
+	Tuplestorestate *staging; /* unread rows, if there are several sets */
+
+	/* The current set; all but the first is in set_context. */
+	bool in_set;			/* more of it is to come */
+	PoolColumns *columns;	/* NULL: the statement returns no rows */
+	TupleDesc desc;			/* of the rows, once it is settled */
+	TupleDesc staging_desc; /* all columns cstring */
+	Datum *texts;			/* a row as it came: cstrings ... */
+	bool *nulls;			/* ... or nulls */
+	Datum *values;			/* and as it goes */
+
+	int64 rows;
+	int64 affected;
+};
+
+static void
+result_error_context(void *arg)
+{
+	PoolResult *result = arg;
+
+	pool_columns_context(result->columns, result->server_name);
+}
+
+static void
+push_error_context(PoolResult *result, ErrorContextCallback *callback)
+{
+	callback->callback = result_error_context;
+	callback->arg = result;
+	callback->previous = error_context_stack;
+	error_context_stack = callback;
+}
+
+/*
+ * Begins a result for the SQL function that is being called.
+ *
+ * Raises 0A000 where the query has no use for a set, as core does.  What the
+ * remote sends is not touched, so this can run before the statement is sent.
+ */
+PoolResult *
+pool_result_create(FunctionCallInfo fcinfo, PoolResultMode mode,
+				   const char *server_name)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	MemoryContext context;
+	MemoryContext old_context;
+	PoolResult *result;
+
+	if (mode != POOL_RESULT_COUNT)
+	{
+		if (rsinfo == NULL || !IsA(rsinfo, ReturnSetInfo))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg(
+						 "set-valued function called in context that cannot accept a set")));
+		if (!(rsinfo->allowedModes & SFRM_Materialize))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg(
+						 "materialize mode required, but it is not allowed in this context")));
+	}
+
+	context = AllocSetContextCreate(CurrentMemoryContext, "pool result",
+									ALLOCSET_SMALL_SIZES);
+	old_context = MemoryContextSwitchTo(context);
+	result = palloc0(sizeof(PoolResult));
+	result->mode = mode;
+	result->server_name = pstrdup(server_name);
+	result->caller = fcinfo->flinfo;
+	result->call_context = context;
+
+	if (mode != POOL_RESULT_COUNT)
+	{
+		result->rsinfo = rsinfo;
+		result->set_context = AllocSetContextCreate(context, "pool result set",
+													ALLOCSET_DEFAULT_SIZES);
+		result->row_context = AllocSetContextCreate(context, "pool result row",
+													ALLOCSET_DEFAULT_SIZES);
+		if (mode == POOL_RESULT_JSON)
+		{
+			result->json_desc = CreateTemplateTupleDesc(1);
+			TupleDescInitEntry(result->json_desc, 1, NULL, JSONBOID, -1, 0);
+		}
+		MemoryContextSwitchTo(rsinfo->econtext->ecxt_per_query_memory);
+		result->store = tuplestore_begin_heap((rsinfo->allowedModes &
+											   SFRM_Materialize_Random) != 0,
+											  false, work_mem);
+	}
+	MemoryContextSwitchTo(old_context);
+	return result;
+}
+
+/*
+ * Tells that results of several statements will come, of which the last one
+ * is to be returned.  To be called before the first pool_result_add().
+ */
+void
+pool_result_expect_several(PoolResult *result)
+{
+	MemoryContext old_context;
+
+	if (result->mode == POOL_RESULT_COUNT || result->staging != NULL)
+		return;
+	old_context = MemoryContextSwitchTo(result->call_context);
+	result->staging = tuplestore_begin_heap(false, false, work_mem);
+	MemoryContextSwitchTo(old_context);
+}
+
+/*
+ * Makes sure that all calls of the function at one place of a target list
+ * return rows of one type.  The executor looks at the descriptor that comes
+ * with the first result alone, and would read later rows through it whatever
+ * they are.  Blessed row types are the same exactly if their typmods are.
+ */
+static void
+check_row_type_is_stable(PoolResult *result)
+{
+	int32 *first = result->caller->fn_extra;
+
+	if (first == NULL)
+	{
+		first = MemoryContextAlloc(result->caller->fn_mcxt, sizeof(int32));
+		*first = result->desc->tdtypmod;
+		result->caller->fn_extra = first;
+	}
+	else if (*first != result->desc->tdtypmod)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg(
+					 "the remote returned other columns than at the first call in this query"),
+				 errdetail("The remote returned: %s.",
+						   pool_columns_list(result->columns)),
+				 errhint(
+					 "Call the function in FROM with a column list, or call pool_query_json.")));
+}
+
+/* Settles the row type of the set, and how each column gets there. */
+static void
+settle_columns(PoolResult *result)
+{
+	MemoryContext old_context = MemoryContextSwitchTo(result->set_context);
+	bool as_rows = (result->mode == POOL_RESULT_ROWS);
+
+	if (as_rows && result->rsinfo->expectedDesc != NULL)
+	{
+		result->desc = result->rsinfo->expectedDesc;
+		pool_columns_check(result->columns, result->desc);
+	}
+	else
+	{
+		result->desc = pool_columns_row_type(result->columns);
+		if (as_rows)
+			check_row_type_is_stable(result);
+	}
+
+	pool_columns_prepare(result->columns, result->desc);
+	MemoryContextSwitchTo(old_context);
+}
+
+/* Forgets the set before, and prepares for the one that a result begins. */
+static void
+begin_set(PoolResult *result, const PGresult *res)
+{
+	ExecStatusType status = PQresultStatus(res);
+	MemoryContext old_context;
+	int ncolumns;
+
+	result->columns = NULL;
+	if (result->mode == POOL_RESULT_COUNT)
+		return;
+
+	MemoryContextReset(result->set_context);
+	tuplestore_clear(result->staging ? result->staging : result->store);
+	if (status != PGRES_TUPLES_OK && !POOL_ROWS_STATUS(status))
+		return;
+
+	old_context = MemoryContextSwitchTo(result->set_context);
+	result->columns = pool_columns_note(res);
+	ncolumns = result->columns->count;
+	result->texts = palloc(ncolumns * sizeof(Datum));
+	result->nulls = palloc(ncolumns * sizeof(bool));
+	result->values = palloc(ncolumns * sizeof(Datum));
+	if (result->staging != NULL)
+	{
+		result->staging_desc = CreateTemplateTupleDesc(ncolumns);
+		for (int i = 0; i < ncolumns; i++)
+			TupleDescInitEntry(result->staging_desc, i + 1, NULL, CSTRINGOID,
+							   -1, 0);
+	}
+	else
+		settle_columns(result);
+	MemoryContextSwitchTo(old_context);
+}
+
+/* A row as the jsonb object that it makes, in the current memory context. */
+static Datum
+row_to_jsonb(HeapTuple tuple)
+{
+	Datum json = DirectFunctionCall1(row_to_json, HeapTupleGetDatum(tuple));
+
+	return DirectFunctionCall1(jsonb_in,
+							   CStringGetDatum(TextDatumGetCString(json)));
+}
+
+/* Reads a row and stores it for the executor. */
+static void
+store_row(PoolResult *result, const Datum *texts, bool *nulls)
+{
+	Datum *values = result->values;
+	MemoryContext old_context;
+
+	MemoryContextReset(result->row_context);
+	old_context = MemoryContextSwitchTo(result->row_context);
+	pool_columns_read(result->columns, texts, nulls, values);
+	if (result->mode == POOL_RESULT_JSON)
+	{
+		HeapTuple row = heap_form_tuple(result->desc, values, nulls);
+		Datum object = row_to_jsonb(row);
+		bool is_null = false;
+
+		tuplestore_putvalues(result->store, result->json_desc, &object,
+							 &is_null);
+	}
+	else
+		tuplestore_putvalues(result->store, result->desc, values, nulls);
+	MemoryContextSwitchTo(old_context);
+}
+
+/* Takes the rows that one result holds, all of which are of one set. */
+static void
+take_rows(PoolResult *result, const PGresult *res)
+{
+	int nrows = PQntuples(res);
+	int ncolumns = PQnfields(res);
+
+	result->rows += nrows;
+	if (result->mode == POOL_RESULT_COUNT)
+		return;
+
+	Assert(nrows == 0 || result->columns->count == ncolumns);
+	for (int row = 0; row < nrows; row++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		for (int i = 0; i < ncolumns; i++)
+		{
+			result->nulls[i] = PQgetisnull(res, row, i);
+			result->texts[i] = CStringGetDatum(PQgetvalue(res, row, i));
+		}
+		if (result->staging != NULL)
+			tuplestore_putvalues(result->staging, result->staging_desc,
+								 result->texts, result->nulls);
+		else
+			store_row(result, result->texts, result->nulls);
+	}
+}
+
+/*
+ * Takes the next PGresult of the statement, which stays the caller's.
+ *
+ * Its status is one of those that belong to a result: rows, a command's end,
+ * or an empty query.  Errors: 42804 if the columns are not what the query
+ * asks for, and whatever reading a value raises.
+ */
+void
+pool_result_add(PoolResult *result, const PGresult *res)
+{
+	ErrorContextCallback callback;
+
+	push_error_context(result, &callback);
+	if (!result->in_set)
+		begin_set(result, res);
+	take_rows(result, res);
+
+	result->in_set = POOL_ROWS_STATUS(PQresultStatus(res));
+	if (!result->in_set)
+		result->affected =
+			strtoll(PQcmdTuples(unconstify(PGresult *, res)), NULL, 10);
+	error_context_stack = callback.previous;
+}
+
+/* Reads the rows that were put aside: those of the last set. */
+static void
+read_staged_rows(PoolResult *result)
+{
+	ErrorContextCallback callback;
+	TupleTableSlot *slot;
+
+	push_error_context(result, &callback);
+	settle_columns(result);
+	slot = MakeSingleTupleTableSlot(result->staging_desc, &TTSOpsMinimalTuple);
+	while (tuplestore_gettupleslot(result->staging, true, false, slot))
+	{
+		CHECK_FOR_INTERRUPTS();
+		slot_getallattrs(slot);
+		store_row(result, slot->tts_values, slot->tts_isnull);
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	error_context_stack = callback.previous;
+}
+
+/*
+ * Hands the rows over to the executor.  To be called once, after the last
+ * pool_result_add(); with several statements it raises what that would have.
+ */
+void
+pool_result_finish(PoolResult *result)
+{
+	ReturnSetInfo *rsinfo = result->rsinfo;
+	MemoryContext old_context;
+
+	if (result->mode == POOL_RESULT_COUNT)
+		return;
+	if (result->staging != NULL)
+	{
+		if (result->columns != NULL)
+			read_staged_rows(result);
+		tuplestore_end(result->staging);
+		result->staging = NULL;
+	}
+
+	rsinfo->returnMode = SFRM_Materialize;
+	rsinfo->setResult = result->store;
+	old_context = MemoryContextSwitchTo(rsinfo->econtext->ecxt_per_query_memory);
+	if (result->mode == POOL_RESULT_JSON)
+		rsinfo->setDesc = CreateTupleDescCopy(result->json_desc);
+	else if (rsinfo->expectedDesc != NULL)
+		rsinfo->setDesc = CreateTupleDescCopy(rsinfo->expectedDesc);
+	else if (result->columns != NULL)
+		rsinfo->setDesc = CreateTupleDescCopy(result->desc);
+	else
+	{
+		/*
+		 * A target list and no row type.  Without a tuplestore the executor
+		 * takes this for an empty set; with one, it would take whatever row
+		 * type came along for that of all later calls.
+		 */
+		rsinfo->setResult = NULL;
+		tuplestore_end(result->store);
+	}
+	MemoryContextSwitchTo(old_context);
+}
+
+/* The rows that came, those of earlier statements included. */
+int64
+pool_result_rows(const PoolResult *result)
+{
+	return result->rows;
+}
+
+/* The rows that the last statement says it affected, or 0. */
+int64
+pool_result_affected(const PoolResult *result)
+{
+	return result->affected;
+}

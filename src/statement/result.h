@@ -1,0 +1,29 @@
+/*
+ * result.h
+ *		From libpq results to tuples of the calling query.
+ */
+#ifndef POOL_RESULT_H
+#define POOL_RESULT_H
+
+#include "fmgr.h"
+#include "libpq-fe.h"
+
+typedef enum PoolResultMode
+{
+	POOL_RESULT_ROWS, /* setof record */
+	POOL_RESULT_JSON, /* setof jsonb, one object a row */
+	POOL_RESULT_COUNT /* bigint, rows affected */
+} PoolResultMode;
+
+typedef struct PoolResult PoolResult;
+
+extern PoolResult *pool_result_create(FunctionCallInfo fcinfo,
+									  PoolResultMode mode,
+									  const char *server_name);
+extern void pool_result_expect_several(PoolResult *result);
+extern void pool_result_add(PoolResult *result, const PGresult *res);
+extern void pool_result_finish(PoolResult *result);
+extern int64 pool_result_rows(const PoolResult *result);
+extern int64 pool_result_affected(const PoolResult *result);
+
+#endif /* POOL_RESULT_H */

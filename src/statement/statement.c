@@ -1,0 +1,226 @@
+/*
+ * statement.c
+ *		A statement and its parameters, in the form that libpq sends.
+ *
+ * The arguments of the SQL functions become the arrays that
+ * PQsendQueryParams() takes.  A value travels as the text that its type's
+ * output function makes of it, so that any type that both sides can spell
+ * will do; bytea travels in binary, where text would double its size.  The
+ * output functions run under settings that do not depend on the session, so
+ * that the text means the same on the other side.
+ *
+ * Everything is in the current memory context or in the arguments
+ * themselves, and lives as long as the function call.
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/float.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+
+#include "statement/statement.h"
+#include "statement/types.h"
+
+/* The protocol counts parameters in 16 bits. */
+#define MAX_PARAMS 65535
+
+/* What is to be known of a type once, however many values are of it. */
+typedef struct ParamType
+{
+	Oid type;
+	Oid sent_as;
+	bool binary;
+	FmgrInfo output;
+} ParamType;
+
+typedef struct ParamTypes
+{
+	ParamType *entries;
+	int count;
+	int last;		  /* most values are of their neighbor's type */
+	bool any_private; /* is one not common to both sides? */
+} ParamTypes;
+
+/* The entry of a type, made when the type is seen for the first time. */
+static ParamType *
+lookup_type(ParamTypes *types, Oid type)
+{
+	ParamType *entry;
+	Oid base;
+	Oid output;
+	bool varlena;
+
+	if (types->count > 0 && types->entries[types->last].type == type)
+		return &types->entries[types->last];
+	for (int i = 0; i < types->count; i++)
+	{
+		if (types->entries[i].type == type)
+		{
+			types->last = i;
+			return &types->entries[i];
+		}
+	}
+
+	base = getBaseType(type);
+	entry = &types->entries[types->count];
+	entry->type = type;
+	entry->binary = (base == BYTEAOID);
+	entry->sent_as = pool_types_is_common(base) ? base : InvalidOid;
+	if (!OidIsValid(entry->sent_as) && type != UNKNOWNOID)
+		types->any_private = true;
+	getTypeOutputInfo(type, &output, &varlena);
+	fmgr_info(output, &entry->output);
+	types->last = types->count++;
+	return entry;
+}
+
+/* Overrides a setting until the nest level ends, which it opens if need be. */
+static void
+override_setting(int *nestlevel, const char *name, const char *value)
+{
+	if (*nestlevel == 0)
+		*nestlevel = NewGUCNestLevel();
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
+
+/*
+ * Makes output functions write what every server reads alike.  Only settings
+ * that stand in the way are touched, since each costs as much as converting a
+ * value or two.  Returns what to hand to AtEOXact_GUC(), or 0 if all was well;
+ * after an error the end of the (sub)transaction restores the settings.
+ *
+ * The search path matters for the names that reg... types write, and those
+ * can be anywhere inside a type that is not built in.
+ */
+static int
+begin_portable_output(bool write_names)
+{
+	int nestlevel = 0;
+
+	if (DateStyle != USE_ISO_DATES)
+		override_setting(&nestlevel, "datestyle", "ISO");
+	if (IntervalStyle != INTSTYLE_POSTGRES)
+		override_setting(&nestlevel, "intervalstyle", "postgres");
+	/* From 1 upwards the output is exact, and always the same. */
+	if (extra_float_digits < 1)
+		override_setting(&nestlevel, "extra_float_digits", "3");
+	if (write_names && strcmp(namespace_search_path, "pg_catalog") != 0)
+		override_setting(&nestlevel, "search_path", "pg_catalog");
+	return nestlevel;
+}
+
+static void
+end_portable_output(int nestlevel)
+{
+	if (nestlevel != 0)
+		AtEOXact_GUC(true, nestlevel);
+}
+
+/* Puts one value that is not null into the statement. */
+static void
+set_param(PoolStatement *stmt, int i, ParamType *type, Datum value)
+{
+	if (type->binary)
+	{
+		bytea *bytes = DatumGetByteaPP(value);
+
+		stmt->values[i] = VARDATA_ANY(bytes);
+		stmt->lengths[i] = VARSIZE_ANY_EXHDR(bytes);
+		stmt->formats[i] = 1;
+	}
+	else
+		stmt->values[i] = OutputFunctionCall(&type->output, value);
+}
+
+/*
+ * Fills in the parameters.  A null has a type too: the remote may need it to
+ * choose among functions.
+ */
+static void
+set_params(PoolStatement *stmt, const Datum *args, const Oid *arg_types,
+		   const bool *nulls)
+{
+	int nparams = stmt->nparams;
+	ParamTypes types = {0};
+	int nestlevel;
+
+	stmt->types = palloc(nparams * sizeof(Oid));
+	stmt->values = palloc0(nparams * sizeof(char *));
+	stmt->lengths = palloc0(nparams * sizeof(int));
+	stmt->formats = palloc0(nparams * sizeof(int));
+
+	/* An array has one type, and a list is no longer than this. */
+	types.entries = palloc(Min(nparams, FUNC_MAX_ARGS) * sizeof(ParamType));
+	for (int i = 0; i < nparams; i++)
+		stmt->types[i] = lookup_type(&types, arg_types[i])->sent_as;
+
+	nestlevel = begin_portable_output(types.any_private);
+	for (int i = 0; i < nparams; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!nulls[i])
+			set_param(stmt, i, lookup_type(&types, arg_types[i]), args[i]);
+	}
+	end_portable_output(nestlevel);
+}
+
+/*
+ * Makes a statement of a function's arguments: the SQL text at index sql_arg,
+ * and what follows it, which is nothing, a list of any types, or an array
+ * given as VARIADIC.  A null array is an array without elements.
+ *
+ * Errors: 22004 if the text is null, 54023 for more parameters than the
+ * protocol can number, and whatever an output function raises.
+ */
+PoolStatement *
+pool_statement_from_args(FunctionCallInfo fcinfo, int sql_arg)
+{
+	PoolStatement *stmt = palloc0(sizeof(PoolStatement));
+	Datum *args = NULL;
+	Oid *types = NULL;
+	bool *nulls = NULL;
+
+	if (PG_ARGISNULL(sql_arg))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("query must not be null")));
+	stmt->sql = text_to_cstring(PG_GETARG_TEXT_PP(sql_arg));
+
+	if (PG_NARGS() > sql_arg + 1)
+		stmt->nparams = extract_variadic_args(fcinfo, sql_arg + 1, false, &args,
+											  &types, &nulls);
+	if (stmt->nparams > MAX_PARAMS)
+		ereport(ERROR, (errcode(ERRCODE_TOO_MANY_ARGUMENTS),
+						errmsg("a query can have at most %d parameters, not %d",
+							   MAX_PARAMS, stmt->nparams)));
+	if (stmt->nparams > 0 && types != NULL)
+		set_params(stmt, args, types, nulls);
+	else
+		stmt->nparams = 0;
+	return stmt;
+}
+
+/*
+ * Whether the text may hold several statements, which only the protocol
+ * without parameters can run.  No attempt is made to understand SQL: one
+ * statement with a semicolon in a literal or before a comment counts as
+ * several, and loses nothing by it.
+ */
+bool
+pool_statement_is_several(const PoolStatement *stmt)
+{
+	const char *rest;
+
+	if (stmt->nparams > 0)
+		return false;
+	rest = strchr(stmt->sql, ';');
+	if (rest == NULL)
+		return false;
+	rest++;
+	return rest[strspn(rest, " \t\n\r\f\v")] != '\0';
+}

@@ -1,0 +1,24 @@
+/*
+ * statement.h
+ *		A statement and its parameters, in the form that libpq sends.
+ */
+#ifndef POOL_STATEMENT_H
+#define POOL_STATEMENT_H
+
+#include "fmgr.h"
+
+typedef struct PoolStatement
+{
+	const char *sql;
+	int nparams;
+	Oid *types;			 /* 0: let the remote infer it */
+	const char **values; /* NULL: SQL NULL */
+	int *lengths;		 /* of binary values */
+	int *formats;		 /* 0 text, 1 binary */
+} PoolStatement;
+
+extern PoolStatement *pool_statement_from_args(FunctionCallInfo fcinfo,
+											   int sql_arg);
+extern bool pool_statement_is_several(const PoolStatement *stmt);
+
+#endif /* POOL_STATEMENT_H */

@@ -1,0 +1,229 @@
+/*
+ * addresses.c
+ *		The addresses that an attempt to connect tries.
+ *
+ * They are what came of the look-ups in hosts.c, for one attempt.  libpq goes
+ * through them, with all that it knows about a list of hosts
+ * (target_session_attrs and so on).  One that does not answer within
+ * connect_timeout is taken out of the list, and libpq begins again with the
+ * others: it has no way to be told to go on.
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+#include "utils/memutils.h"
+
+#include "worker/addresses.h"
+
+typedef struct Address
+{
+	char *host;
+	char *hostaddr;
+	char *port;
+	bool silent; /* it did not answer in time */
+} Address;
+
+struct PoolAddresses
+{
+	MemoryContext context;
+	int count; /* 0: as the options have them */
+	Address list[FLEXIBLE_ARRAY_MEMBER];
+};
+
+static void
+add_address(PoolAddresses *addresses, const PoolHost *host, const char *hostaddr)
+{
+	Address *address = &addresses->list[addresses->count];
+
+	/* libpq would try it twice. */
+	for (int i = 0; i < addresses->count; i++)
+	{
+		if (strcmp(addresses->list[i].host, host->host) == 0 &&
+			strcmp(addresses->list[i].hostaddr, hostaddr) == 0 &&
+			strcmp(addresses->list[i].port, host->port) == 0)
+			return;
+	}
+	address->host = pstrdup(host->host);
+	address->hostaddr = pstrdup(hostaddr);
+	address->port = pstrdup(host->port);
+	addresses->count++;
+}
+
+/* All addresses of an entry.  Returns why a name has none, or NULL. */
+static const char *
+add_host(PoolAddresses *addresses, const PoolHosts *hosts, const PoolHost *host)
+{
+	const PoolHost *asked =
+		host->same_as >= 0 ? &hosts->list[host->same_as] : host;
+	ListCell *cell;
+
+	if (!host->is_name)
+		add_address(addresses, host, host->hostaddr);
+	else if (asked->lookup != NULL)
+		return "timeout expired";
+	else if (asked->addresses == NIL)
+		return asked->problem;
+	else
+	{
+		foreach (cell, asked->addresses)
+		{
+			add_address(addresses, host, lfirst(cell));
+		}
+	}
+	return NULL;
+}
+
+/*
+ * The addresses of the hosts as far as they are known: names that are still
+ * being looked up, or are unknown, are left out.  *problem tells of the last of
+ * those, in the current memory context; NULL if there are none.  The caller
+ * frees the result, which is NULL if nothing is left.
+ */
+PoolAddresses *
+pool_addresses_make(PoolHosts *hosts, const char **problem)
+{
+	MemoryContext context =
+		AllocSetContextCreate(TopMemoryContext, "pool addresses",
+							  ALLOCSET_SMALL_SIZES);
+	MemoryContext old = CurrentMemoryContext;
+	PoolAddresses *addresses;
+	int room = 0;
+
+	*problem = NULL;
+	for (int i = 0; i < hosts->count; i++)
+	{
+		const PoolHost *host = &hosts->list[i];
+
+		if (host->same_as >= 0)
+			host = &hosts->list[host->same_as];
+		room += Max(list_length(host->addresses), 1);
+	}
+	addresses = MemoryContextAllocZero(context, offsetof(PoolAddresses, list) +
+													room * sizeof(Address));
+	addresses->context = context;
+	for (int i = 0; i < hosts->count; i++)
+	{
+		PoolHost *host = &hosts->list[i];
+		const char *missing;
+
+		MemoryContextSwitchTo(context);
+		missing = add_host(addresses, hosts, host);
+		MemoryContextSwitchTo(old);
+		if (missing != NULL)
+			*problem =
+				psprintf("could not translate host name \"%s\" to address: %s",
+						 host->host, missing);
+
+		/* As long as one hangs, the others are asked for each attempt. */
+		host->known = false;
+	}
+	if (addresses->count > 0 || hosts->count == 0)
+		return addresses;
+	pool_addresses_free(addresses);
+	return NULL;
+}
+
+/* Appends one to a list with commas. */
+static void
+append_item(StringInfo list, int n, const char *item)
+{
+	if (n > 0)
+		appendStringInfoChar(list, ',');
+	appendStringInfoString(list, item);
+}
+
+/* Is it what the addresses take the place of? */
+static bool
+names_host(const char *keyword)
+{
+	return strcmp(keyword, "host") == 0 || strcmp(keyword, "hostaddr") == 0 ||
+		   strcmp(keyword, "port") == 0;
+}
+
+/*
+ * Has libpq begin to connect, with these parameters, to those of the addresses
+ * that were not silent.
+ */
+PGconn *
+pool_addresses_connect(const PoolAddresses *addresses,
+					   const PoolConninfo *conninfo)
+{
+	static const char *const lists[] = {"host", "hostaddr", "port"};
+	StringInfoData values[lengthof(lists)];
+	const char **keyword;
+	const char **value;
+	PoolConninfo to;
+	int n = 0;
+
+	for (size_t i = 0; i < lengthof(lists); i++)
+		initStringInfo(&values[i]);
+	for (int i = 0; i < addresses->count; i++)
+	{
+		const Address *address = &addresses->list[i];
+
+		if (address->silent)
+			continue;
+		append_item(&values[0], n, address->host);
+		append_item(&values[1], n, address->hostaddr);
+		append_item(&values[2], n, address->port);
+		n++;
+	}
+
+	keyword = to.keywords = palloc0(sizeof(char *) * (conninfo->count + 4));
+	value = to.values = palloc0(sizeof(char *) * (conninfo->count + 4));
+	for (int i = 0; i < conninfo->count; i++)
+	{
+		if (n > 0 && names_host(conninfo->keywords[i]))
+			continue;
+		*keyword++ = conninfo->keywords[i];
+		*value++ = conninfo->values[i];
+	}
+	for (size_t i = 0; i < lengthof(lists) && n > 0; i++)
+	{
+		*keyword++ = lists[i];
+		*value++ = values[i].data;
+	}
+	return PQconnectStartParams(to.keywords, to.values, 0);
+}
+
+/* Which of the addresses libpq is trying now; -1 if that cannot be told. */
+int
+pool_addresses_current(const PoolAddresses *addresses, const PGconn *pg)
+{
+	for (int i = 0; i < addresses->count; i++)
+	{
+		const Address *address = &addresses->list[i];
+
+		/* libpq fills in what is empty. */
+		if (!address->silent && strcmp(address->port, PQport(pg)) == 0 &&
+			(!address->host[0] || strcmp(address->host, PQhost(pg)) == 0) &&
+			(!address->hostaddr[0] ||
+			 strcmp(address->hostaddr, PQhostaddr(pg)) == 0))
+			return i;
+	}
+	return -1;
+}
+
+/*
+ * That one does not answer: it is left out from now on.  Returns whether
+ * another one is left.
+ */
+bool
+pool_addresses_skip(PoolAddresses *addresses, int current)
+{
+	if (current < 0)
+		return false;
+	addresses->list[current].silent = true;
+	for (int i = 0; i < addresses->count; i++)
+	{
+		if (!addresses->list[i].silent)
+			return true;
+	}
+	return false;
+}
+
+void
+pool_addresses_free(PoolAddresses *addresses)
+{
+	MemoryContextDelete(addresses->context);
+}

@@ -1,0 +1,259 @@
+/*
+ * cancel.c
+ *		Cancelling a statement on a remote, from the worker.
+ *
+ * A session that gives up on a statement leaves its slot to the worker as
+ * CLOSING and is free at once; the cancel request is the worker's business,
+ * which has the key and never waits for one connection alone.  The slot stays
+ * taken until the remote has gone, so no cancel can hit a later user.
+ *
+ * libpq's own PQcancel() blocks, so the request is made here: 16 bytes on a
+ * connection of its own (PostgreSQL documentation, "Frontend/Backend
+ * Protocol", CancelRequest).  The key comes from libpq_trace.c.
+ *
+ * The key of an encrypted connection is not sent in the clear.  libpq makes an
+ * encrypted connection with the same options to the same host, and stops
+ * where it would send the start-up packet: a request can stand there as well.
+ */
+#include "postgres.h"
+
+#include <openssl/ssl.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include "port/pg_bswap.h"
+#include "storage/latch.h"
+
+#include "base/clock.h"
+#include "worker/cancel.h"
+#include "worker/conn.h"
+
+/* A request may come before the statement that it is for; so it is repeated. */
+#define FIRST_RETRY_US INT64CONST(50000)
+#define MAX_RETRY_US INT64CONST(1000000)
+
+/* How long it may take to get one out. */
+#define ATTEMPT_US INT64CONST(2000000)
+
+/* The code of a cancel request is 1234 and 5678. */
+typedef struct CancelPacket
+{
+	uint32 words[4];
+} CancelPacket;
+
+static CancelPacket
+make_packet(const PoolCancelKey *key)
+{
+	CancelPacket packet = {
+		{pg_hton32(sizeof(CancelPacket)), pg_hton32((1234 << 16) | 5678),
+		 pg_hton32((uint32) key->pid), pg_hton32((uint32) key->secret)}};
+
+	return packet;
+}
+
+/* Connects to where the connection goes, without waiting. */
+static void
+connect_like(PoolCancel *cancel, PGconn *conn)
+{
+	struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
+	socklen_t len = sizeof(address);
+
+	if (getpeername(PQsocket(conn), (struct sockaddr *) &address, &len) < 0)
+		return;
+	cancel->sock = socket(address.ss_family,
+						  SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (cancel->sock != PGINVALID_SOCKET &&
+		connect(cancel->sock, (struct sockaddr *) &address, len) < 0 &&
+		errno != EINPROGRESS)
+		pool_cancel_end(cancel);
+}
+
+/*
+ * The value of the connection's option for a request, NULL to leave it out:
+ * what is about more than the way to the host.
+ */
+static const char *
+option_for_request(const PQconninfoOption *option, const PGconn *conn)
+{
+	const char *name = option->keyword;
+	const char *value = option->val;
+
+	if (strcmp(name, "host") == 0)
+		return PQhost(conn);
+	if (strcmp(name, "hostaddr") == 0)
+		return PQhostaddr(conn);
+	if (strcmp(name, "port") == 0)
+		return PQport(conn);
+	if (strcmp(name, "password") == 0 ||
+		strcmp(name, "target_session_attrs") == 0)
+		return NULL;
+
+	/* The connection could do without TLS, but it has it. */
+	if (strcmp(name, "sslmode") == 0 && value &&
+		(strcmp(value, "allow") == 0 || strcmp(value, "prefer") == 0))
+		return "require";
+	return value;
+}
+
+/* The same with TLS. */
+static void
+connect_encrypted(PoolCancel *cancel, PGconn *conn)
+{
+	PQconninfoOption *options = PQconninfo(conn);
+	const char *keywords[128];
+	const char *values[128];
+	int n = 0;
+
+	for (PQconninfoOption *option = options;
+		 option && option->keyword && n < (int) lengthof(keywords) - 1; option++)
+	{
+		keywords[n] = option->keyword;
+		values[n] = option_for_request(option, conn);
+		if (values[n] != NULL)
+			n++;
+	}
+	keywords[n] = values[n] = NULL;
+	cancel->pg = PQconnectStartParams(keywords, values, 0);
+	PQsetNoticeReceiver(cancel->pg, pool_conn_ignore_notice, NULL);
+	for (PQconninfoOption *option = options; option && option->keyword; option++)
+	{
+		if (option->val != NULL && strchr(option->dispchar, '*'))
+			explicit_bzero(option->val, strlen(option->val));
+	}
+	PQconninfoFree(options);
+	cancel->sock = PQsocket(cancel->pg);
+	if (cancel->sock == PGINVALID_SOCKET)
+		pool_cancel_end(cancel);
+}
+
+/* When to begin another one. */
+static void
+plan_next(PoolCancel *cancel)
+{
+	int64 pause = FIRST_RETRY_US << Min(cancel->attempts - 1, 10);
+
+	cancel->next = pool_clock_us() + Min(pause, MAX_RETRY_US);
+}
+
+static void
+begin(PoolCancel *cancel, const PoolCancelKey *key, PGconn *conn)
+{
+	pool_cancel_end(cancel);
+	cancel->sent = false;
+	cancel->next = pool_clock_us() + ATTEMPT_US;
+	if (key->encrypted)
+		connect_encrypted(cancel, conn);
+	else
+		connect_like(cancel, conn);
+	cancel->attempts++;
+	cancel->serial++;
+	cancel->events = WL_SOCKET_WRITEABLE;
+	if (cancel->sock == PGINVALID_SOCKET)
+		plan_next(cancel);
+}
+
+/* Sends it if it can be sent by now; gives up on this attempt if it fails. */
+static bool
+send_plain(PoolCancel *cancel, const CancelPacket *packet)
+{
+	ssize_t sent = send(cancel->sock, packet, sizeof(*packet),
+						MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	if (sent < 0 && errno != EAGAIN && errno != ENOTCONN && errno != EINTR)
+		pool_cancel_end(cancel);
+	return sent == sizeof(*packet);
+}
+
+/* Has what the attempt waits for happened?  libpq trusts its caller in that. */
+static bool
+is_ready(const PoolCancel *cancel)
+{
+	struct pollfd wanted = {.fd = cancel->sock,
+							.events = cancel->events == WL_SOCKET_READABLE
+										  ? POLLIN
+										  : POLLOUT};
+
+	return poll(&wanted, 1, 0) == 1;
+}
+
+/* The same with TLS. */
+static bool
+send_encrypted(PoolCancel *cancel, const CancelPacket *packet)
+{
+	PostgresPollingStatusType status;
+
+	if (!is_ready(cancel))
+		return false;
+	status = PQconnectPoll(cancel->pg);
+	cancel->sock = PQsocket(cancel->pg);
+	cancel->serial++;
+	cancel->events = status == PGRES_POLLING_READING ? WL_SOCKET_READABLE
+													 : WL_SOCKET_WRITEABLE;
+	if (status != PGRES_POLLING_READING && status != PGRES_POLLING_WRITING)
+		pool_cancel_end(cancel);
+	else if (PQstatus(cancel->pg) == CONNECTION_MADE && PQsslInUse(cancel->pg))
+	{
+		if (SSL_write(PQsslStruct(cancel->pg, "OpenSSL"), packet,
+					  sizeof(*packet)) == sizeof(*packet))
+			return true;
+		pool_cancel_end(cancel); /* libpq would go on to log in */
+	}
+	return false;
+}
+
+/*
+ * Goes on with a cancel request: begins one when it is time, sends it when
+ * connected, ends it when the remote has closed.  Returns true each time one
+ * was sent.  To be called whenever its socket is ready or "next" has come.
+ */
+bool
+pool_cancel_step(PoolCancel *cancel, const PoolCancelKey *key, PGconn *conn)
+{
+	char waste[1024];
+	ssize_t got;
+
+	if (!key->known)
+	{
+		cancel->next = PG_INT64_MAX;
+		return false;
+	}
+	if (pool_clock_us() >= cancel->next)
+		begin(cancel, key, conn);
+	if (cancel->sock == PGINVALID_SOCKET)
+		return false;
+	if (!cancel->sent)
+	{
+		CancelPacket packet = make_packet(key);
+
+		cancel->sent = cancel->pg ? send_encrypted(cancel, &packet)
+								  : send_plain(cancel, &packet);
+		if (cancel->sent)
+		{
+			cancel->events = WL_SOCKET_READABLE;
+			cancel->requests++;
+			cancel->serial++;
+		}
+		if (cancel->sent || cancel->sock == PGINVALID_SOCKET)
+			plan_next(cancel);
+		return cancel->sent;
+	}
+	got = recv(cancel->sock, waste, sizeof(waste), MSG_DONTWAIT);
+	if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
+		pool_cancel_end(cancel);
+	return false;
+}
+
+/* Gives up on it. */
+void
+pool_cancel_end(PoolCancel *cancel)
+{
+	if (cancel->pg != NULL)
+		PQfinish(cancel->pg);
+	else if (cancel->sock != PGINVALID_SOCKET)
+		close(cancel->sock);
+	else
+		return;
+	cancel->pg = NULL;
+	cancel->sock = PGINVALID_SOCKET;
+	cancel->serial++;
+}

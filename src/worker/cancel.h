@@ -1,0 +1,29 @@
+/*
+ * cancel.h
+ *		Cancelling a statement on a remote, from the worker.
+ */
+#ifndef POOL_CANCEL_H
+#define POOL_CANCEL_H
+
+#include "libpq-fe.h"
+
+#include "worker/libpq_trace.h"
+
+/* A cancel request under way. */
+typedef struct PoolCancel
+{
+	pgsocket sock; /* PGINVALID_SOCKET: none */
+	PGconn *pg;	   /* makes the socket, if it is to be encrypted */
+	bool sent;
+	int attempts;
+	int requests;  /* that went out */
+	int64 next;	   /* when to begin the next one, pool_clock_us() */
+	uint32 events; /* what to wait for */
+	uint32 serial; /* grows when sock or events change */
+} PoolCancel;
+
+extern bool pool_cancel_step(PoolCancel *cancel, const PoolCancelKey *key,
+							 PGconn *conn);
+extern void pool_cancel_end(PoolCancel *cancel);
+
+#endif /* POOL_CANCEL_H */

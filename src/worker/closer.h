@@ -1,0 +1,16 @@
+/*
+ * closer.h
+ *		Closing connections, in the worker.
+ */
+#ifndef POOL_CLOSER_H
+#define POOL_CLOSER_H
+
+#include "shared/slot.h"
+#include "worker/conn.h"
+
+extern void pool_closer_begin(PoolSlot *slot);
+extern void pool_closer_step(PoolConn *conn);
+extern void pool_closer_timeout(PoolConn *conn);
+extern void pool_closer_all(const bool *leased);
+
+#endif /* POOL_CLOSER_H */

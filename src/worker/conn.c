@@ -1,0 +1,162 @@
+/*
+ * conn.c
+ *		The connections as the worker holds them, and what it waits for.
+ *
+ * One PoolConn for each slot, in an array of the worker's own memory.  One
+ * WaitEventSet holds the latch, the socket for requests, and the sockets of
+ * each connection.  One that is idle or leased is watched only for its end
+ * (WL_SOCKET_CLOSED), which does not fire on data, so the worker sleeps while
+ * sessions talk to the remote; but what is encrypted is relayed (relay.c).
+ *
+ * A look-up of host names that is done rings a descriptor of its own.
+ *
+ * Members of a WaitEventSet cannot be taken out, so the set is made anew when
+ * a socket goes, and only modified when what is waited for changes.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "storage/fd.h"
+#include "utils/memutils.h"
+
+#include "base/clock.h"
+#include "shared/shmem.h"
+#include "worker/conn.h"
+
+static PoolConn *conns;
+
+/* Once, when the worker starts. */
+void
+pool_conn_init(void)
+{
+	conns = MemoryContextAllocZero(TopMemoryContext,
+								   sizeof(PoolConn) * pool_shmem->nslots);
+}
+
+/* The worker's side of a slot; its task is NONE if there is no connection. */
+PoolConn *
+pool_conn_of(const PoolSlot *slot)
+{
+	return &conns[pool_slot_index(slot)];
+}
+
+/*
+ * A connection begins in that slot.  The caller has acquired an external
+ * descriptor for it, and gives it a task.
+ */
+PoolConn *
+pool_conn_open(Pool *pool, PoolSlot *slot)
+{
+	PoolConn *conn = pool_conn_of(slot);
+
+	Assert(conn->task == POOL_TASK_NONE);
+	memset(conn, 0, sizeof(PoolConn));
+	conn->pool = pool;
+	conn->slot = slot;
+	conn->generation = pg_atomic_read_u64(&slot->generation);
+	for (int i = 0; i < POOL_NSOCKETS; i++)
+	{
+		conn->watches[i].conn = conn;
+		conn->watches[i].sock = PGINVALID_SOCKET;
+	}
+	conn->cancel.sock = PGINVALID_SOCKET;
+	conn->deadline = PG_INT64_MAX;
+	return conn;
+}
+
+/*
+ * From now on waits for these events on one of the connection's sockets; 0:
+ * for none.
+ */
+void
+pool_conn_watch(PoolConn *conn, PoolSocket which, pgsocket sock, uint32 events)
+{
+	/*
+	 * While connecting libpq may replace its socket by another of the same
+	 * number.  So may a cancel request.
+	 */
+	bool may_be_another =
+		conn->task == POOL_TASK_CONNECT || which == POOL_SOCKET_CANCEL;
+
+	pool_loop_watch(&conn->watches[which], sock, events, may_be_another);
+}
+
+/* The same for the remote's. */
+void
+pool_conn_watch_remote(PoolConn *conn, uint32 events)
+{
+	pool_conn_watch(conn, POOL_SOCKET_REMOTE, PQsocket(conn->pg), events);
+}
+
+/* Ends libpq's connection, which may be only half made, if there is one. */
+void
+pool_conn_disconnect(PoolConn *conn)
+{
+	PQuntrace(conn->pg);
+	pool_libpq_trace_end(&conn->trace, NULL, 0);
+	pool_conn_watch(conn, POOL_SOCKET_REMOTE, PGINVALID_SOCKET, 0);
+	PQfinish(conn->pg);
+	conn->pg = NULL;
+}
+
+/* The connection is over: lets go of all that belongs to it. */
+void
+pool_conn_free(PoolConn *conn)
+{
+	pool_conn_watch(conn, POOL_SOCKET_CANCEL, PGINVALID_SOCKET, 0);
+	pool_conn_watch(conn, POOL_SOCKET_SESSION, PGINVALID_SOCKET, 0);
+	pool_relay_end(&conn->relay);
+	pool_cancel_end(&conn->cancel);
+	pool_conn_disconnect(conn);
+	if (conn->addresses != NULL)
+		pool_addresses_free(conn->addresses);
+	conn->addresses = NULL;
+	ReleaseExternalFD();
+	explicit_bzero(&conn->key, sizeof(conn->key));
+	conn->task = POOL_TASK_NONE;
+}
+
+/* Begins another task, which has this long (0: for ever). */
+void
+pool_conn_begin(PoolConn *conn, PoolTask task, int64 timeout_ms)
+{
+	conn->task = task;
+	conn->deadline =
+		timeout_ms > 0 ? pool_clock_us() + timeout_ms * 1000 : PG_INT64_MAX;
+	pool_loop_wake_at(conn->deadline);
+}
+
+/* Waits for what the relay wants. */
+void
+pool_conn_watch_relay(PoolConn *conn)
+{
+	pool_conn_watch_remote(conn, conn->relay.remote_events);
+	pool_conn_watch(conn, POOL_SOCKET_SESSION, conn->relay.mine,
+					conn->relay.session_events);
+}
+
+/*
+ * The worker has nothing more to do with the connection: from now on it
+ * relays, if the connection is encrypted, or else watches for its end.
+ */
+void
+pool_conn_stand_by(PoolConn *conn)
+{
+	pool_conn_begin(conn, POOL_TASK_WATCH, 0);
+	if (conn->relay.ssl != NULL)
+	{
+		pool_relay_resume(&conn->relay);
+		pool_conn_watch_relay(conn);
+	}
+	else
+		pool_conn_watch_remote(conn, WL_SOCKET_CLOSED);
+}
+
+/*
+ * For connections of the worker: libpq would write the remote's notices into the
+ * log of this server.
+ */
+void
+pool_conn_ignore_notice(void *arg, const PGresult *res)
+{
+}

@@ -1,0 +1,118 @@
+/*
+ * connect_error.c
+ *		Why an attempt to connect failed.
+ *
+ * A failure is told to those who wait, shown in pool_stats and written to the
+ * log.  It goes to sessions of databases with other encodings, so its text is
+ * kept to ASCII.
+ */
+#include "postgres.h"
+
+#include <ctype.h>
+
+#include "utils/timestamp.h"
+
+#include "worker/connect_error.h"
+
+/* Can trying again not help? */
+static bool
+permanent(int sqlstate)
+{
+	return ERRCODE_TO_CATEGORY(sqlstate) ==
+			   ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION ||
+		   sqlstate == ERRCODE_INVALID_CATALOG_NAME ||
+		   sqlstate == ERRCODE_INSUFFICIENT_PRIVILEGE ||
+		   sqlstate == ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED;
+}
+
+/*
+ * The same for what libpq itself finds wrong with encryption, which has no
+ * SQLSTATE.  The worker sees to it that libpq speaks English; what comes from
+ * OpenSSL always is.  A remote that goes away meanwhile is not among these.
+ */
+static bool
+is_permanent_message(const char *message)
+{
+	static const char *const parts[] = {
+		"SSL was required",		 "certificate verify failed",
+		"does not match host",	 "does not exist",
+		"private key",			 "certificate present",
+		"channel binding",		 "protocol version",
+		"unsupported protocol",	 "no protocols available",
+		"handshake failure",	 "alert certificate",
+		"alert bad certificate", "alert unknown ca",
+		"invalid sslmode value", "weak sslmode",
+	};
+
+	for (size_t i = 0; i < lengthof(parts); i++)
+	{
+		if (strstr(message, parts[i]) != NULL)
+			return true;
+	}
+	return false;
+}
+
+/* Makes a failure of that moment. */
+void
+pool_connect_error_set(PoolConnectError *error, int sqlstate,
+					   const char *message)
+{
+	size_t len;
+
+	error->sqlstate = sqlstate;
+	error->permanent = permanent(sqlstate);
+	error->at = GetCurrentTimestamp();
+	strlcpy(error->message, message, POOL_ERROR_LEN);
+	len = strlen(error->message);
+	while (len > 0 && isspace((unsigned char) error->message[len - 1]))
+		error->message[--len] = '\0';
+	for (char *c = error->message; *c; c++)
+	{
+		if (IS_HIGHBIT_SET(*c))
+			*c = '?';
+		else if (isspace((unsigned char) *c))
+			*c = ' ';
+	}
+}
+
+/* What failed before, in the same attempt, is told as well. */
+void
+pool_connect_error_prepend(PoolConnectError *error,
+						   const PoolConnectError *before)
+{
+	char message[POOL_ERROR_LEN];
+
+	snprintf(message, sizeof(message), "%s; %s", before->message,
+			 error->message);
+	strlcpy(error->message, message, POOL_ERROR_LEN);
+}
+
+/*
+ * Makes a failure of libpq's verbose message "...FATAL:  28P01: text\nLOCATION:
+ * ...".  libpq has no other way to tell the SQLSTATE of a failed attempt.
+ */
+void
+pool_connect_error_parse(const char *verbose, PoolConnectError *error)
+{
+	char message[POOL_ERROR_LEN];
+	int sqlstate = ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION;
+	const char *location = strstr(verbose, "\nLOCATION:");
+	int len = (int) (location ? (size_t) (location - verbose) : strlen(verbose));
+	const char *code = strstr(verbose, ":  ");
+	int head = code ? (int) (code + 3 - verbose) : len;
+
+	if (head + 7 < len &&
+		strspn(verbose + head, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 5 &&
+		verbose[head + 5] == ':')
+	{
+		code = verbose + head;
+		sqlstate = MAKE_SQLSTATE(code[0], code[1], code[2], code[3], code[4]);
+		snprintf(message, sizeof(message), "%.*s%.*s", head, verbose,
+				 len - head - 7, code + 7);
+	}
+	else
+		snprintf(message, sizeof(message), "%.*s", len, verbose);
+	pool_connect_error_set(error, sqlstate, message);
+	if (sqlstate == ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION)
+		error->permanent = is_permanent_message(error->message);
+}

@@ -1,0 +1,129 @@
+/*
+ * evict.c
+ *		Limits over several pools, and who gives way when they are reached.
+ *
+ * max_server_size bounds the pools of a server, pool.max_connections all of
+ * them.  One pool is locked after the other, never two; what was decided on may
+ * have changed by then, so it is looked at again under the victim's lock.  The
+ * victim may be another worker's: it is only made CLOSING here.
+ */
+#include "postgres.h"
+
+#include "base/clock.h"
+#include "options/target.h"
+#include "shared/shmem.h"
+#include "shared/slot.h"
+#include "shared/stats.h"
+#include "shared/wake.h"
+#include "worker/evict.h"
+#include "worker/loop.h"
+
+/* How often to look for one that another pool can spare. */
+#define EVICT_LOOK_US INT64CONST(100000)
+
+/* How long to wait for one that is being closed before another one goes. */
+#define EVICT_PATIENCE_US INT64CONST(500000)
+
+static bool
+same_server(const PoolKey *a, const PoolKey *b)
+{
+	return a->database == b->database && a->server == b->server;
+}
+
+/*
+ * Has the server, over all its pools, as many connections as it may?  Needs
+ * the registry's lock, under which slots come to pools and leave them.
+ */
+bool
+pool_evict_server_is_full(const Pool *pool)
+{
+	int limit = pool->options.max_server_size;
+	int n = 0;
+
+	for (int i = 0; limit > 0 && i < pool_shmem->nslots; i++)
+	{
+		const PoolSlot *slot = &pool_shmem_slots[i];
+
+		if (slot->pool != POOL_NONE &&
+			same_server(&pool_shmem_pools[slot->pool].key, &pool->key))
+			n++;
+	}
+	return limit > 0 && n >= limit;
+}
+
+/*
+ * May that pool give one up for this one, which waits?  Returns since when the
+ * oldest that it can spare was not used, PG_INT64_MAX if it can spare none.
+ */
+static int64
+oldest_surplus(const Pool *pool, Pool *other)
+{
+	int64 since = PG_INT64_MAX;
+	bool own_server;
+
+	LWLockAcquire(&other->lock, LW_SHARED);
+	own_server = same_server(&other->key, &pool->key);
+	if (other->id != 0 && other != pool && other->idle_tail != POOL_NONE &&
+		(own_server || pool->options.max_server_size == 0 ||
+		 pool_shmem->free_head == POOL_NONE) &&
+		pool_slot_count_live(other) > other->options.min_size)
+		since = pool_shmem_slots[other->idle_tail].returned;
+	LWLockRelease(&other->lock);
+	return since;
+}
+
+/*
+ * Is one on its way out already?  Not one of a remote that does not answer.
+ * Without locks, since only the time of the next eviction depends on it.
+ */
+static bool
+is_closing_one(void)
+{
+	int64 now = pool_clock_us();
+
+	for (int i = 0; i < pool_shmem->nslots; i++)
+	{
+		if (pool_shmem_slots[i].state == POOL_SLOT_CLOSING &&
+			now - pool_shmem_slots[i].since < EVICT_PATIENCE_US)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * There is no place for a connection that a session waits for: the pool whose
+ * surplus was not used for the longest time gives up one.  To be called again
+ * as long as that is so, for which the worker is woken.
+ */
+void
+pool_evict_one_for(Pool *pool)
+{
+	Pool *victim = NULL;
+	int64 oldest = PG_INT64_MAX;
+
+	pool_loop_wake_at(pool_clock_us() + EVICT_LOOK_US);
+	if (is_closing_one())
+		return;
+	for (int i = 0; i < pool_shmem->npools; i++)
+	{
+		int64 since = oldest_surplus(pool, &pool_shmem_pools[i]);
+
+		if (since < oldest)
+		{
+			oldest = since;
+			victim = &pool_shmem_pools[i];
+		}
+	}
+	if (victim == NULL)
+		return;
+	LWLockAcquire(&victim->lock, LW_EXCLUSIVE);
+	if (victim->idle_tail != POOL_NONE &&
+		pool_slot_count_live(victim) > victim->options.min_size)
+	{
+		pool_slot_close(victim, &pool_shmem_slots[victim->idle_tail],
+						POOL_CLOSE_EVICTED, false);
+		victim->prewarm = 0;
+	}
+	LWLockRelease(&victim->lock);
+	pool_wake_worker(victim);
+}

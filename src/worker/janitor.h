@@ -1,0 +1,14 @@
+/*
+ * janitor.h
+ *		Resetting, checking and ageing of connections, in the worker.
+ */
+#ifndef POOL_JANITOR_H
+#define POOL_JANITOR_H
+
+#include "shared/pool.h"
+#include "worker/conn.h"
+
+extern void pool_janitor_look(Pool *pool);
+extern void pool_janitor_remote_closed(PoolConn *conn);
+
+#endif /* POOL_JANITOR_H */

@@ -1,0 +1,66 @@
+/*
+ * libpq_trace.c
+ *		Learning the cancel key of a connection from what libpq traces.
+ *
+ * Nothing before libpq 17 gives the key away but the trace of the messages; so
+ * the worker listens to that while it connects.
+ */
+#include "postgres.h"
+
+#include "worker/libpq_trace.h"
+
+/* Enough for the start of a session, with room for some notices. */
+#define TRACE_SIZE (64 * 1024)
+
+/*
+ * From now on what libpq says and hears is written down.  That has the
+ * password in it, so the memory is of a fixed place and wiped afterwards.
+ */
+void
+pool_libpq_trace_begin(PoolLibpqTrace *trace, PGconn *conn)
+{
+	trace->buffer = malloc(TRACE_SIZE);
+	if (trace->buffer == NULL)
+		return;
+	trace->file = fmemopen(trace->buffer, TRACE_SIZE, "w");
+	if (trace->file == NULL)
+	{
+		free(trace->buffer);
+		trace->buffer = NULL;
+		return;
+	}
+	setvbuf(trace->file, NULL, _IONBF, 0);
+	PQtrace(conn, trace->file);
+	PQsetTraceFlags(conn, PQTRACE_SUPPRESS_TIMESTAMPS);
+}
+
+/*
+ * Ends that, and finds the cancel key of that backend in it, if "key" is not
+ * NULL.  The caller has called PQuntrace().
+ */
+void
+pool_libpq_trace_end(PoolLibpqTrace *trace, PoolCancelKey *key, int backend_pid)
+{
+	if (trace->file == NULL)
+		return;
+	fputc('\0', trace->file);
+	fclose(trace->file);
+	trace->buffer[TRACE_SIZE - 1] = '\0';
+	if (key != NULL)
+	{
+		const char *line = trace->buffer;
+
+		/* The last one counts: hosts tried before may have sent one too. */
+		while ((line = strstr(line, "\tBackendKeyData\t")) != NULL)
+		{
+			key->known = sscanf(line, "\tBackendKeyData\t %d %d", &key->pid,
+								&key->secret) == 2;
+			line++;
+		}
+		key->known = key->known && key->pid == backend_pid;
+	}
+	explicit_bzero(trace->buffer, TRACE_SIZE);
+	free(trace->buffer);
+	trace->file = NULL;
+	trace->buffer = NULL;
+}

@@ -1,0 +1,160 @@
+/*
+ * reset.c
+ *		Resets and health checks of connections, in the worker.
+ *
+ * A connection that is RESETTING or CHECKING is sent a rollback, if a
+ * transaction is open in it, and a query: reset_query or health_check_query.
+ * Each has a Sync of its own, in libpq's pipeline mode, so that nothing blocks.
+ * The remote must answer exactly as expected within health_check_timeout, or
+ * the connection is closed.  Which slots are due is the janitor's decision.
+ */
+#include "postgres.h"
+
+#include "shared/pool.h"
+#include "shared/queue.h"
+#include "shared/self.h"
+#include "shared/slot.h"
+#include "shared/stats.h"
+#include "shared/wake.h"
+#include "worker/closer.h"
+#include "worker/relay.h"
+#include "worker/reset.h"
+
+/* How many records of TLS are read before others get a turn. */
+#define READ_ROUNDS 16
+
+static void
+reset_failed(PoolConn *conn, PoolCloseReason reason)
+{
+	Pool *pool = conn->pool;
+
+	if (conn->health_check)
+		pool_stats_add(&pool->stats, POOL_COUNT_HEALTH_CHECK_FAILURES, 1);
+	if (conn->health_check && reason == POOL_CLOSE_RESET_FAILED)
+		reason = POOL_CLOSE_CHECK_FAILED;
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	pool_slot_close(pool, conn->slot, reason, true);
+	LWLockRelease(&pool->lock);
+	pool_closer_begin(conn->slot);
+}
+
+static void
+reset_done(PoolConn *conn)
+{
+	PoolSlot *slot = conn->slot;
+	PoolSessionRef wake;
+	bool handed;
+
+	pool_conn_stand_by(conn);
+	pool_stats_add(&conn->pool->stats,
+				   conn->health_check ? POOL_COUNT_HEALTH_CHECKS
+									  : POOL_COUNT_RESETS,
+				   1);
+
+	LWLockAcquire(&conn->pool->lock, LW_EXCLUSIVE);
+	if (!conn->health_check)
+		slot->used = slot->in_transaction = false;
+	handed = pool_queue_offer(conn->pool, slot, &wake);
+	LWLockRelease(&conn->pool->lock);
+	if (handed)
+		pool_wake_session(&wake);
+}
+
+/* Sends one statement of the reset, with a Sync of its own. */
+static bool
+send_reset(PoolConn *conn, const char *sql)
+{
+	conn->syncs_left++;
+	return PQsendQueryParams(conn->pg, sql, 0, NULL, NULL, NULL, NULL, 0) &&
+		   PQpipelineSync(conn->pg);
+}
+
+/* Sessions have no business with the connection now: nothing is relayed. */
+static bool
+suspend_relay(PoolConn *conn)
+{
+	if (conn->relay.ssl == NULL)
+		return true;
+	pool_conn_watch(conn, POOL_SOCKET_SESSION, conn->relay.mine,
+					WL_SOCKET_CLOSED);
+	return pool_relay_suspend(&conn->relay);
+}
+
+/*
+ * Starts the reset or the check of a slot that is RESETTING or CHECKING.
+ * "query" NULL: none.
+ */
+void
+pool_reset_begin(PoolConn *conn, bool rollback, const char *query,
+				 int timeout_ms)
+{
+	bool sent;
+
+	conn->slot->last_holder = 0;
+	conn->syncs_left = 0;
+	pool_conn_begin(conn, POOL_TASK_RESET, timeout_ms);
+	if (!suspend_relay(conn))
+	{
+		reset_failed(conn, POOL_CLOSE_UNCLEAN);
+		return;
+	}
+	sent = PQenterPipelineMode(conn->pg) &&
+		   (!rollback || send_reset(conn, "ROLLBACK")) &&
+		   (query == NULL || send_reset(conn, query)) && PQflush(conn->pg) == 0;
+	if (sent)
+		pool_conn_watch_remote(conn, WL_SOCKET_READABLE);
+	else
+		reset_failed(conn, POOL_CLOSE_RESET_FAILED);
+}
+
+/* The remote answers to the reset. */
+void
+pool_reset_step(PoolConn *conn)
+{
+	PGresult *res;
+	int ends = 0;
+
+	for (int i = 0;
+		 i == 0 || (i < READ_ROUNDS && pool_relay_has_more(&conn->relay)); i++)
+	{
+		if (!PQconsumeInput(conn->pg))
+		{
+			reset_failed(conn, POOL_CLOSE_REMOTE_CLOSED);
+			return;
+		}
+	}
+	while (conn->syncs_left > 0 && !PQisBusy(conn->pg))
+	{
+		ExecStatusType status;
+
+		res = PQgetResult(conn->pg);
+		/* A NULL ends each statement; a second one means that libpq is lost. */
+		if (res == NULL && ++ends < 2)
+			continue;
+		ends = 0;
+		status = PQresultStatus(res);
+		PQclear(res);
+		if (status == PGRES_PIPELINE_SYNC)
+			conn->syncs_left--;
+		else if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK &&
+				 status != PGRES_EMPTY_QUERY)
+		{
+			reset_failed(conn, POOL_CLOSE_RESET_FAILED);
+			return;
+		}
+	}
+	if (conn->syncs_left > 0)
+		return;
+	if (PQexitPipelineMode(conn->pg) &&
+		PQtransactionStatus(conn->pg) == PQTRANS_IDLE)
+		reset_done(conn);
+	else
+		reset_failed(conn, POOL_CLOSE_RESET_FAILED);
+}
+
+/* The remote did not answer to the reset in time. */
+void
+pool_reset_timeout(PoolConn *conn)
+{
+	reset_failed(conn, POOL_CLOSE_RESET_FAILED);
+}

@@ -1,0 +1,18 @@
+/*
+ * log.h
+ *		What the worker writes into the log about a pool, without flooding it.
+ */
+#ifndef POOL_WORKER_LOG_H
+#define POOL_WORKER_LOG_H
+
+#include "shared/pool.h"
+#include "shared/slot.h"
+
+extern void pool_worker_log_init(void);
+extern void pool_worker_log_failed(Pool *pool, const char *message);
+extern void pool_worker_log_lost(Pool *pool, const PoolSlot *slot,
+								 const char *reason);
+extern void pool_worker_log_look(Pool *pool);
+extern void pool_worker_log_end(void);
+
+#endif /* POOL_WORKER_LOG_H */
