@@ -12,8 +12,7 @@
  * pool_slot_move() keeps, is the time that connections were in use, summed up
  * over all connections, so nothing is sampled.
  *
- * The worker alone moves the limit, but for new options.  All here needs the
- * pool's lock.
+ * The worker alone moves the limit, but for new options and pool_resize().
  */
 #include "postgres.h"
 
@@ -37,14 +36,15 @@ begin_interval(Pool *pool, int64 now)
 }
 
 /*
- * The options of the pool are others than before: a limit that is within the
- * new sizes stays.
+ * The pool is new, or its sizes are others than before: a limit that is within
+ * the new sizes stays.  Needs the lock.
  */
 void
 pool_autoscale_begin(Pool *pool)
 {
 	const PoolOptions *options = &pool->options;
 
+	POOL_ASSERT_LOCKED(pool);
 	if (!options->autoscale)
 		pool->limit = options->max_size;
 	else
@@ -77,40 +77,42 @@ next_limit(const Pool *pool, double utilization)
 
 /*
  * Moves the limit if it is time to; returns whether it did.  To be called by
- * the worker each time it looks at the pool.
+ * the worker each time it looks at the pool.  Needs the lock; the worker closes
+ * what is over the limit.
  */
 bool
-pool_autoscale_look(Pool *pool, int64 now, PoolAutoscaleMove *scaling)
+pool_autoscale_look(Pool *pool, int64 now, PoolAutoscaleMove *move)
 {
 	const PoolOptions *options = &pool->options;
 	int64 elapsed = now - pool->scale_since;
-	int64 interval = INT64CONST(1000) * options->scale_interval;
+	int64 interval = pool_clock_from_ms(options->scale_interval);
 	double utilization;
 
-	scaling->next = PG_INT64_MAX;
+	POOL_ASSERT_LOCKED(pool);
+	move->next = PG_INT64_MAX;
 	if (!options->autoscale || !pool->configured)
 		return false;
 	if (elapsed < interval)
 	{
 		/* With the lowest limit and nothing open there is nothing to see. */
 		if (pool->limit > lowest_limit(pool) || pool_slot_count_all(pool) > 0)
-			scaling->next = pool->scale_since + interval;
+			move->next = pool->scale_since + interval;
 		return false;
 	}
 	utilization =
 		100.0 * (double) (pool_slot_busy_us(pool, now) - pool->scale_busy_us) /
 		((double) elapsed * pool->limit);
-	scaling->from = pool->limit;
-	scaling->to = next_limit(pool, utilization);
-	scaling->utilization = (int) (utilization + 0.5);
-	pool->limit = scaling->to;
+	move->from = pool->limit;
+	move->to = next_limit(pool, utilization);
+	move->utilization = (int) (utilization + 0.5);
+	pool->limit = move->to;
 	begin_interval(pool, now);
-	scaling->next = now + interval;
-	if (scaling->to == scaling->from)
+	move->next = now + interval;
+	if (move->to == move->from)
 		return false;
 	pool_stats_add(&pool->stats,
-				   scaling->to > scaling->from ? POOL_COUNT_SCALE_UPS
-											   : POOL_COUNT_SCALE_DOWNS,
+				   move->to > move->from ? POOL_COUNT_SCALE_UPS
+										 : POOL_COUNT_SCALE_DOWNS,
 				   1);
 	pool_slot_close_surplus(pool);
 	return true;

@@ -17,7 +17,6 @@ typedef struct PoolAutoscaleMove
 } PoolAutoscaleMove;
 
 extern void pool_autoscale_begin(Pool *pool);
-extern bool pool_autoscale_look(Pool *pool, int64 now,
-								PoolAutoscaleMove *scaling);
+extern bool pool_autoscale_look(Pool *pool, int64 now, PoolAutoscaleMove *move);
 
 #endif /* POOL_AUTOSCALE_H */

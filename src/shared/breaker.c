@@ -5,15 +5,15 @@
  *		CLOSED -> OPEN		after breaker_threshold failed attempts in a row
  *		OPEN -> HALF_OPEN	by the first attempt after breaker_timeout
  *		HALF_OPEN -> OPEN	if that fails
- *		HALF_OPEN -> CLOSED	after breaker_successes connections or clean returns
+ *		HALF_OPEN -> CLOSED	after breaker_successes connections or clean releases
  *
- * While it is OPEN nothing is attempted, and who would have to wait for a new
- * connection gets the last error at once.  Connections that are there go on
+ * While it is OPEN nothing is attempted, and a session that would have to wait
+ * for a new connection gets the last error at once.  Connections that are there go on
  * serving.  HALF_OPEN opens one connection at a time.
  *
  * The worker alone makes these moves, and logs that it opens and closes.  A reset
- * (by hand, for other options) closes it without a line in the log.  All here
- * needs the pool's lock.
+ * (by pool_breaker_reset(), or for other options) closes it without a line in
+ * the log.
  */
 #include "postgres.h"
 
@@ -41,13 +41,14 @@ pool_breaker_name(PoolBreakerState state)
 
 /*
  * An attempt has failed, and is counted in pool->failures.  Returns true if
- * the breaker opens by that; then pool->next_attempt is set.
+ * the breaker opens by that; then pool->next_attempt is set.  Needs the lock.
  */
 bool
 pool_breaker_failed(Pool *pool)
 {
 	const PoolOptions *options = &pool->options;
 
+	POOL_ASSERT_LOCKED(pool);
 	if (options->breaker_threshold == 0 || pool->breaker == POOL_BREAKER_OPEN)
 		return false;
 	if (pool->breaker == POOL_BREAKER_CLOSED &&
@@ -55,34 +56,39 @@ pool_breaker_failed(Pool *pool)
 		return false;
 	pool->breaker = POOL_BREAKER_OPEN;
 	pool->breaker_opened_at = GetCurrentTimestamp();
-	pool->next_attempt =
-		pool_clock_us() + INT64CONST(1000) * options->breaker_timeout;
+	pool->next_attempt = pool_clock_after_ms(options->breaker_timeout);
 	pool_stats_add(&pool->stats, POOL_COUNT_BREAKER_TRIPS, 1);
 	return true;
 }
 
-/* An attempt begins, which is due. */
+/* An attempt begins, at its time.  Needs the lock. */
 void
 pool_breaker_try(Pool *pool)
 {
+	POOL_ASSERT_LOCKED(pool);
 	if (pool->breaker != POOL_BREAKER_OPEN)
 		return;
 	pool->breaker = POOL_BREAKER_HALF_OPEN;
 	pool->breaker_successes = 0;
 }
 
-/* A connection was made, or came back clean. */
+/* A connection was made, or released clean.  Needs the lock. */
 void
 pool_breaker_succeeded(Pool *pool)
 {
+	POOL_ASSERT_LOCKED(pool);
 	if (pool->breaker == POOL_BREAKER_HALF_OPEN)
 		pool->breaker_successes++;
 }
 
-/* Closes it if there were successes enough; returns whether it did. */
+/*
+ * Closes it if there were successes enough; returns whether it did.  Needs the
+ * lock.
+ */
 bool
 pool_breaker_close_if_recovered(Pool *pool)
 {
+	POOL_ASSERT_LOCKED(pool);
 	if (pool->breaker != POOL_BREAKER_HALF_OPEN ||
 		pool->breaker_successes < pool->options.breaker_successes)
 		return false;
@@ -90,19 +96,24 @@ pool_breaker_close_if_recovered(Pool *pool)
 	return true;
 }
 
-/* Forgets all failures: the next attempt can begin at once. */
+/* Forgets all failures: the next attempt can begin at once.  Needs the lock. */
 void
 pool_breaker_reset(Pool *pool)
 {
+	POOL_ASSERT_LOCKED(pool);
 	pool->breaker = POOL_BREAKER_CLOSED;
 	pool->failures = 0;
 	pool->next_attempt = 0;
 }
 
-/* Is it of no use to wait, since there is no connection and will be none? */
+/*
+ * Is it of no use to wait, since there is no connection, and none is attempted
+ * before some time?  Needs the lock.
+ */
 bool
 pool_breaker_refuses(const Pool *pool)
 {
+	POOL_ASSERT_LOCKED_SHARED(pool);
 	return (pool->breaker == POOL_BREAKER_OPEN ||
 			(pool->last_error.permanent && pool->failures > 0)) &&
 		   pool_slot_count_live(pool) == 0 &&

@@ -3,8 +3,8 @@
  *		How old a connection is, by max_lifetime, and its replacement.
  *
  * In the last part of its life a connection is DUE: usable, while the janitor
- * asks for another one (Pool.renewals).  When that has come the oldest goes.  One
- * that is OVER goes to nobody.  All here needs the pool's lock.
+ * asks for another one (Pool.renewals).  When that has come the oldest goes.
+ * One that is OVER is not leased again.  All here needs the pool's lock.
  */
 #include "postgres.h"
 
@@ -15,19 +15,20 @@
 #include "shared/stats.h"
 
 /* The longest time for replacing a connection that grows old. */
-#define RENEWAL_US INT64CONST(30000000)
+#define RENEWAL_US (30 * POOL_CLOCK_US_PER_S)
 
 /*
- * How old is it?  A tenth of its lifetime, and at most RENEWAL_US, before the
+ * In which part of its life is it?  A tenth of its lifetime, and at most RENEWAL_US, before the
  * end is for replacing it while it is still usable.  Needs the lock.
  */
 PoolLifetime
 pool_lifetime_phase(const Pool *pool, const PoolSlot *slot, int64 now)
 {
 	const PoolOptions *options = &pool->options;
-	int64 lifetime = INT64CONST(1000) * options->max_lifetime;
+	int64 lifetime = pool_clock_from_ms(options->max_lifetime);
 	int64 left;
 
+	POOL_ASSERT_LOCKED_SHARED(pool);
 	if (lifetime == 0)
 		return POOL_LIFETIME_GOOD;
 	left = slot->opened + lifetime - now -
@@ -51,12 +52,13 @@ pool_lifetime_is_due(const Pool *pool, const PoolSlot *slot, int64 now)
 }
 
 /*
- * Closes one that is DUE or OVER, and has as many opened again.  Needs the
- * lock; wake the worker after releasing it.
+ * Closes an idle connection, or one just released, that is DUE or OVER, and has
+ * as many opened again.  Needs the lock; wake the worker after releasing it.
  */
 void
 pool_lifetime_close(Pool *pool, PoolSlot *slot)
 {
+	POOL_ASSERT_LOCKED(pool);
 	pool->prewarm = Max(pool->prewarm, pool_slot_count_live(pool));
 	pool_slot_close(pool, slot, POOL_CLOSE_MAX_LIFETIME, false);
 }
@@ -71,6 +73,7 @@ pool_lifetime_renewed(Pool *pool)
 	int64 now = pool_clock_us();
 	PoolSlot *oldest = NULL;
 
+	POOL_ASSERT_LOCKED(pool);
 	if (pool->renewals == 0)
 		return;
 	pool->renewals--;

@@ -147,11 +147,10 @@ typedef struct Pool
 /* The worker that has its connections; places are filled from the first. */
 #define pool_worker_number(pool) (pool_index(pool) % pool_shmem->nworkers)
 
-/* For functions that read what the lock protects, and for those that write. */
+/* For functions that write what the lock protects, and for those that read. */
+#define POOL_ASSERT_LOCKED(pool) \
+	Assert(LWLockHeldByMeInMode((LWLock *) &(pool)->lock, LW_EXCLUSIVE))
 #define POOL_ASSERT_LOCKED_SHARED(pool) \
-	Assert(LWLockHeldByMe(unconstify(LWLock *, &(pool)->lock)))
-#define POOL_ASSERT_LOCKED(pool)                                     \
-	Assert(LWLockHeldByMeInMode(unconstify(LWLock *, &(pool)->lock), \
-								LW_EXCLUSIVE))
+	Assert(LWLockHeldByMe((LWLock *) &(pool)->lock))
 
 #endif /* POOL_POOL_H */

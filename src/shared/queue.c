@@ -6,7 +6,8 @@
  * the queue fair and free of lost wake-ups:
  *
  *	1. Whoever makes a slot available gives it, in the same critical section,
- *	   to the first waiter (pool_queue_offer); it becomes IDLE only if nobody waits.
+ *	   to the first waiter (pool_queue_offer); it becomes IDLE only if nobody
+ *	   waits.
  *	2. So an IDLE slot and a waiter never exist at once, unless the pool is
  *	   paused, and a newcomer cannot overtake anyone.
  *	3. A waiter's verdict is written under the lock before its latch is set,
@@ -25,9 +26,12 @@
 #include "shared/shmem.h"
 #include "shared/wake.h"
 
+/* How many sessions pool_queue_tell() takes out of the queue at a time. */
+#define WAKE_BATCH 32
+
 /*
- * Does a come before b?  By priority, then in the order of arrival; who comes
- * back after a retry keeps his place.
+ * Does a come before b?  By priority, then in the order of arrival; a session
+ * that comes back after a retry keeps its place.
  */
 static bool
 precedes(const PoolWaiter *a, const PoolWaiter *b)
@@ -37,12 +41,15 @@ precedes(const PoolWaiter *a, const PoolWaiter *b)
 	return a->since < b->since;
 }
 
+/* Puts a waiter into the queue, at its place.  Needs the lock. */
 static void
 enqueue(Pool *pool, PoolWaiter *waiter)
 {
 	int index = (int) (waiter - pool_shmem_waiters);
 	int after = pool->waiter_tail;
 
+	POOL_ASSERT_LOCKED(pool);
+	Assert(waiter->pool == POOL_NONE);
 	while (after != POOL_NONE && precedes(waiter, &pool_shmem_waiters[after]))
 		after = pool_shmem_waiters[after].prev;
 
@@ -61,9 +68,11 @@ enqueue(Pool *pool, PoolWaiter *waiter)
 	pool->nwaiting++;
 }
 
+/* Takes a waiter out of the queue.  Needs the lock. */
 static void
 dequeue(Pool *pool, PoolWaiter *waiter)
 {
+	POOL_ASSERT_LOCKED(pool);
 	Assert(waiter->pool == pool_index(pool));
 
 	if (waiter->prev != POOL_NONE)
@@ -105,6 +114,7 @@ choose_idle(const PoolAcquireRequest *request)
 	return copied ? copied : &pool_shmem_slots[request->pool->idle_head];
 }
 
+/* The work of pool_queue_acquire(); sets *wake if the worker is to be woken. */
 static PoolAcquireResult
 acquire_locked(PoolAcquireRequest *request, bool *wake)
 {
@@ -156,9 +166,9 @@ acquire_locked(PoolAcquireRequest *request, bool *wake)
 }
 
 /*
- * Takes an idle slot, or joins the queue.  After POOL_ACQUIRE_WAIT the session
+ * Leases an idle slot, or joins the queue.  After POOL_ACQUIRE_WAIT the session
  * waits on its latch and asks pool_queue_verdict(), and must end the wait by
- * pool_queue_leave() if it does not see it through.
+ * pool_queue_leave() if it does not see it through.  Takes the lock.
  */
 PoolAcquireResult
 pool_queue_acquire(PoolAcquireRequest *request)
@@ -178,6 +188,7 @@ pool_queue_acquire(PoolAcquireRequest *request)
 static PoolVerdict
 read_verdict(PoolAcquireRequest *request, PoolWaiter *me)
 {
+	POOL_ASSERT_LOCKED_SHARED(request->pool);
 	if (me->verdict == POOL_VERDICT_GRANTED)
 	{
 		request->slot = me->slot;
@@ -188,7 +199,7 @@ read_verdict(PoolAcquireRequest *request, PoolWaiter *me)
 	return me->verdict;
 }
 
-/* What came of the wait so far; NONE: go on waiting. */
+/* What came of the wait so far; NONE: go on waiting.  Takes the lock. */
 PoolVerdict
 pool_queue_verdict(PoolAcquireRequest *request)
 {
@@ -202,8 +213,8 @@ pool_queue_verdict(PoolAcquireRequest *request)
 }
 
 /*
- * Ends the wait now.  GRANTED means that a slot came in the last moment: it
- * is leased to this session, which has to use it or give it back.
+ * Ends the wait now.  GRANTED means that a slot came in the last moment: it is
+ * leased to this session, which has to use or release it.  Takes the lock.
  */
 PoolVerdict
 pool_queue_leave(PoolAcquireRequest *request)
@@ -237,8 +248,8 @@ grant_to_first(Pool *pool, PoolSlot *slot, PoolSessionRef *wake)
 
 /*
  * Makes a usable slot available: to the first waiter, else to anyone; or has
- * it closed, if it is doomed.  Returns true with the session in *wake if one
- * is to be woken.  Needs the pool's lock.
+ * it closed, if it is retired, over the limit or too old.  Returns true with
+ * the session in *wake if one is to be woken.  Needs the pool's lock.
  */
 bool
 pool_queue_offer(Pool *pool, PoolSlot *slot, PoolSessionRef *wake)
@@ -246,6 +257,7 @@ pool_queue_offer(Pool *pool, PoolSlot *slot, PoolSessionRef *wake)
 	int live = pool_slot_count_live(pool) +
 			   (slot->state == POOL_SLOT_CONNECTING ? 1 : 0);
 
+	POOL_ASSERT_LOCKED(pool);
 	if (live > pool->limit)
 		pool_slot_retire(pool, slot, POOL_CLOSE_SURPLUS);
 	if (slot->close_reason != POOL_CLOSE_NONE)
@@ -269,7 +281,8 @@ pool_queue_offer(Pool *pool, PoolSlot *slot, PoolSessionRef *wake)
 }
 
 /*
- * After a pause: gives what is idle to those who wait.
+ * Grants what is idle to the sessions that wait, at the end of a pause.  Takes
+ * the lock, anew for each.
  */
 void
 pool_queue_serve(Pool *pool)
@@ -290,6 +303,10 @@ pool_queue_serve(Pool *pool)
 	} while (served);
 }
 
+/*
+ * The work of pool_queue_release(); returns true with the session in *wake if
+ * one was granted the slot.
+ */
 static bool
 release_locked(Pool *pool, PoolSlot *slot, PoolCondition condition,
 			   PoolCloseReason reason, PoolSessionRef *wake)
@@ -308,9 +325,11 @@ release_locked(Pool *pool, PoolSlot *slot, PoolCondition condition,
 }
 
 /*
- * Ends this session's lease of a slot.  Does nothing if the lease ended
- * otherwise meanwhile (the worker was restarted).  Raises nothing, so that it
- * can be called while an error or an exit is under way.
+ * Ends this session's lease of a slot, whose connection it leaves in that
+ * condition; "reason" is for one that is closed and was not retired before.
+ * Does nothing if the lease ended otherwise meanwhile (it was reclaimed, or the
+ * worker was restarted).  Raises nothing, so that it can be called while an
+ * error or an exit is under way.  Takes the lock.
  *
  * The caller has set last_holder and used, as the slot's owner.
  */
@@ -322,7 +341,7 @@ pool_queue_release(int slot_index, uint64 generation, PoolCondition condition,
 	int pool_place = slot->pool;
 	Pool *pool;
 	PoolSessionRef wake;
-	bool handed = false;
+	bool granted = false;
 	bool work = false;
 
 	if (pool_place == POOL_NONE)
@@ -335,33 +354,33 @@ pool_queue_release(int slot_index, uint64 generation, PoolCondition condition,
 	{
 		if (condition == POOL_CONDITION_CLEAN)
 			pool_breaker_succeeded(pool);
-		handed = release_locked(pool, slot, condition, reason, &wake);
+		granted = release_locked(pool, slot, condition, reason, &wake);
 		work = slot->state == POOL_SLOT_RETURNED ||
 			   slot->state == POOL_SLOT_CLOSING;
 	}
 	LWLockRelease(&pool->lock);
 
-	if (handed)
+	if (granted)
 		pool_wake_session(&wake);
 	else if (work)
 		pool_wake_worker(pool);
 }
 
 /*
- * Tells all who wait for the pool the same, and wakes them, outside the lock
- * and a few at a time.
+ * Ends the waits of all sessions in the queue with that verdict, and wakes them,
+ * without the lock and a few at a time.  Takes the lock, anew for each batch.
  */
 void
 pool_queue_tell(Pool *pool, PoolVerdict verdict)
 {
-	PoolSessionRef wake[32];
+	PoolSessionRef wake[WAKE_BATCH];
 	int n;
 
 	do
 	{
 		n = 0;
 		LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
-		while (n < (int) lengthof(wake) && pool->waiter_head != POOL_NONE)
+		while (n < WAKE_BATCH && pool->waiter_head != POOL_NONE)
 		{
 			PoolWaiter *waiter = &pool_shmem_waiters[pool->waiter_head];
 
@@ -372,5 +391,5 @@ pool_queue_tell(Pool *pool, PoolVerdict verdict)
 		LWLockRelease(&pool->lock);
 		for (int i = 0; i < n; i++)
 			pool_wake_session(&wake[i]);
-	} while (n == (int) lengthof(wake));
+	} while (n == WAKE_BATCH);
 }

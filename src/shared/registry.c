@@ -24,7 +24,10 @@
 #include "shared/stats.h"
 #include "shared/wake.h"
 
-/* Needs the registry's lock or a look at the result under the pool's. */
+/*
+ * The place of the pool with that key, or NULL.  Needs the registry's lock, or a
+ * look at the result under the pool's.
+ */
 static Pool *
 lookup(const PoolKey *key)
 {
@@ -39,8 +42,10 @@ lookup(const PoolKey *key)
 
 /* Empties a place.  Needs both locks. */
 static void
-reset_entry(Pool *pool)
+empty_place(Pool *pool)
 {
+	POOL_ASSERT_REGISTRY_LOCKED();
+	POOL_ASSERT_LOCKED(pool);
 	pool->id = 0;
 	memset(&pool->key, 0, sizeof(pool->key));
 	pool->configured = pool->dropped = pool->resized = false;
@@ -61,8 +66,9 @@ reset_entry(Pool *pool)
 
 /* A place that is empty, or whose pool can go.  Needs the registry's lock. */
 static Pool *
-find_room(void)
+find_place(void)
 {
+	POOL_ASSERT_REGISTRY_LOCKED();
 	for (int i = 0; i < pool_shmem->npools; i++)
 	{
 		if (pool_shmem_pools[i].id == 0)
@@ -76,7 +82,7 @@ find_room(void)
 		LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 		unused = pool_slot_count_all(pool) == 0 && pool->nwaiting == 0;
 		if (unused)
-			reset_entry(pool);
+			empty_place(pool);
 		LWLockRelease(&pool->lock);
 		if (unused)
 			return pool;
@@ -84,7 +90,7 @@ find_room(void)
 	return NULL;
 }
 
-/* The pool of that key, or NULL. */
+/* The pool of that key, or NULL; *id is its identity. */
 static Pool *
 find(const PoolKey *key, uint64 *id)
 {
@@ -98,8 +104,8 @@ find(const PoolKey *key, uint64 *id)
 }
 
 /*
- * The pool of the target, made if need be.  Raises 53400 when there is no
- * room for one more.
+ * The pool of the target, made if need be; *id is its identity.  Takes locks.
+ * Raises 53400 when there is no place for one more.
  */
 Pool *
 pool_registry_get(const PoolTarget *target, uint64 *id)
@@ -111,7 +117,7 @@ pool_registry_get(const PoolTarget *target, uint64 *id)
 
 	LWLockAcquire(&pool_shmem->registry_lock, LW_EXCLUSIVE);
 	pool = lookup(&target->key);
-	if (pool == NULL && (pool = find_room()) != NULL)
+	if (pool == NULL && (pool = find_place()) != NULL)
 	{
 		LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 		pool->id = ++pool_shmem->last_pool_id;
@@ -138,11 +144,13 @@ pool_registry_get(const PoolTarget *target, uint64 *id)
 	return pool;
 }
 
+/* Is it a pool of the object that was dropped?  Needs the pool's lock. */
 static bool
 belongs_to(const Pool *pool, Oid catalog, Oid object)
 {
 	const PoolKey *key = &pool->key;
 
+	POOL_ASSERT_LOCKED_SHARED(pool);
 	if (pool->id == 0)
 		return false;
 	if (catalog == DatabaseRelationId)
@@ -157,6 +165,7 @@ belongs_to(const Pool *pool, Oid catalog, Oid object)
 static void
 drop_locked(Pool *pool)
 {
+	POOL_ASSERT_LOCKED(pool);
 	pool->dropped = true;
 	pool->configured = false;
 	pool->prewarm = 0;
@@ -165,8 +174,9 @@ drop_locked(Pool *pool)
 
 /*
  * A server, user mapping or database was dropped: closes its pools.  Leases
- * that are under way finish; those who wait look again and get the error that
- * the server or mapping does not exist.
+ * that are under way finish; sessions that wait look again and get the error
+ * that the server or mapping does not exist.  "catalog" is the one that the
+ * object was in.  Takes the pools' locks, one after the other.
  */
 void
 pool_registry_drop(Oid catalog, Oid object)
@@ -191,7 +201,7 @@ pool_registry_drop(Oid catalog, Oid object)
 
 /*
  * Gives up the place of a dropped pool when nothing is left of it.  Returns
- * true if the pool is a dropped one, gone or not.
+ * whether the pool is a dropped one, still there or not.  Takes both locks.
  */
 bool
 pool_registry_clear(Pool *pool)
@@ -202,7 +212,7 @@ pool_registry_clear(Pool *pool)
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 	dropped = pool->dropped;
 	if (dropped && pool_slot_count_all(pool) == 0 && pool->nwaiting == 0)
-		reset_entry(pool);
+		empty_place(pool);
 	LWLockRelease(&pool->lock);
 	LWLockRelease(&pool_shmem->registry_lock);
 	return dropped;

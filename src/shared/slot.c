@@ -49,12 +49,12 @@ pool_slot_state_name(PoolSlotState state)
 }
 
 /*
- * The most recently returned first: so the surplus grows old at the end.  A
- * check does not count as use, so a slot that comes back from one goes where it
- * was.
+ * The list is in the order of the last release, newest first, so that the
+ * surplus grows old at its end.  A check does not count as use, so a slot that
+ * comes back from one goes where it was.
  */
 static void
-idle_link(Pool *pool, PoolSlot *slot)
+idle_list_add(Pool *pool, PoolSlot *slot)
 {
 	int index = pool_slot_index(slot);
 	int before = POOL_NONE;
@@ -79,7 +79,7 @@ idle_link(Pool *pool, PoolSlot *slot)
 }
 
 static void
-idle_unlink(Pool *pool, PoolSlot *slot)
+idle_list_remove(Pool *pool, PoolSlot *slot)
 {
 	if (slot->prev != POOL_NONE)
 		pool_shmem_slots[slot->prev].next = slot->next;
@@ -92,6 +92,7 @@ idle_unlink(Pool *pool, PoolSlot *slot)
 	slot->prev = slot->next = POOL_NONE;
 }
 
+/* Counts a move in the statistics. */
 static void
 count_move(Pool *pool, PoolSlot *slot, PoolSlotState to, int64 now)
 {
@@ -139,6 +140,7 @@ busy_slots(const Pool *pool)
 int64
 pool_slot_busy_us(const Pool *pool, int64 now)
 {
+	POOL_ASSERT_LOCKED_SHARED(pool);
 	return pool->busy_us + busy_slots(pool) * (now - pool->busy_until);
 }
 
@@ -156,7 +158,9 @@ pool_slot_move(Pool *pool, PoolSlot *slot, PoolSlotState to)
 	PoolSlotState from = slot->state;
 	int64 now = pool_clock_us();
 
-	Assert(LWLockHeldByMeInMode(&pool->lock, LW_EXCLUSIVE));
+	POOL_ASSERT_LOCKED(pool);
+	if (from == POOL_SLOT_FREE || to == POOL_SLOT_FREE)
+		POOL_ASSERT_REGISTRY_LOCKED();
 	Assert(slot->pool == pool_index(pool));
 
 	if ((allowed_moves[from] & TO(to)) == 0)
@@ -169,7 +173,7 @@ pool_slot_move(Pool *pool, PoolSlot *slot, PoolSlotState to)
 	pool->busy_us = pool_slot_busy_us(pool, now);
 	pool->busy_until = now;
 	if (from == POOL_SLOT_IDLE)
-		idle_unlink(pool, slot);
+		idle_list_remove(pool, slot);
 	if (from != POOL_SLOT_FREE)
 		pool->nslots[from]--;
 	slot->state = to;
@@ -186,7 +190,7 @@ pool_slot_move(Pool *pool, PoolSlot *slot, PoolSlotState to)
 		slot->remote_closed = false;
 	}
 	if (to == POOL_SLOT_IDLE)
-		idle_link(pool, slot);
+		idle_list_add(pool, slot);
 	if (to != POOL_SLOT_LEASED)
 		memset(&slot->owner, 0, sizeof(slot->owner));
 }
@@ -207,19 +211,22 @@ pool_slot_lease(Pool *pool, PoolSlot *slot, const PoolSessionRef *session)
 }
 
 /*
- * The connection is not to be used by anyone again, for that reason, or for
- * the one that was given before.  Needs the pool's lock.
+ * The connection is not to be leased again, for that reason, or for the one
+ * that was given before: it is closed when its lease or task ends.  Needs the
+ * pool's lock.
  */
 void
 pool_slot_retire(Pool *pool, PoolSlot *slot, PoolCloseReason reason)
 {
+	POOL_ASSERT_LOCKED(pool);
 	if (slot->close_reason == POOL_CLOSE_NONE)
 		slot->close_reason = reason;
 }
 
 /*
- * The remote has closed a connection that is LEASED: its session will notice, but
- * nobody has to wait for that.  Needs the pool's lock.
+ * The remote has closed a connection that is LEASED.  Its session will notice
+ * when it uses it; until then the slot counts neither against the limit nor as
+ * one that may be released.  Needs the pool's lock.
  */
 void
 pool_slot_note_remote_closed(Pool *pool, PoolSlot *slot)
@@ -244,13 +251,14 @@ pool_slot_close(Pool *pool, PoolSlot *slot, PoolCloseReason reason, bool cancel)
 }
 
 /*
- * No connection that the pool has now is used again: closes the idle ones, and
- * dooms the others.  Needs the pool's lock; wake the worker after releasing
- * it.
+ * No connection that the pool has now is leased again: closes the idle ones,
+ * and retires the others.  Needs the pool's lock; wake the worker after
+ * releasing it.
  */
 void
 pool_slot_retire_all(Pool *pool, PoolCloseReason reason)
 {
+	POOL_ASSERT_LOCKED(pool);
 	for (int i = 0; i < pool_shmem->nslots; i++)
 	{
 		PoolSlot *slot = &pool_shmem_slots[i];
@@ -265,9 +273,9 @@ pool_slot_retire_all(Pool *pool, PoolCloseReason reason)
 }
 
 /*
- * Takes the slot away from the session that has it leased, which may be using
- * it: the worker cuts the connection before it does anything else with it.
- * Needs the pool's lock; wake the worker after releasing it.
+ * Ends the lease of a session that may be using the connection just now: the
+ * worker cuts it before it does anything else with it.  Needs the pool's lock;
+ * wake the worker after releasing it.
  */
 void
 pool_slot_reclaim(Pool *pool, PoolSlot *slot, PoolCloseReason reason)
@@ -284,6 +292,7 @@ pool_slot_reclaim(Pool *pool, PoolSlot *slot, PoolCloseReason reason)
 void
 pool_slot_close_surplus(Pool *pool)
 {
+	POOL_ASSERT_LOCKED(pool);
 	while (pool_slot_count_live(pool) > pool->limit &&
 		   pool->idle_tail != POOL_NONE)
 		pool_slot_close(pool, &pool_shmem_slots[pool->idle_tail],
@@ -299,7 +308,7 @@ pool_slot_claim(Pool *pool)
 {
 	PoolSlot *slot;
 
-	Assert(LWLockHeldByMeInMode(&pool_shmem->registry_lock, LW_EXCLUSIVE));
+	POOL_ASSERT_REGISTRY_LOCKED();
 
 	if (pool_shmem->free_head == POOL_NONE)
 		return NULL;
@@ -333,7 +342,7 @@ pool_slot_claim(Pool *pool)
 void
 pool_slot_free(Pool *pool, PoolSlot *slot)
 {
-	Assert(LWLockHeldByMeInMode(&pool_shmem->registry_lock, LW_EXCLUSIVE));
+	POOL_ASSERT_REGISTRY_LOCKED();
 
 	pool_slot_move(pool, slot, POOL_SLOT_FREE);
 	pg_atomic_write_u64(&slot->generation, 0);
@@ -343,13 +352,14 @@ pool_slot_free(Pool *pool, PoolSlot *slot)
 }
 
 /*
- * Is this still that connection of that pool, in that state?  Needs the
- * pool's lock.
+ * Is this still that connection of that pool, in that state?  Needs the pool's
+ * lock.
  */
 bool
 pool_slot_is(const PoolSlot *slot, const Pool *pool, uint64 generation,
 			 PoolSlotState state)
 {
+	POOL_ASSERT_LOCKED_SHARED(pool);
 	return slot->pool == pool_index(pool) &&
 		   pg_atomic_read_u64(unconstify(pg_atomic_uint64 *,
 										 &slot->generation)) == generation &&
@@ -357,12 +367,13 @@ pool_slot_is(const PoolSlot *slot, const Pool *pool, uint64 generation,
 }
 
 /*
- * Resets the counters, to what there is just now, so that the sums above hold.
- * Needs the lock.
+ * Resets the counters to what there is just now, so that the sums at the top of
+ * this file hold.  Needs the lock.
  */
 void
 pool_slot_restart_counts(Pool *pool)
 {
+	POOL_ASSERT_LOCKED(pool);
 	pool->leased_at_reset = pool->nslots[POOL_SLOT_LEASED];
 	pool->open_at_reset = pool_slot_count_open(pool);
 	pool_stats_zero(&pool->stats);
@@ -379,7 +390,12 @@ pool_slot_restart_counts(Pool *pool)
 	pool->stats_reset = GetCurrentTimestamp();
 }
 
-/* Connections that are usable now or after a reset.  Needs the lock. */
+/*
+ * The four functions that follow only read the pool: they need its lock, or a
+ * copy of it that was made under the lock.
+ */
+
+/* Connections that are usable now or after a reset. */
 int
 pool_slot_count_open(const Pool *pool)
 {
@@ -388,7 +404,7 @@ pool_slot_count_open(const Pool *pool)
 		   pool->nslots[POOL_SLOT_RESETTING];
 }
 
-/* Of these, those that will be usable when their lease ends.  Needs the lock. */
+/* Of these, those that can be leased again: not closed by the remote. */
 int
 pool_slot_count_live(const Pool *pool)
 {
@@ -402,7 +418,7 @@ pool_slot_count_limited(const Pool *pool)
 	return pool_slot_count_all(pool) - pool->nremote_closed;
 }
 
-/* All slots of the pool, with those being opened and closed.  Needs the lock. */
+/* All slots of the pool, those being opened and closed included. */
 int
 pool_slot_count_all(const Pool *pool)
 {

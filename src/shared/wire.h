@@ -11,8 +11,9 @@
 #include "shared/self.h"
 
 /*
- * With the worker's number.  Relative to the data directory, where every backend works.  In that folder
- * because base backups and pg_rewind leave out what is in it.
+ * The worker's socket, with its number.  Relative to the data directory, where
+ * every backend works; in that folder, because base backups and pg_rewind leave
+ * out what is in it.
  */
 #define POOL_SOCKET_PATH "pg_stat_tmp/pool.%d.sock"
 
