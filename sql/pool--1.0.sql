@@ -79,7 +79,8 @@ RETURNS bigint
 AS 'MODULE_PATHNAME', 'pool_sql_exec_server'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_exec(text, text) IS
-'Runs a statement on any pooled connection to the server and returns the number of rows affected';
+'Runs a statement on any pooled connection to the server and returns the number of rows '
+'affected, or selected';
 
 CREATE FUNCTION pool_exec(server text, query text, VARIADIC parameters "any")
 RETURNS bigint
@@ -87,22 +88,22 @@ AS 'MODULE_PATHNAME', 'pool_sql_exec_server'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_exec(text, text, VARIADIC "any") IS
 'Runs a statement on any pooled connection to the server and returns the number of rows '
-'affected, with parameters $1, $2, ...';
+'affected, or selected, with parameters $1, $2, ...';
 
 CREATE FUNCTION pool_exec(lease bigint, query text)
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'pool_sql_exec_lease'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_exec(bigint, text) IS
-'Runs a statement on a leased connection and returns the number of rows affected';
+'Runs a statement on a leased connection and returns the number of rows affected, or selected';
 
 CREATE FUNCTION pool_exec(lease bigint, query text, VARIADIC parameters "any")
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'pool_sql_exec_lease'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_exec(bigint, text, VARIADIC "any") IS
-'Runs a statement on a leased connection and returns the number of rows affected, with '
-'parameters $1, $2, ...';
+'Runs a statement on a leased connection and returns the number of rows affected, or selected, '
+'with parameters $1, $2, ...';
 
 CREATE FUNCTION pool_acquire(server text, timeout interval DEFAULT NULL, hold boolean DEFAULT false)
 RETURNS bigint
@@ -110,7 +111,7 @@ AS 'MODULE_PATHNAME', 'pool_sql_acquire'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_acquire(text, interval, boolean) IS
 'Leases a connection until pool_release() or the end of the transaction, or of the session with '
-'hold; returns the lease';
+'hold; returns the lease; timeout NULL is that of the setting or option';
 
 CREATE FUNCTION pool_release(lease bigint)
 RETURNS void
@@ -124,7 +125,8 @@ RETURNS int
 AS 'MODULE_PATHNAME', 'pool_sql_prewarm'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_prewarm(text, int) IS
-'Opens connections ahead of demand, and returns how many are open';
+'Opens connections ahead of demand, at most size_limit; waits for them, and returns how many are '
+'open';
 
 -- Administration: all pools of the server in this database.
 
@@ -140,7 +142,8 @@ RETURNS int
 AS 'MODULE_PATHNAME', 'pool_sql_pause'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_pause(text, boolean) IS
-'Gives out no more connections: sessions wait, or fail if asked to; returns the number of pools';
+'Gives out no more connections, and opens none: sessions wait, or fail if asked to; returns the '
+'number of pools';
 
 CREATE FUNCTION pool_resume(server text)
 RETURNS int
@@ -184,7 +187,8 @@ RETURNS boolean
 AS 'MODULE_PATHNAME', 'pool_sql_cancel'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_cancel(int) IS
-'Cancels the statement of a session that holds a connection, here and on the remote';
+'Cancels the statement of a session that holds a connection, here and on the remote; returns '
+'false if it holds none';
 
 CREATE FUNCTION pool_reclaim(slot int)
 RETURNS boolean
@@ -325,7 +329,7 @@ COMMENT ON COLUMN pool_stats.utilization IS 'Connections leased now, in per cent
 COMMENT ON COLUMN pool_stats.breaker IS
 'State of the circuit breaker: closed, open (nothing is attempted), or half_open (one attempt '
 'at a time)';
-COMMENT ON COLUMN pool_stats.breaker_opened_at IS 'When it opened last';
+COMMENT ON COLUMN pool_stats.breaker_opened_at IS 'When the circuit breaker opened last';
 COMMENT ON COLUMN pool_stats.min_size IS 'Connections kept open: option min_size, or pool_resize()';
 COMMENT ON COLUMN pool_stats.max_size IS
 'Most connections at a time: option max_size, or pool_resize()';
@@ -337,10 +341,10 @@ COMMENT ON COLUMN pool_stats.acquires IS
 'Leases begun; acquires = releases + lost + active, see pool_stats_events';
 COMMENT ON COLUMN pool_stats.acquire_timeouts IS 'Acquires that gave up after acquire_timeout';
 COMMENT ON COLUMN pool_stats.acquire_failures IS
-'Acquires that failed because no connection could be made, or because max_waiters waited '
-'already';
-COMMENT ON COLUMN pool_stats.queries IS 'Statements run';
-COMMENT ON COLUMN pool_stats.query_errors IS 'Statements that failed';
+'Acquires that failed because no connection could be made, because max_waiters waited already, '
+'or because the pool is paused with fail';
+COMMENT ON COLUMN pool_stats.queries IS 'Statements sent to the remote';
+COMMENT ON COLUMN pool_stats.query_errors IS 'Of these, statements that failed';
 COMMENT ON COLUMN pool_stats.rows IS 'Rows received';
 COMMENT ON COLUMN pool_stats.connects IS 'Connections that became usable; connects = closed + open';
 COMMENT ON COLUMN pool_stats.connect_errors IS 'Attempts to connect that failed';
@@ -350,8 +354,9 @@ COMMENT ON COLUMN pool_stats.wait_p95 IS
 '95th percentile of the wait for a connection, of acquires that got one, in ms';
 COMMENT ON COLUMN pool_stats.query_p95 IS
 '95th percentile of the time of a statement, from sending it to the end of its result, in ms';
-COMMENT ON COLUMN pool_stats.last_error IS 'Last error of connecting';
-COMMENT ON COLUMN pool_stats.last_error_at IS 'When that was';
+COMMENT ON COLUMN pool_stats.last_error IS
+'Last error of connecting; stays when connecting works again';
+COMMENT ON COLUMN pool_stats.last_error_at IS 'When the last error of connecting was';
 COMMENT ON COLUMN pool_stats.stats_reset IS 'Since when counters and times are counted';
 
 CREATE VIEW pool_stats_times AS
@@ -377,7 +382,7 @@ COMMENT ON COLUMN pool_stats_times.avg IS 'Average';
 COMMENT ON COLUMN pool_stats_times.p50 IS 'Median';
 COMMENT ON COLUMN pool_stats_times.p95 IS '95th percentile';
 COMMENT ON COLUMN pool_stats_times.p99 IS '99th percentile';
-COMMENT ON COLUMN pool_stats_times.max IS 'Longest';
+COMMENT ON COLUMN pool_stats_times.max IS 'Longest; NULL, as the others, if nothing was timed';
 
 CREATE VIEW pool_stats_closed AS
 SELECT s.database, s.server, s.user_name, c.reason, c.count, c.description
@@ -506,8 +511,9 @@ COMMENT ON COLUMN pool_connections.tls_cipher IS 'Cipher suite, if it is encrypt
 COMMENT ON COLUMN pool_connections.leaked IS
 'Whether it is leased for longer than leak_threshold, and no statement was running then';
 COMMENT ON COLUMN pool_connections.context IS
-'Where pool_acquire() was called: the stack of PL/pgSQL, as errors print it; NULL for other '
-'databases, and for other roles without pg_read_all_stats';
+'Where pool_acquire() was called: the stack of PL/pgSQL, as errors print it; NULL outside of '
+'functions, without leak_threshold, for other databases, and for other roles without '
+'pg_read_all_stats';
 COMMENT ON COLUMN pool_connections.closing_reason IS
 'Why it is being closed, or will be when its lease ends';
 
@@ -572,7 +578,8 @@ CREATE FUNCTION pool_stats_reset(server text DEFAULT NULL) RETURNS void
 AS 'MODULE_PATHNAME', 'pool_sql_stats_reset'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_stats_reset(text) IS
-'Resets the counters and times of a server''s pools, or of all pools';
+'Resets the counters and times of a server''s pools in this database, or of all pools of all '
+'databases';
 REVOKE ALL ON FUNCTION pool_stats_reset(text) FROM PUBLIC;
 
 GRANT SELECT ON pool_stats, pool_stats_times, pool_stats_closed, pool_stats_events,

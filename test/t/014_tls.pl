@@ -2,7 +2,7 @@
 #	Encrypted remotes: every sslmode means what it means to libpq, nothing is
 #	downgraded, certificates speak only for those who may have them; the relay
 #	holds back who is too fast, keeps nobody else waiting and passes on how a
-#	connection ended; cancels are encrypted; and the README's example works.
+#	connection ended; cancels are encrypted; and the manual's example works.
 
 use strict;
 use warnings;
@@ -444,14 +444,14 @@ kill 'KILL', $proxy;
 waitpid $proxy, 0;
 
 
-# What the README says.
-my $readme = slurp_file("$tests/../README.md");
-my ($shell) = $readme =~ /^## An encrypted remote.*?^```sh\n(.*?)^```/ms;
-my ($example) = $readme =~ /^## An encrypted remote.*?^```sql\n(.*?)^```/ms;
+# What the manual says.
+my $manual = slurp_file("$tests/../doc/tls.md");
+my ($shell) = $manual =~ /^## An encrypted remote.*?^```sh\n(.*?)^```/ms;
+my ($example) = $manual =~ /^## An encrypted remote.*?^```sql\n(.*?)^```/ms;
 my $bank = start_remote(name => 'bank');
 my $data = $bank->data_dir;
 my $there = $bank->port;
-ok(run_log([ 'bash', '-ec', "cd '$data'\n$shell" ]), 'README: the commands');
+ok(run_log([ 'bash', '-ec', "cd '$data'\n$shell" ]), 'manual: the commands');
 $bank->append_conf('postgresql.conf', "ssl = on\n");
 unlink "$data/pg_hba.conf";
 append_to_file("$data/pg_hba.conf", "local all all trust\nhostssl all all all scram-sha-256\n");
@@ -459,11 +459,11 @@ $bank->restart;
 sql($bank, 'CREATE DATABASE bank');
 ok($example =~ s/host 'db2.example'/host 'db2.example', hostaddr '127.0.0.1', port '$there'/
 	  && $example =~ s/\/etc\/postgresql\/ca.crt/$data\/ca.crt/,
-	'README: this host and this file instead of those');
+	'manual: this host and this file instead of those');
 like(sql($local, $example), qr/^\(TLSv1\.3\)\n(.*\n)*bank\|idle\|t\|TLSv1\.3\|TLS_\w+$/m,
-	'README: the statements');
+	'manual: the statements');
 is(sql($local, q(SELECT relayed, tls_version FROM pool_connections WHERE server = 'bank')),
-	't|TLSv1.3', 'README: what they show');
+	't|TLSv1.3', 'manual: what they show');
 
 settled($local);
 no_crash($local, $tls, $plain);
