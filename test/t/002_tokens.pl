@@ -45,7 +45,7 @@ END $$;
 SQL
 
 # ask() runs one statement of some kind and compares every byte that came back.
-# A mismatch goes to the log, which no abort can take back.
+# A mismatch goes to the log, which no abort can undo.
 sql($local, <<'SQL');
 CREATE SEQUENCE tokens CACHE 100;
 CREATE UNLOGGED TABLE answered (token text, kind int);
@@ -132,12 +132,13 @@ BEGIN
 END $$;
 
 -- Each statement is a transaction of its own.  A statement that is cancelled
--- is given up; only a cancel may get here.
+-- is not repeated; only a cancel may get here.
 CREATE PROCEDURE churn(client text, number int) LANGUAGE plpgsql AS $$
 BEGIN
 	FOR i IN 1 .. number LOOP
 		BEGIN
-			PERFORM ask(client || '/' || pg_backend_pid() || '/' || nextval('tokens'), (random() * 9)::int);
+			PERFORM ask(client || '/' || pg_backend_pid() || '/' || nextval('tokens'),
+				(random() * 9)::int);
 		EXCEPTION WHEN query_canceled THEN
 			NULL;
 		END;
@@ -181,7 +182,7 @@ sub check_answers
 	my %notices;
 	my ($astray, $missing) = (0, 0);
 
-	is(log_count($local, qr/WRONG ANSWER/, $offset), 0, "$part: no wrong answer")
+	is(log_count($local, qr/WRONG ANSWER/, $offset), 0, "$part no statement gets a wrong answer")
 	  or diag(join "\n", ($log =~ /WRONG ANSWER.*/g)[ 0 .. 4 ]);
 
 	while ($log =~ m{\[(\d+)\] .*NOTICE:  notice (\S+)}g)
@@ -191,17 +192,17 @@ sub check_answers
 		$notices{$token}++;
 		$astray++ if (split m{/}, $token)[1] != $pid;
 	}
-	is($astray, 0, "$part: no notice came to another session");
-	is(scalar(grep { $_ != 1 } values %notices), 0, "$part: none came twice");
+	is($astray, 0, "$part no notice comes to another session");
+	is(scalar(grep { $_ != 1 } values %notices), 0, "$part no notice comes twice");
 	foreach my $token (
 		split /\n/, sql($local, 'SELECT token FROM answered WHERE kind = 6'))
 	{
 		$missing++ if !delete $notices{$token};
 	}
-	is($missing, 0, "$part: none is missing");
+	is($missing, 0, "$part no notice is missing");
 
 	is(sql($remote, 'SELECT count(*) - count(DISTINCT token) FROM kept', db => 'far'),
-		0, "$part: no statement was sent twice");
+		0, "$part no statement is sent twice");
 	my %kept = map { $_ => 1 }
 	  split /\n/, sql($remote, 'SELECT token FROM kept', db => 'far');
 	is( scalar(
@@ -209,7 +210,7 @@ sub check_answers
 			  split /\n/,
 			sql($local, 'SELECT token FROM answered WHERE kind = 8')),
 		0,
-		"$part: what was answered has happened");
+		"$part every insert that was answered has happened");
 	sql($local, 'TRUNCATE answered');
 	sql($remote, 'TRUNCATE kept', db => 'far');
 	return (scalar keys %kept, scalar keys %notices);
@@ -235,34 +236,34 @@ my $ok = IPC::Run::run(
 		'pgbench', '-n', '-M', 'prepared',
 		'-D', 'number=0', '-c', $clients,
 		'-j', 2, '-t', $each,
-		'-f', $script, $local->connstr('postgres') . q( options='-c client_min_messages=error')
+		'-f', $script,
+		$local->connstr('postgres') . q( options='-c client_min_messages=error')
 	],
 	'>', \$out, '2>', \$err);
 my ($most, $looks) = stop_watching();
 note sprintf('%d statements in %.1f s, %d looks', $each * $clients, time - $start, $looks);
 
-ok($ok, 'pgbench ends well') or diag($err);
+ok($ok, 'pgbench ends without an error') or diag($err);
 is(sql($local, 'SELECT count(*) FROM answered'),
-	$each * $clients, 'every statement was answered');
+	$each * $clients, 'every statement is answered');
 is(sql($local, 'SELECT count(DISTINCT token) FROM answered'),
-	$each * $clients, 'once');
+	$each * $clients, 'every statement is answered once');
 my @extra = check_answers('in peace', $offset);
-is("@extra", '0 0', 'nothing happened that was not answered');
-cmp_ok($most, '<=', $connections, 'never more than four on the remote');
-cmp_ok($most, '>=', 2, 'but they were used');
-settled($local);
-remote_count($local, $remote);
-is(stat_of($local, 'lost'), 0, 'no connection was lost');
-is(stat_of($local, 'closed'), 0, 'and none closed');
+is("@extra", '0 0', 'nothing happens on the remote that is not answered');
+cmp_ok($most, '<=', $connections, 'in peace the remote never has more than four sessions');
+cmp_ok($most, '>=', 2, 'several remote sessions work at the same time');
+at_rest($local, $remote, 'in peace');
+is(stat_of($local, 'lost'), 0, 'no lease loses its connection in peace');
+is(stat_of($local, 'closed'), 0, 'no connection is closed in peace');
 is(stat_of($local, 'connects'), stat_of($local, 'peak_active'),
-	'none was opened that was not needed');
-cmp_ok(stat_of($local, 'peak_active'), '<=', $connections, 'peak_active');
-cmp_ok(stat_of($local, 'queries'), '>=', $each * $clients, 'queries');
+	'no connection is opened that nobody needs');
+cmp_ok(stat_of($local, 'peak_active'), '<=', $connections, 'peak_active stays within max_size');
+cmp_ok(stat_of($local, 'queries'), '>=', $each * $clients, 'queries counts every statement');
 is(stat_of($local, 'cancels + acquire_timeouts + acquire_failures'),
-	0, 'no cancel, time-out or failure');
+	0, 'nobody is cancelled, times out or fails in peace');
 
 #
-# In war: 32 sessions are cancelled and terminated all the time.
+# 32 sessions are cancelled and terminated all the time.
 #
 my $wanted = int($statements / 5);
 my $limit = 60 + $statements / 200;
@@ -320,7 +321,7 @@ while (($done < $wanted || $cancelled < 40 || $terminated < 10 || $lost < 5)
 	if (time > $next_look)
 	{
 		$done = $control->query('SELECT count(*) FROM answered')->{out};
-		$lost = $control->query('SELECT lost FROM pool_stats')->{out};
+		$lost = $control->query('SELECT lost FROM pool_stats_all()')->{out};
 		$next_look = time + 0.5;
 	}
 }
@@ -336,26 +337,26 @@ $_->result foreach @sessions;
 undef @sessions;
 $control->quit;
 
-cmp_ok($done, '>=', $wanted, 'enough statements were answered in spite of it');
+cmp_ok($done, '>=', $wanted, 'enough statements are answered in spite of cancels and terminations');
 is(join(' ', sort grep { !/^(00000|57014|57P01)$/ } keys %outcome),
-	'', 'sessions met cancels and terminations and nothing else');
-cmp_ok($cancelled, '>=', 40, 'there were cancels');
-cmp_ok($terminated, '>=', 10, 'there were terminations');
-cmp_ok($lost, '>=', 5, 'and some hit sessions that had a connection');
+	'', 'sessions meet cancels and terminations and nothing else');
+cmp_ok($cancelled, '>=', 40, 'at least 40 cancels are sent');
+cmp_ok($terminated, '>=', 10, 'at least 10 terminations are sent');
+cmp_ok($lost, '>=', 5, 'at least 5 leases are lost to cancels and terminations');
 is(log_count($local, qr/ERROR:  (?!canceling statement|wrong answer|error )/, $offset),
-	0, 'no other error in the log')
-  or diag(join "\n", (log_since($local, $offset) =~ /.*ERROR:  (?!canceling statement|error ).*/g)[ 0 .. 4 ]);
-check_answers('in war', $offset);
-cmp_ok($most, '<=', $connections, 'never more than four on the remote');
-settled($local, 'settled after the war');
-remote_count($local, $remote, 'sessions on the remote after the war');
+	0, 'the log has no error but cancels and those of the test')
+  or diag(join "\n",
+	(log_since($local, $offset) =~ /.*ERROR:  (?!canceling statement|error ).*/g)[ 0 .. 4 ]);
+check_answers('under cancels and terminations', $offset);
+cmp_ok($most, '<=', $connections, 'under cancels the remote never has more than four sessions');
+at_rest($local, $remote, 'after the cancels');
 is( sql($remote,
 		q(SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
 		WHERE a.usename = 'app')),
 	0,
-	'they hold no lock');
+	'no remote session holds a lock after the cancels');
 is(sql($local, q(SELECT t FROM pool_query('srv', 'select 7') AS r(t int))),
-	7, 'and it works');
+	7, 'a new statement is answered after the cancels');
 
 no_crash($local, $remote);
 done_testing();

@@ -27,16 +27,13 @@ my $control = session($local);
 my $other = session($local);
 my $soon = 10;    # seconds; pool promises one
 
-# The remote is at work for us.
-sub remote_active
+# runs(what): the remote is at work for us
+sub runs
 {
 	my ($what) = @_;
 
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	return ok(
-		wait_until(
-			20, sub { app_sessions($remote, q(state = 'active')) == 1 }),
-		"$what: the remote is at work");
+	return wait_for_remote_statement($remote, "before $what the remote runs the statement");
 }
 
 # afterwards(what, closed): the remote's statement is gone, the slot was
@@ -46,17 +43,15 @@ sub afterwards
 	my ($what, $closed) = @_;
 
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	ok( wait_until(
-			$soon, sub { app_sessions($remote, q(state = 'active')) == 0 }),
-		"$what: the remote's statement is gone");
+	wait_for_app_sessions($remote, 0, "after $what the remote runs nothing",
+		condition => q(state = 'active'), seconds => $soon);
 	is( $other->query("SELECT t FROM pool_query('srv', 'select \$1::text', '$what') AS r(t text)")
 		  ->{out},
 		$what,
-		"$what: the next session gets its own answer");
-	settled($local, "$what: settled");
+		"after $what the next session gets its own answer");
 	is(stat_of($local, 'closed_canceled + closed_holder_exited'),
-		$closed, "$what: the connection was closed");
-	remote_count($local, $remote, "$what: none is left on the remote");
+		$closed, "after $what the counters show $closed closed connections");
+	at_rest($local, $remote, "after $what");
 	return;
 }
 
@@ -66,42 +61,42 @@ sub afterwards
 my $victim = session($local);
 $victim->query(q(SET statement_timeout = '500ms'));
 my $result = $victim->query($sleep, 65);
-is($result->{state}, '57014', 'statement_timeout: error');
-like($result->{err}, qr/statement timeout/, 'statement_timeout: says so');
-cmp_ok($result->{secs}, '<', $soon, 'statement_timeout: at once');
+is($result->{state}, '57014', 'a session whose statement_timeout has passed gets an error');
+like($result->{err}, qr/statement timeout/, 'the error says that it was statement_timeout');
+cmp_ok($result->{secs}, '<', $soon, 'the error of statement_timeout comes at once');
 $victim->query('RESET statement_timeout');
 afterwards('statement_timeout', 1);
-cmp_ok(stat_of($local, 'cancels'), '>=', 1, 'a cancel request was sent');
+cmp_ok(stat_of($local, 'cancels'), '>=', 1,
+	'a cancel request is counted when statement_timeout has passed');
 ok( log_count($remote, qr/canceling statement due to user request/) >= 1,
-	'and the remote has obeyed it');
+	'the remote logs that it has cancelled the statement');
 
 $victim->begin($sleep);
-remote_active('pg_cancel_backend');
+runs('pg_cancel_backend');
 my $start = time;
 $control->query('SELECT pg_cancel_backend(' . $victim->pid . ')');
 $result = $victim->result(65);
-is($result->{state}, '57014', 'pg_cancel_backend: error');
-cmp_ok(time - $start, '<', $soon, 'pg_cancel_backend: at once');
+is($result->{state}, '57014', 'a session that pg_cancel_backend hits gets an error');
+cmp_ok(time - $start, '<', $soon, 'the error of pg_cancel_backend comes at once');
 afterwards('pg_cancel_backend', 2);
 is($victim->query(q(SELECT t FROM pool_query('srv', 'select 42') AS r(t int)))->{out},
-	'42', 'the cancelled session works');
+	'42', 'a session works after pg_cancel_backend has hit it');
 
 $victim->begin($sleep);
-remote_active('client killed');
+runs('the death of its client');
 my $pid = $victim->pid;
 $start = time;
 $victim->die_now;
-wait_for_value($local, "SELECT count(*) FROM pg_stat_activity WHERE pid = $pid",
-	0, 'client killed: the session ends', seconds => $soon);
-afterwards('client killed', 3);
+wait_for_session_end($local, $pid, 'a session ends soon after its client died');
+afterwards('the death of its client', 3);
 
 $victim = session($local);
 $victim->begin($sleep);
-remote_active('pg_terminate_backend');
+runs('pg_terminate_backend');
 $control->query('SELECT pg_terminate_backend(' . $victim->pid . ')');
 $result = $victim->result(65);
-is($result->{state}, '57P01', 'pg_terminate_backend: the session ends');
-cmp_ok($result->{secs}, '<', 30, 'pg_terminate_backend: at once');
+is($result->{state}, '57P01', 'pg_terminate_backend ends a session whose statement runs');
+cmp_ok($result->{secs}, '<', 30, 'pg_terminate_backend ends the session at once');
 afterwards('pg_terminate_backend', 4);
 
 #
@@ -111,13 +106,13 @@ $victim = session($local);
 foreach my $turn (1 .. 3)
 {
 	$victim->begin($million);
-	remote_active("stream $turn");
+	runs("cancel $turn of a result");
 	$start = time;
 	$control->query('SELECT pg_cancel_backend(' . $victim->pid . ')');
 	$result = $victim->result(65);
-	is($result->{state}, '57014', "stream $turn: error");
-	cmp_ok(time - $start, '<', $soon, "stream $turn: at once");
-	afterwards("stream $turn", 4 + $turn);
+	is($result->{state}, '57014', "cancel $turn of a result that streams in is an error");
+	cmp_ok(time - $start, '<', $soon, "cancel $turn of a result that streams in works at once");
+	afterwards("cancel $turn of a result", 4 + $turn);
 }
 
 #
@@ -125,38 +120,39 @@ foreach my $turn (1 .. 3)
 #
 $victim->query('BEGIN');
 my $lease = $victim->query(q(SELECT pool_acquire('srv')))->{out};
-like($lease, qr/^\d+$/, 'lease: acquired');
+like($lease, qr/^\d+$/, 'a lease is acquired in a transaction');
 $victim->query('SAVEPOINT s');
 $victim->begin("SELECT pool_exec($lease, 'select pg_sleep(60)')");
-remote_active('lease');
+runs('the cancel on a lease');
 $control->query('SELECT pg_cancel_backend(' . $victim->pid . ')');
-is($victim->result(65)->{state}, '57014', 'lease: error');
+is($victim->result(65)->{state}, '57014', 'a cancel of a statement on a lease is an error');
 $victim->query('ROLLBACK TO s');
 $result = $victim->query("SELECT pool_exec($lease, 'select 1')");
-isnt($result->{state}, '00000', 'lease: it is over');
-unlike($result->{err}, qr/internal|XX000/, "lease: with a clear error ($result->{state})");
+isnt($result->{state}, '00000', 'a lease whose statement was cancelled cannot be used any more');
+unlike($result->{err}, qr/internal|XX000/,
+	"the error of a cancelled lease is a clear one ($result->{state})");
 $victim->query('ROLLBACK');
-afterwards('lease', 8);
+afterwards('the cancel on a lease', 8);
 
 #
 # In the queue: nothing is closed, and the others do not notice.
 #
 my $holder = session($local);
-$lease = $holder->query(q(SELECT pool_acquire('srv', hold => true)))->{out};
+$lease = $holder->acquire('srv');
 $victim->begin(q(SELECT pool_query('srv', 'select 1')));
-wait_for_value($local, 'SELECT waiting FROM pool_stats', 1, 'queue: one waits');
+wait_for_waiters($local, 1, 'a session waits for the only connection');
 $control->query('SELECT pg_cancel_backend(' . $victim->pid . ')');
 $result = $victim->result(65);
-is($result->{state}, '57014', 'queue: cancelled');
-is(stat_of($local, 'waiting'), 0, 'queue: nobody waits');
+is($result->{state}, '57014', 'a session that waits can be cancelled');
+is(stat_of($local, 'waiting'), 0, 'a session that was cancelled in the queue waits no more');
 is($holder->query("SELECT t FROM pool_query($lease, 'select 8') AS r(t int)")->{out},
-	'8', 'queue: the holder is not disturbed');
+	'8', 'a cancel in the queue does not disturb the lease of another session');
 $victim->query(q(SET statement_timeout = '300ms'));
 $result = $victim->query(q(SELECT pool_query('srv', 'select 1')), 65);
-is($result->{state}, '57014', 'queue: timed out');
-cmp_ok($result->{secs}, '<', $soon, 'queue: at once');
-is($holder->query("SELECT pool_release($lease)")->{state}, '00000', 'queue: released');
-afterwards('queue', 8);
+is($result->{state}, '57014', 'statement_timeout holds for a session that waits');
+cmp_ok($result->{secs}, '<', $soon, 'statement_timeout ends the waiting at once');
+is($holder->release($lease)->{state}, '00000', 'the lease that others waited for is released');
+afterwards('a cancel in the queue', 8);
 $holder->quit;
 $victim->quit;
 
@@ -237,7 +233,7 @@ SQL
 sql($local, 'INSERT INTO stop VALUES (true)');
 my $last = $racer->result(30);
 my $peace = $quiet->result(30);
-like($last->{state}, qr/^(00000|57014)$/, 'race: cancels and nothing else')
+like($last->{state}, qr/^(00000|57014)$/, 'the session that is hit meets cancels and nothing else')
   or diag($last->{err});
 if ($last->{out} =~ /^(\d+)\|(\d+)$/)
 {
@@ -245,14 +241,14 @@ if ($last->{out} =~ /^(\d+)\|(\d+)$/)
 	$cancelled += $2;
 }
 note "racer: $good answers, $cancelled cancels; quiet: $peace->{out}";
-is($peace->{state}, '00000', 'race: the other session has no error')
+is($peace->{state}, '00000', 'a session beside the one that is cancelled has no error')
   or diag($peace->{err});
-like($peace->{out}, qr/^[1-9]\d*\|0$/, 'race: and answers');
-cmp_ok($cancelled, '>=', 20, 'race: cancels have hit');
+like($peace->{out}, qr/^[1-9]\d*\|0$/,
+	'a session beside the one that is cancelled gets answers and no cancel');
+cmp_ok($cancelled, '>=', 20, 'at least 20 cancels hit the session');
 cmp_ok(stat_of($local, 'closed_canceled'), '>', $before,
-	'race: and some hit statements under way');
-settled($local, 'race: settled');
-remote_count($local, $remote, 'race: sessions on the remote');
+	'some cancels hit statements that the remote runs');
+at_rest($local, $remote, 'after the race');
 
 no_crash($local, $remote);
 done_testing();

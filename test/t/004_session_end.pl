@@ -1,7 +1,8 @@
 # 004_session_end.pl
 #	A session that ends without saying so - terminated, timed out, left by its
 #	client, killed - leaves nothing behind: no lease, no place in the queue, no
-#	transaction on the remote.
+#	transaction on the remote.  After each kind of end another session must get
+#	the only connection, and find the remote's row neither locked nor changed.
 
 use strict;
 use warnings;
@@ -34,17 +35,16 @@ sub terminate
 	return $control->query('SELECT pg_terminate_backend(' . $session->pid . ')');
 }
 
+# gone(pid, what): the local session is
 sub gone
 {
 	my ($pid, $what) = @_;
 
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	return wait_for_value($local,
-		"SELECT count(*) FROM pg_stat_activity WHERE pid = $pid",
-		0, "$what: the session has ended");
+	return wait_for_session_end($local, $pid, "the session ends: $what");
 }
 
-# afterwards(what): another session can use the only connection, and finds the
+# afterwards(what): after that another session can use the only connection, and finds the
 # row neither locked nor changed
 sub afterwards
 {
@@ -55,9 +55,9 @@ sub afterwards
 		q(SELECT balance FROM pool_query('srv', 'select balance from accounts
 			where id = 1 for update nowait') AS r(balance int)));
 
-	is($err eq '' ? $out : $err, 100, "$what: the next session gets its answer");
-	settled($local, "$what: settled");
-	remote_count($local, $remote, "$what: sessions on the remote");
+	is($err eq '' ? $out : $err, 100,
+		"after $what the next session finds the row unlocked and unchanged");
+	at_rest($local, $remote, "after $what");
 	return;
 }
 
@@ -66,7 +66,7 @@ sub holder
 {
 	my (%how) = @_;
 	my $session = session($local, %how);
-	my $lease = $session->query(q(SELECT pool_acquire('srv', hold => true)))->{out};
+	my $lease = $session->acquire('srv');
 
 	$session->query("SELECT pool_exec($lease, 'begin'),"
 		. " pool_exec($lease, 'update accounts set balance = 0')");
@@ -78,37 +78,36 @@ sub holder
 #
 my $session = session($local);
 $session->begin($big);
-ok(wait_until(20, sub { app_sessions($remote, q(state = 'active')) == 1 }),
-	'mid-result: rows are coming');
+wait_for_remote_statement($remote, 'a session receives rows before it is terminated');
 terminate($session);
-is($session->result->{state}, '57P01', 'mid-result: terminated');
-afterwards('mid-result');
+is($session->result->{state}, '57P01', 'a session that receives rows can be terminated');
+afterwards('a termination within a result');
 is(stat_of($local, 'closed_holder_exited + closed_canceled + closed_error'),
-	1, 'mid-result: the connection was closed');
+	1, 'a termination within a result closes the connection');
 
 my ($holder, $lease) = holder();
 $session = session($local);
 $session->begin(q(SELECT pool_query('srv', 'select 1')));
 my $next = session($local);
-wait_for_value($local, 'SELECT waiting FROM pool_stats', 1, 'in the queue: it waits');
+wait_for_waiters($local, 1, 'a session waits before it is terminated');
 $next->begin(q(SELECT t FROM pool_query('srv', 'select 2') AS r(t int)));
-wait_for_value($local, 'SELECT waiting FROM pool_stats', 2, 'in the queue: and another');
+wait_for_waiters($local, 2, 'a second session waits behind the one to be terminated');
 terminate($session);
-is($session->result->{state}, '57P01', 'in the queue: terminated');
-wait_for_value($local, 'SELECT waiting FROM pool_stats', 1, 'in the queue: one is left');
+is($session->result->{state}, '57P01', 'a session that waits can be terminated');
+wait_for_waiters($local, 1, 'a session that was terminated in the queue leaves its place');
 is($holder->query("SELECT pool_exec($lease, 'rollback'), pool_release($lease)")->{state},
-	'00000', 'in the queue: the holder is not disturbed');
-is($next->result->{out}, '2', 'in the queue: the other is served');
+	'00000', 'a termination in the queue does not disturb the lease of another session');
+is($next->result->{out}, '2', 'a session behind one that was terminated in the queue is served');
 $next->quit;
 $holder->quit;
-afterwards('in the queue');
+afterwards('a termination in the queue');
 
 ($holder, $lease) = holder();
 is(app_sessions($remote, q(state = 'idle in transaction')),
-	1, 'holding: a transaction is open on the remote');
+	1, 'a lease that is held has a transaction open on the remote');
 terminate($holder);
-gone($holder->pid, 'holding');
-afterwards('holding');
+gone($holder->pid, 'terminated while it held a lease');
+afterwards('a termination of the session that held the lease');
 
 # In a transaction, with a lease that ends with it
 $session = session($local);
@@ -117,14 +116,14 @@ $lease = $session->query(q(SELECT pool_acquire('srv')))->{out};
 $session->query("SELECT pool_exec($lease, 'begin'),"
 	. " pool_exec($lease, 'update accounts set balance = 0')");
 terminate($session);
-gone($session->pid, 'in a transaction');
-afterwards('in a transaction');
+gone($session->pid, 'terminated with a lease that ends with its transaction');
+afterwards('a termination in a transaction with a lease');
 
 #
 # Timed out
 #
 ($holder, $lease) = holder(options => '-c idle_session_timeout=1s');
-gone($holder->pid, 'idle_session_timeout');
+gone($holder->pid, 'idle_session_timeout has passed');
 afterwards('idle_session_timeout');
 
 #
@@ -132,39 +131,38 @@ afterwards('idle_session_timeout');
 #
 ($holder, $lease) = holder();
 $holder->die_now;
-gone($holder->pid, 'client killed, idle');
-afterwards('client killed, idle');
+gone($holder->pid, 'its client died while it was idle with a lease');
+afterwards('the death of a client whose session was idle with a lease');
 
 $session = session($local);
 $session->begin($big);
-ok(wait_until(20, sub { app_sessions($remote, q(state = 'active')) == 1 }),
-	'client killed, mid-result: rows are coming');
+wait_for_remote_statement($remote, 'a session receives rows before its client dies');
 $session->die_now;
-gone($session->pid, 'client killed, mid-result');
-afterwards('client killed, mid-result');
+gone($session->pid, 'its client died within a result');
+afterwards('the death of a client within a result');
 
 ($holder, $lease) = holder();
 $session = session($local);
 $session->begin(q(SELECT pool_query('srv', 'select 1')));
-wait_for_value($local, 'SELECT waiting FROM pool_stats', 1, 'client killed, in the queue: it waits');
+wait_for_waiters($local, 1, 'a session waits before its client dies');
 $session->die_now;
-gone($session->pid, 'client killed, in the queue');
-is(stat_of($local, 'waiting'), 0, 'client killed, in the queue: nobody waits');
-$holder->query("SELECT pool_release($lease)");
-afterwards('client killed, in the queue');
+gone($session->pid, 'its client died while it waited');
+is(stat_of($local, 'waiting'), 0, 'a session whose client died waits no more');
+$holder->release($lease);
+afterwards('the death of a client whose session waited');
 
 # And one that ends as it should, with a lease that it has forgotten
-$holder->query(q(SELECT pool_acquire('srv', hold => true)));
+$holder->acquire('srv');
 $holder->quit;
-afterwards('quit while holding');
-is(stat_of($local, 'acquire_timeouts + acquire_failures'), 0, 'nobody had to give up');
+afterwards('the end of a session that did not release its lease');
+is(stat_of($local, 'acquire_timeouts + acquire_failures'), 0, 'no session had to give up waiting');
 
 no_crash($local, $remote);
 
 #
 # Killed: the whole server starts anew, and so does pool.
 #
-foreach my $where ('holding', 'at work', 'waiting')
+foreach my $where ('with a lease', 'at work', 'waiting')
 {
 	($holder, $lease) = holder();
 	my $victim = $holder;
@@ -175,35 +173,36 @@ foreach my $where ('holding', 'at work', 'waiting')
 		# wakes, and nobody is left to cancel it.
 		(my $stream = $big) =~ s/'srv'/$lease/;
 		$holder->begin($stream);
-		ok(wait_until(20, sub { app_sessions($remote, q(state = 'active')) == 1 }),
-			'killed at work: the remote is, too');
+		wait_for_remote_statement($remote,
+			'the remote runs a statement of the session to be killed');
 	}
 	elsif ($where eq 'waiting')
 	{
 		$victim = session($local);
 		$victim->begin(q(SELECT pool_query('srv', 'select 1')));
-		wait_for_value($local, 'SELECT waiting FROM pool_stats', 1,
-			'killed waiting: it waits');
+		wait_for_waiters($local, 1, 'the session to be killed waits');
 	}
 
 	my $offset = log_offset($local);
 	my $deaths = () = slurp_file($local->logfile) =~ /terminated by signal 9/g;
 	kill 'KILL', $victim->pid;
 	undef $control;
-	wait_for_value($local, 'SELECT coalesce(sum(acquires + connects + connect_errors), 0) FROM pool_stats',
-		0, "killed $where: restarted, with its counters at zero", seconds => 60);
+	wait_for_value($local,
+		'SELECT coalesce(sum(acquires + connects + connect_errors), 0) FROM pool_stats',
+		0, "the server restarts with counters at zero after a session was killed $where",
+		seconds => 60);
 	like(log_since($local, $offset), qr/all server processes terminated; reinitializing/,
-		"killed $where: it was a crash restart");
-	wait_for_value($remote,
-		q(SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND state <> 'idle'),
-		0, "killed $where: the remote has no statement and no transaction of ours");
-	afterwards("killed $where");
-	is(stat_of($local, 'connects'), 1, "killed $where: counting anew");
-	is(app_sessions($remote), 1, "killed $where: the old session is gone");
+		"the restart after a session was killed $where was one after a crash");
+	wait_for_app_sessions($remote, 0,
+		"the remote has no statement and no transaction of the session killed $where",
+		condition => q(state <> 'idle'));
+	afterwards("the kill of a session $where");
+	is(stat_of($local, 'connects'), 1, "connects counts anew after a session was killed $where");
+	is(app_sessions($remote), 1, "the remote has only the new session after one was killed $where");
 	is(log_count($local, qr/terminated by signal/), $deaths + 1,
-		"killed $where: only that one died");
+		"no other process died when a session was killed $where");
 	is(log_count($local, qr/PANIC: |TRAP: |pool slot .* cannot go/),
-		0, "killed $where: nothing else in the log");
+		0, "the log has no crash of pool after a session was killed $where");
 	$_->die_now foreach ($victim, $holder);
 }
 

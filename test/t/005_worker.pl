@@ -1,7 +1,9 @@
 # 005_worker.pl
 #	The worker ends - idle, or while leases are held and statements run - and
-#	another takes over: sessions get a clear error and then work again.  The
+#	another one starts: sessions get a clear error and then work again.  The
 #	local server stops in each mode: no session of it is left on the remote.
+#	Workers and servers are ended by signals and pg_ctl while sessions wait, hold
+#	leases and run statements.
 
 use strict;
 use warnings;
@@ -19,18 +21,12 @@ my $local = start_local(restart_after_crash => 'on');
 create_server($local, 'srv', $remote,
 	options => { max_size => 4, acquire_timeout => '20s' });
 
-my $answer = q(SELECT t FROM pool_query('srv', 'select 42') AS r(t int));
+my $answer = select_42('srv');
 
-sub worker
-{
-	return sql($local,
-		q(SELECT pid FROM pg_stat_activity WHERE backend_type ~ 'pool'));
-}
-
-# A worker that is another one than that
+# new_worker(old, when): the pid of a worker that is another one than the old
 sub new_worker
 {
-	my ($old, $what) = @_;
+	my ($old, $when) = @_;
 	my $pid = '';
 
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
@@ -38,36 +34,36 @@ sub new_worker
 		30,
 		sub {
 			my ($state, $err, $out) = sql_state($local,
-				q(SELECT pid FROM pg_stat_activity WHERE backend_type ~ 'pool'));
+				q(SELECT pid FROM pg_stat_activity WHERE backend_type = 'pool worker'));
 			$pid = $out;
 			return $state eq '00000' && $pid =~ /^\d+$/ && $pid != $old;
 		});
-	isnt($pid, '', "$what: there is a worker again");
+	isnt($pid, '', "there is a worker again $when");
 	return $pid;
 }
 
-# works(what): within seconds, and for a session that was there before, too
+# works(when, session): within seconds, and for that session, too, which was there
+# before
 sub works
 {
-	my ($what, $session) = @_;
+	my ($when, $session) = @_;
 	my $start = time;
-	my ($state, $err, $out);
 
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	wait_until(
-		15,
-		sub {
-			($state, $err, $out) = sql_state($local, $answer);
-			return $state eq '00000' && $out eq '42';
-		});
-	is($err eq '' ? $out : $err, '42', "$what: a new session works again");
-	cmp_ok(time - $start, '<', 15, "$what: within seconds");
-	is($session->query($answer)->{out}, '42', "$what: the old session, too")
+	wait_for_value($local, $answer, 42, "a new session gets an answer $when", seconds => 15);
+	cmp_ok(time - $start, '<', 15, "a new session gets an answer within seconds $when");
+	is($session->query($answer)->{out}, '42', "a session from before gets an answer $when")
 	  if $session;
 	return;
 }
 
-my $worker = worker();
+# remote_pids(): of the sessions that the remote has
+sub remote_pids
+{
+	return split /\n/, sql($remote, q(SELECT pid FROM pg_stat_activity WHERE usename = 'app'));
+}
+
+my $worker = worker_pid($local);
 like($worker, qr/^\d+$/, 'there is one worker');
 
 #
@@ -75,63 +71,62 @@ like($worker, qr/^\d+$/, 'there is one worker');
 #
 my $session = session($local);
 my $idle = session($local);
-is($session->query($answer)->{out}, '42', 'idle: in use');
+is($session->query($answer)->{out}, '42', 'a session uses the pool before its worker ends');
 sql($local, q(SELECT pool_prewarm('srv', 4)));
-wait_for_value($local, 'SELECT idle FROM pool_stats', 4, 'idle: four connections');
-my @before = sort split /\n/,
-  sql($remote, q(SELECT pid FROM pg_stat_activity WHERE usename = 'app'));
-is(scalar @before, 4, 'idle: four sessions on the remote');
+wait_for_value($local, 'SELECT idle FROM pool_stats', 4,
+	'four connections are idle before the worker ends');
+my @before = remote_pids();
+is(scalar @before, 4, 'the remote has four sessions before the worker ends');
 kill 'TERM', $worker;
 wait_for_value($remote,
 	'SELECT count(*) FROM pg_stat_activity WHERE pid IN (' . join(',', @before) . ')',
-	0, 'idle: the remote sessions are gone');
-$worker = new_worker($worker, 'idle');
-works('idle', $session);
-settled($local, 'idle: settled');
-remote_count($local, $remote, 'idle: sessions on the remote');
-is(stat_of($local, 'closed_worker_exited'), 4, 'idle: with the reason');
+	0, 'the sessions on the remote end with an idle worker');
+$worker = new_worker($worker, 'after an idle one ended');
+works('after an idle worker ended', $session);
+at_rest($local, $remote, 'after an idle worker ended');
+is(stat_of($local, 'closed_worker_exited'), 4,
+	'connections that ended with the worker are counted as worker_exited');
 
 #
 # While one lease is held, one statement runs, and others wait
 #
 my $holder = session($local);
-my $lease = $holder->query(q(SELECT pool_acquire('srv', hold => true)))->{out};
+my $lease = $holder->acquire('srv');
 $holder->query("SELECT pool_exec($lease, 'begin')");
 my @runners = map { session($local) } 1 .. 3;
 $_->begin(q(SELECT pool_query('srv', 'select pg_sleep(60)'))) foreach @runners;
-ok(wait_until(20, sub { app_sessions($remote, q(state = 'active')) == 3 }),
-	'busy: the remote is at work');
+wait_for_remote_statement($remote, 'three statements run before the worker ends', 3);
 my $waiter = session($local);
 $waiter->begin($answer);
-wait_for_value($local, 'SELECT waiting FROM pool_stats', 1, 'busy: one waits');
-@before = split /\n/,
-  sql($remote, q(SELECT pid FROM pg_stat_activity WHERE usename = 'app'));
+wait_for_waiters($local, 1, 'a session waits before the worker ends');
+@before = remote_pids();
 my $start = time;
 kill 'TERM', $worker;
 foreach my $runner (@runners)
 {
 	my $result = $runner->result(65);
 
-	like($result->{state}, qr/^(08|57P)/, "busy: the statement fails: $result->{state}");
-	unlike($result->{err}, qr/XX000/, 'busy: with a clear message');
-	isnt($result->{state}, '57P01', 'busy: but the session does not');
+	like($result->{state}, qr/^(08|57P)/,
+		"a statement fails when the worker ends: $result->{state}");
+	unlike($result->{err}, qr/XX000/, 'the error of a statement is clear when the worker ends');
+	isnt($result->{state}, '57P01', 'a session whose statement fails does not end');
 }
-cmp_ok(time - $start, '<', 10, 'busy: at once');
+cmp_ok(time - $start, '<', 10, 'statements fail at once when the worker ends');
 my $result = $holder->query("SELECT pool_exec($lease, 'select 1')");
-like($result->{state}, qr/^(08|55)/, "busy: the lease is lost: $result->{state}");
-unlike($result->{err}, qr/XX000/, 'busy: with a clear message');
-like($holder->query("SELECT pool_release($lease)")->{state},
-	qr/^(00000|08|55|22|42)/, 'busy: it can be released, or is no more');
-is($waiter->result(40)->{out}, '42', 'busy: who waited is served by the next worker');
+like($result->{state}, qr/^(08|55)/, "a lease is lost when the worker ends: $result->{state}");
+unlike($result->{err}, qr/XX000/, 'the error of a lost lease is clear');
+like($holder->release($lease)->{state},
+	qr/^(00000|08|55|22|42)/, 'a lost lease can be released, or is no more');
+is($waiter->result(40)->{out}, '42', 'a session that waited is served by the next worker');
 wait_for_value($remote,
 	'SELECT count(*) FROM pg_stat_activity WHERE pid IN (' . join(',', @before) . ')',
-	0, 'busy: the old remote sessions are gone, and with them what they did');
-$worker = new_worker($worker, 'busy');
-works('busy', $holder);
-is($runners[0]->query($answer)->{out}, '42', 'busy: a session that failed works');
+	0, 'the remote sessions end with a busy worker, and with them what they did');
+$worker = new_worker($worker, 'after a busy one ended');
+works('after a busy worker ended', $holder);
+is($runners[0]->query($answer)->{out}, '42',
+	'a session whose statement failed gets an answer from the next worker');
 $_->quit foreach @runners, $waiter, $idle;
-settled($local, 'busy: settled');
-remote_count($local, $remote, 'busy: sessions on the remote');
+at_rest($local, $remote, 'after a busy worker ended');
 
 #
 # Again and again, under load: errors are of connections, never a wrong answer.
@@ -166,26 +161,21 @@ $_->begin('CALL churn(0, 0, NULL)') foreach @churners;
 foreach my $turn (1 .. 4)
 {
 	kill 'TERM', $worker;
-	$worker = new_worker($worker, "under load $turn");
-	ok( wait_until(
-			15,
-			sub {
-				return app_sessions($remote) > 0;
-			}),
-		"under load $turn: it connects");
+	$worker = new_worker($worker, "after one ended under load, turn $turn");
+	ok(wait_until(15, sub { return app_sessions($remote) > 0; }),
+		"the next worker connects under load, turn $turn");
 }
 sql($local, 'INSERT INTO stop VALUES (true)');
 foreach my $churner (@churners)
 {
 	$result = $churner->result(40);
 	like($result->{out}, qr/^[1-9]\d*\|\d+\|$/,
-		'under load: answers, connection errors and nothing else')
+		'a session meets answers, connection errors and nothing else under load')
 	  or diag($result->{err});
 	$churner->quit;
 }
-works('under load', $session);
-settled($local, 'under load: settled');
-remote_count($local, $remote, 'under load: sessions on the remote');
+works('after workers ended under load', $session);
+at_rest($local, $remote, 'after workers ended under load');
 no_crash($local, $remote);
 
 #
@@ -195,27 +185,27 @@ foreach my $mode ('fast', 'immediate', 'smart')
 {
 	foreach my $busy (0, 1)
 	{
-		my $what = $mode . ($busy ? ', leases held' : ', idle');
+		my $how = "$mode stop" . ($busy ? ' with leases' : ' while idle');
 		my @sessions;
 
-		works($what);
+		works("before the $how");
 		sql($local, q(SELECT pool_prewarm('srv', 4)));
-		wait_for_value($local, 'SELECT idle FROM pool_stats', 4, "$what: four connections");
+		wait_for_value($local, 'SELECT idle FROM pool_stats', 4,
+			"four connections are idle before the $how");
 		if ($busy)
 		{
 			@sessions = (session($local), session($local));
-			$lease = $sessions[0]->query(q(SELECT pool_acquire('srv', hold => true)))->{out};
+			$lease = $sessions[0]->acquire('srv');
 			$sessions[0]->query("SELECT pool_exec($lease, 'begin')");
 
 			# A remote that only sleeps cannot notice an immediate stop.
 			if ($mode eq 'fast')
 			{
 				$sessions[1]->begin(q(SELECT pool_query('srv', 'select pg_sleep(60)')));
-				ok(wait_until(20, sub { app_sessions($remote, q(state = 'active')) == 1 }),
-					"$what: one statement runs");
+				wait_for_remote_statement($remote, "a statement runs before the $how");
 			}
 		}
-		is(app_sessions($remote), 4, "$what: four sessions on the remote");
+		is(app_sessions($remote), 4, "the remote has four sessions before the $how");
 
 		$start = time;
 		if ($mode eq 'smart' && $busy)
@@ -225,33 +215,32 @@ foreach my $mode ('fast', 'immediate', 'smart')
 
 			command_ok(
 				[ 'pg_ctl', '-D', $local->data_dir, '-m', 'smart', '-W', 'stop' ],
-				"$what: asked to stop");
+				"the $how can be asked for");
 			ok($local->wait_for_log(qr/received smart shutdown request/, $offset),
-				"$what: it has heard");
+				"the server has received the request for the $how");
 			is($sessions[0]->query("SELECT t FROM pool_query($lease, 'select 7') AS r(t int)")
-				  ->{out}, '7', "$what: the lease can be used");
-			is($sessions[1]->query($answer)->{out}, '42', "$what: and another begun");
+				  ->{out}, '7', "a lease can be used during the $how");
+			is($sessions[1]->query($answer)->{out}, '42', "a lease can begin during the $how");
 			$start = time;
 			$_->quit foreach @sessions;
 			ok( wait_until(
 					30, sub { !-e $local->data_dir . '/postmaster.pid' }),
-				"$what: it stops");
+				"the server stops when its sessions have ended in the $how");
 			$local->_update_pid(0);
 		}
 		else
 		{
 			$local->stop($mode);
 		}
-		cmp_ok(time - $start, '<', 20, "$what: it waits for no remote");
-		wait_for_value($remote,
-			q(SELECT count(*) FROM pg_stat_activity WHERE usename = 'app'),
-			0, "$what: no session is left on the remote");
+		cmp_ok(time - $start, '<', 20, "the $how waits for no remote");
+		wait_for_app_sessions($remote, 0, "the $how leaves no session on the remote");
 		$_->die_now foreach @sessions;
 		$local->start;
-		is(sql($local, 'SELECT count(*) FROM pool_connections'), 0, "$what: starts with nothing");
+		is(sql($local, 'SELECT count(*) FROM pool_connections'), 0,
+			"the server has no connection when it starts after the $how");
 	}
 }
-works('after all');
+works('after all stops');
 no_crash($local, $remote);
 
 #
@@ -260,17 +249,16 @@ no_crash($local, $remote);
 $session = session($local);
 $session->query($answer);
 my $offset = log_offset($local);
-$worker = worker();
+$worker = worker_pid($local);
 kill 'KILL', $worker;
 ok($local->wait_for_log(qr/all server processes terminated; reinitializing/, $offset),
-	'killed: the server restarts');
-isnt($session->query('SELECT 1')->{state}, '00000', 'killed: sessions are gone');
-new_worker($worker, 'killed');
-works('killed');
-settled($local, 'killed: settled');
-remote_count($local, $remote, 'killed: sessions on the remote');
-is(log_count($local, qr/terminated by signal/), 1, 'killed: only the worker died');
+	'the server restarts when the worker is killed');
+isnt($session->query('SELECT 1')->{state}, '00000', 'sessions end when the worker is killed');
+new_worker($worker, 'after one was killed');
+works('after the worker was killed');
+at_rest($local, $remote, 'after the worker was killed');
+is(log_count($local, qr/terminated by signal/), 1, 'no process but the worker died');
 is(log_count($local, qr/PANIC: |TRAP: |pool slot .* cannot go/),
-	0, 'killed: nothing else in the log');
+	0, 'the log has no crash but that of the worker');
 
 done_testing();

@@ -2,14 +2,14 @@
 #	The remote's side fails: its session is killed, it restarts, is down, full,
 #	refuses the password or the database, or never answers.  Sessions get the
 #	cause, in the remote's own words where it had some, attempts are few, and
-#	as soon as it is well again so is pool.
+#	as soon as the remote is well again pool works again.  Each failure is made to
+#	happen, in turn, to the remote or to a server that only pretends to be one.
 
 use strict;
 use warnings;
 
 use FindBin;
 use lib $FindBin::RealBin;
-use IO::Socket::INET;
 use PoolTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -21,35 +21,20 @@ my $local = start_local(max_connections => 60);
 create_server($local, 'srv', $remote,
 	options => { max_size => 4, acquire_timeout => '30s', retry_attempts => 3 });
 
-sub answer
-{
-	my ($server) = @_;
-
-	return "SELECT t FROM pool_query('$server', 'select 42') AS r(t int)";
-}
-
-sub kill_remote_sessions
-{
-	return sql($remote,
-		q(SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity
-		WHERE usename = 'app'));
-}
-
-# works_soon(what, session): within seconds
+# works_soon(when, session, seconds): the session gets an answer again
 sub works_soon
 {
-	my ($what, $session, $seconds) = @_;
-	my $start = time;
+	my ($when, $session, $seconds) = @_;
 	my $result;
 
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	wait_until(
 		$seconds || 10,
 		sub {
-			$result = $session->query(answer('srv'));
+			$result = $session->query(select_42('srv'));
 			return $result->{out} eq '42';
 		});
-	is($result->{err} || $result->{out}, '42', "$what: works again");
+	is($result->{err} || $result->{out}, '42', "a session gets an answer again $when");
 	return;
 }
 
@@ -57,28 +42,33 @@ sub works_soon
 # Its sessions are killed while nobody uses them.
 #
 my $session = session($local);
-is($session->query(answer('srv'))->{out}, '42', 'idle: in use');
+is($session->query(select_42('srv'))->{out}, '42',
+	'a session has an answer before the remote sessions are killed');
 sql($local, q(SELECT pool_prewarm('srv', 4)));
-wait_for_value($local, q(SELECT idle FROM pool_stats WHERE server = 'srv'), 4, 'idle: four connections');
-is(kill_remote_sessions(), 4, 'idle: killed');
-wait_for_value($local, q(SELECT closed FROM pool_stats WHERE server = 'srv'), 4, 'idle: pool has seen it');
-is($session->query(answer('srv'))->{err}, '', 'idle: the same session sees no error');
-is((sql_state($local, answer('srv')))[0], '00000', 'idle: nor does another');
-is(stat_of($local, 'lost'), 0, 'idle: no lease was lost');
-settled($local, 'idle: settled');
-remote_count($local, $remote, 'idle: sessions on the remote');
+wait_for_value($local, q(SELECT idle FROM pool_stats WHERE server = 'srv'), 4,
+	'four connections are idle before the remote sessions are killed');
+is(terminate_app_sessions($remote), 4, 'the four idle remote sessions are killed');
+wait_for_value($local, q(SELECT closed FROM pool_stats WHERE server = 'srv'), 4,
+	'pool closes the connections whose remote sessions were killed');
+is($session->query(select_42('srv'))->{err}, '',
+	'a session sees no error when its idle connection was killed');
+is((sql_state($local, select_42('srv')))[0], '00000',
+	'a new session sees no error when idle connections were killed');
+is(stat_of($local, 'lost'), 0, 'no lease is lost when idle connections are killed');
+at_rest($local, $remote, 'after idle connections were killed');
 
 # So soon before the statement that nobody can have seen it: at most one error,
 # and a clear one.
 foreach my $turn (1 .. 5)
 {
-	kill_remote_sessions();
-	my $result = $session->query(answer('srv'));
+	terminate_app_sessions($remote);
+	my $result = $session->query(select_42('srv'));
 	like($result->{state}, qr/^(00000|08\w\w\w|57P01)$/,
-		"just before $turn: no error, or a clear one");
-	is($result->{out}, '42', "just before $turn: and no wrong answer")
+		"a kill just before a statement, $turn, gives no error, or a clear one");
+	is($result->{out}, '42', "a kill just before a statement, $turn, gives no wrong answer")
 	  if $result->{state} eq '00000';
-	is($session->query(answer('srv'))->{out}, '42', "just before $turn: the next works");
+	is($session->query(select_42('srv'))->{out}, '42',
+		"the statement after a kill just before one, $turn, is answered");
 }
 
 #
@@ -87,27 +77,30 @@ foreach my $turn (1 .. 5)
 foreach my $turn (1 .. 3)
 {
 	$session->begin(q(SELECT pool_query('srv', 'select pg_sleep(60)')));
-	ok(wait_until(20, sub { app_sessions($remote, q(state = 'active')) == 1 }),
-		"at work $turn: the remote is");
-	kill_remote_sessions();
+	wait_for_remote_statement($remote, "the remote runs a statement before kill $turn");
+	terminate_app_sessions($remote);
 	my $result = $session->result(65);
-	like($result->{state}, qr/^(08006|57P01)$/, "at work $turn: error $result->{state}");
-	cmp_ok($result->{secs}, '<', 40, "at work $turn: at once");
-	is($session->query(answer('srv'))->{out}, '42', "at work $turn: the next works");
+	like($result->{state}, qr/^(08006|57P01)$/,
+		"kill $turn of a running statement gives error $result->{state}");
+	cmp_ok($result->{secs}, '<', 40, "kill $turn of a running statement gives the error at once");
+	is($session->query(select_42('srv'))->{out}, '42',
+		"the statement after kill $turn of a running one is answered");
 }
-settled($local, 'at work: settled');
+settled($local, 'after the kills of running statements nothing is under way, and the sums hold');
 
 # With a lease: it is over, and it cannot be used by mistake.
-my $lease = $session->query(q(SELECT pool_acquire('srv', hold => true)))->{out};
+my $lease = $session->acquire('srv');
 $session->query("SELECT pool_exec($lease, 'create temporary table t (x int)')");
-kill_remote_sessions();
+terminate_app_sessions($remote);
 my $result = $session->query("SELECT pool_exec($lease, 'insert into t values (1)')");
-like($result->{state}, qr/^(08|55|57P01)/, "lease: error $result->{state}");
+like($result->{state}, qr/^(08|55|57P01)/,
+	"the first statement on a lease whose remote session was killed fails: $result->{state}");
 $result = $session->query("SELECT pool_exec($lease, 'select 1')");
-isnt($result->{state}, '00000', "lease: is over ($result->{state})");
-$session->query("SELECT pool_release($lease)");
-is($session->query(answer('srv'))->{out}, '42', 'lease: the session works');
-settled($local, 'lease: settled');
+isnt($result->{state}, '00000',
+	"a lease whose remote session was killed is over: $result->{state}");
+$session->release($lease);
+is($session->query(select_42('srv'))->{out}, '42', 'a session that lost its lease gets an answer');
+settled($local, 'after a lost lease nothing is under way, and the sums hold');
 
 #
 # Restarts
@@ -116,27 +109,25 @@ foreach my $mode ('fast', 'immediate')
 {
 	foreach my $busy (0, 1)
 	{
-		my $what = "restart $mode" . ($busy ? ', at work' : '');
+		my $restart = "$mode restart of the " . ($busy ? 'busy' : 'idle') . ' remote';
 		my $other = session($local);
 
 		sql($local, q(SELECT pool_prewarm('srv', 4)));
 		if ($busy)
 		{
 			$other->begin(q(SELECT pool_query('srv', 'select pg_sleep(60)')));
-			ok(wait_until(20, sub { app_sessions($remote, q(state = 'active')) == 1 }),
-				"$what: the remote is at work");
+			wait_for_remote_statement($remote, "a statement runs before the $restart");
 		}
 		$remote->stop($mode);
 		if ($busy)
 		{
 			like($other->result(65)->{state}, qr/^(08006|57P0[123])$/,
-				"$what: the statement fails");
+				"the running statement fails in the $restart");
 		}
 		$remote->start;
-		works_soon($what, $session);
-		works_soon("$what, another", $other);
-		settled($local, "$what: settled");
-		remote_count($local, $remote, "$what: sessions on the remote");
+		works_soon("after the $restart", $session);
+		works_soon("after the $restart, as another did", $other);
+		at_rest($local, $remote, "after the $restart");
 		$other->quit;
 	}
 }
@@ -145,31 +136,34 @@ foreach my $mode ('fast', 'immediate')
 # Down
 #
 $remote->stop;
-wait_for_value($local, q(SELECT open FROM pool_stats WHERE server = 'srv'), 0, 'down: pool has seen it');
+wait_for_value($local, q(SELECT open FROM pool_stats WHERE server = 'srv'), 0,
+	'pool has no connection when the remote is down');
 my $errors = stat_of($local, 'connect_errors');
-$result = $session->query(answer('srv'));
-like($result->{state}, qr/^08/, "down: error $result->{state}");
-like($result->{err}, qr/refused/, 'down: with the cause');
-unlike($result->{err}, qr/\Q$PoolTest::password\E/, 'down: without the password');
-cmp_ok($result->{secs}, '<', 30, 'down: before acquire_timeout');
+$result = $session->query(select_42('srv'));
+like($result->{state}, qr/^08/, "a remote that is down is error $result->{state}");
+like($result->{err}, qr/refused/, 'the error of a remote that is down names the cause');
+unlike($result->{err}, qr/\Q$PoolTest::password\E/,
+	'the error of a remote that is down does not show the password');
+cmp_ok($result->{secs}, '<', 30, 'the error of a remote that is down comes before acquire_timeout');
 $errors = stat_of($local, 'connect_errors') - $errors;
-cmp_ok($errors, '>=', 1, 'down: it was tried');
-cmp_ok($errors, '<=', 8, "down: not often ($errors times)");
-is(stat_of($local, 'state'), 'failing', 'down: pool_stats shows it');
-like(stat_of($local, 'last_error'), qr/refused/, 'down: and why');
+cmp_ok($errors, '>=', 1, 'pool tries to connect to a remote that is down');
+cmp_ok($errors, '<=', 8,
+	"pool does not try often to connect to a remote that is down ($errors times)");
+is(stat_of($local, 'state'), 'failing', 'pool_stats shows that connecting fails');
+like(stat_of($local, 'last_error'), qr/refused/, 'pool_stats shows why connecting fails');
 
 # Somebody waits while it comes back.
 sql($local, q(ALTER SERVER srv OPTIONS (SET retry_attempts '1000')));
 my @waiters = map { session($local) } 1 .. 5;
-$_->begin(answer('srv')) foreach @waiters;
-wait_for_value($local, q(SELECT waiting FROM pool_stats WHERE server = 'srv'), 5, 'coming back: they wait');
+$_->begin(select_42('srv')) foreach @waiters;
+wait_for_waiters($local, 5, 'five sessions wait while the remote is down', 'srv');
 $remote->start;
-is($_->result->{out}, '42', 'coming back: served') foreach @waiters;
-is(stat_of($local, 'state'), 'ready', 'coming back: ready');
+is($_->result->{out}, '42',
+	'a session that waited is served when the remote is back') foreach @waiters;
+is(stat_of($local, 'state'), 'ready', 'the pool is ready when the remote is back');
 $_->quit foreach @waiters;
 sql($local, q(ALTER SERVER srv OPTIONS (SET retry_attempts '3')));
-settled($local, 'coming back: settled');
-remote_count($local, $remote, 'coming back: sessions on the remote');
+at_rest($local, $remote, 'after the remote came back');
 
 #
 # Errors that no second attempt cures
@@ -183,7 +177,7 @@ sub refused
 	my (%states, %messages);
 
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	$_->begin(answer($server)) foreach @sessions;
+	$_->begin(select_42($server)) foreach @sessions;
 	foreach my $one (@sessions)
 	{
 		my $result = $one->result(65);
@@ -193,14 +187,17 @@ sub refused
 		$slowest = $result->{secs} if $result->{secs} > $slowest;
 		$one->quit;
 	}
-	is_deeply(\%states, { $state => 20 }, "$server: all get SQLSTATE $state");
-	is_deeply(\%messages, { 'as expected' => 20 }, "$server: in the remote's own words");
-	cmp_ok($slowest, '<', 20, "$server: at once");
+	is_deeply(\%states, { $state => 20 }, "all sessions that ask $server get SQLSTATE $state");
+	is_deeply(\%messages, { 'as expected' => 20 },
+		"all sessions that ask $server get the error in the remote's own words");
+	cmp_ok($slowest, '<', 20, "all sessions that ask $server get the error at once");
 	my $attempts = log_count($remote, $in_log, $offset);
-	cmp_ok($attempts, '>=', 1, "$server: it was tried");
-	cmp_ok($attempts, '<=', 20, "$server: $attempts times for 20 sessions");
-	is(stat_of($local, 'waiting', $server), 0, "$server: nobody waits");
-	is((sql_state($local, answer('srv')))[0], '00000', "$server: another pool answers");
+	cmp_ok($attempts, '>=', 1, "pool has tried to connect to $server");
+	cmp_ok($attempts, '<=', 20,
+		"pool has tried $server at most 20 times for 20 sessions: $attempts");
+	is(stat_of($local, 'waiting', $server), 0, "no session waits for $server after the errors");
+	is((sql_state($local, select_42('srv')))[0], '00000',
+		"another pool answers while $server is refused");
 	return;
 }
 
@@ -217,35 +214,40 @@ refused('no_database', '3D000', qr/database "nowhere" does not exist/,
 	qr/FATAL:  database "nowhere" does not exist/);
 
 # Corrected, it works for the session that failed.
-$session->query(answer('wrong_password'));
+$session->query(select_42('wrong_password'));
 sql($local, "ALTER USER MAPPING FOR CURRENT_USER SERVER wrong_password "
 	. "OPTIONS (SET password '$PoolTest::password')");
-is($session->query(answer('wrong_password'))->{out}, '42', 'corrected: works');
+is($session->query(select_42('wrong_password'))->{out}, '42',
+	'a session that failed works once the password is corrected');
 sql($local, q(ALTER SERVER no_database OPTIONS (SET dbname 'postgres')));
-is($session->query(answer('no_database'))->{out}, '42', 'corrected: works');
+is($session->query(select_42('no_database'))->{out}, '42',
+	'a session works once the name of the database is corrected');
 
 #
 # The role's limit on the remote: those connections that there are serve all.
 #
 sql($local, 'DROP SERVER wrong_password, no_role, no_database CASCADE');
-wait_for_value($remote, q(SELECT count(*) FROM pg_stat_activity WHERE usename = 'app'
-	AND datname = 'postgres'), 0, 'dropped servers leave nothing');
-kill_remote_sessions();
+wait_for_app_sessions($remote, 0, 'dropped servers leave no session on the remote',
+	condition => q(datname = 'postgres'));
+terminate_app_sessions($remote);
 sql($remote, 'ALTER ROLE app CONNECTION LIMIT 2');
 @waiters = map { session($local) } 1 .. 8;
 $_->begin(q(SELECT t FROM pool_query('srv', 'select pg_sleep(0.2), 42') AS r(s text, t int)))
   foreach @waiters;
-is($_->result->{err}, '', 'role limit: all are served') foreach @waiters;
-cmp_ok(app_sessions($remote), '<=', 2, 'role limit: by two connections');
+is($_->result->{err}, '',
+	'a session is served within the connection limit of the remote role') foreach @waiters;
+cmp_ok(app_sessions($remote), '<=', 2, 'the connection limit of the remote role is kept');
 $_->quit foreach @waiters;
-kill_remote_sessions();
+terminate_app_sessions($remote);
 sql($remote, 'ALTER ROLE app CONNECTION LIMIT 0');
-wait_for_value($local, q(SELECT open FROM pool_stats WHERE server = 'srv'), 0, 'role limit 0: none is left');
-$result = $session->query(answer('srv'));
-is($result->{state}, '53300', 'role limit 0: error');
-like($result->{err}, qr/too many connections for role "app"/, 'role limit 0: the cause');
+wait_for_value($local, q(SELECT open FROM pool_stats WHERE server = 'srv'), 0,
+	'no connection is left when the remote role may not have one');
+$result = $session->query(select_42('srv'));
+is($result->{state}, '53300', 'a remote role that may not have a connection is an error');
+like($result->{err}, qr/too many connections for role "app"/,
+	'the error names the limit of the remote role');
 sql($remote, 'ALTER ROLE app CONNECTION LIMIT -1');
-works_soon('role limit lifted', $session);
+works_soon('when the limit of the remote role is lifted', $session);
 
 #
 # The remote is full.
@@ -253,33 +255,36 @@ works_soon('role limit lifted', $session);
 $remote->append_conf('postgresql.conf', 'max_connections = 8');
 $remote->restart;
 my @others = map { session($remote, db => $PoolTest::remote_db, user => 'app') } 1 .. 5;
-$result = $session->query(answer('srv'));
-is($result->{state}, '53300', 'full: error');
-like($result->{err}, qr/too many clients|connection slots are reserved/, 'full: the cause');
+$result = $session->query(select_42('srv'));
+is($result->{state}, '53300', 'a full remote is an error');
+like($result->{err}, qr/too many clients|connection slots are reserved/,
+	'the error of a full remote names the cause');
 sql($local, q(ALTER SERVER srv OPTIONS (SET retry_attempts '1000')));
-$session->begin(answer('srv'));
-wait_for_value($local, q(SELECT waiting FROM pool_stats WHERE server = 'srv'), 1, 'full: it waits');
+$session->begin(select_42('srv'));
+wait_for_waiters($local, 1, 'a session waits for a full remote', 'srv');
 $others[0]->quit;
-is($session->result->{out}, '42', 'full: served as soon as there is room');
+is($session->result->{out}, '42', 'a session is served as soon as a full remote has room');
 $_->quit foreach @others;
-settled($local, 'full: settled');
+settled($local, 'after the full remote nothing is under way, and the sums hold');
 
 #
 # A port where nobody answers, and two where nonsense comes
 #
-my $mute = IO::Socket::INET->new(Listen => 50, LocalAddr => '127.0.0.1')
-  or die "cannot listen: $!";
+my $mute = mute_remote();
 my $nobody = fork_server(sub { my ($c) = @_; sysread $c, my $x, 8; });
 my $nonsense = fork_server(
-	sub { my ($c) = @_; sysread $c, my $x, 8; syswrite $c, "HTTP/1.0 200 OK\r\n\r\n" x 100; });
+	sub {
+		my ($c) = @_;
+		sysread $c, my $x, 8;
+		syswrite $c, "HTTP/1.0 200 OK\r\n\r\n" x 100;
+	});
 
 # fork_server(code): a server on a port of its own that runs the code for each
 # connection, and closes it
 sub fork_server
 {
 	my ($code) = @_;
-	my $listen = IO::Socket::INET->new(Listen => 50, LocalAddr => '127.0.0.1')
-	  or die "cannot listen: $!";
+	my $listen = mute_remote();
 	my $port = $listen->sockport;
 	my $pid = fork();
 
@@ -311,38 +316,39 @@ foreach (
 			retry_attempts => 1,
 			acquire_timeout => '40s' });
 	my @sessions = map { session($local) } 1 .. 5;
-	$_->begin(answer($name)) foreach @sessions;
+	$_->begin(select_42($name)) foreach @sessions;
 
 	# Meanwhile others connect and query as if nothing was.
-	kill_remote_sessions();
+	terminate_app_sessions($remote);
 	my $start = time;
-	works_soon("$name: another pool", $session);
-	cmp_ok(time - $start, '<', 5, "$name: another pool answers");
+	works_soon("by another pool while $name fails", $session);
+	cmp_ok(time - $start, '<', 5, "another pool answers soon while $name fails");
 	sql($local, q(SELECT pool_prewarm('srv', 3)));
 	wait_for_value($local, q(SELECT idle FROM pool_stats WHERE server = 'srv'),
-		3, "$name: and connects", seconds => 5);
+		3, "another pool connects while $name fails", seconds => 5);
 
 	foreach my $one (@sessions)
 	{
 		my $result = $one->result(60);
-		like($result->{state}, qr/^08/, "$name: error $result->{state}");
-		like($result->{err}, $cause, "$name: with the cause");
-		cmp_ok($result->{secs}, '<', 35, "$name: before acquire_timeout");
+		like($result->{state}, qr/^08/, "a session that asks $name gets error $result->{state}");
+		like($result->{err}, $cause, "the error of $name names the cause");
+		cmp_ok($result->{secs}, '<', 35, "the error of $name comes before acquire_timeout");
 		$one->quit;
 	}
 	cmp_ok(stat_of($local, 'connect_errors', $name), '<=', 20,
-		"$name: it was not tried often");
-	settled($local, "$name: settled");
+		"pool does not try often to connect to $name");
+	settled($local, "after the errors of $name nothing is under way, and the sums hold");
 }
 
 # A session that waits for the one that never answers can be cancelled.
 $session->query(q(SET statement_timeout = '300ms'));
-$result = $session->query(answer('mute'));
-is($result->{state}, '57014', 'mute: cancelled while connecting');
-cmp_ok($result->{secs}, '<', 10, 'mute: at once');
+$result = $session->query(select_42('mute'));
+is($result->{state}, '57014', 'a session that waits for a mute remote can be cancelled');
+cmp_ok($result->{secs}, '<', 10,
+	'the cancel of a session that waits for a mute remote works at once');
 $session->quit;
 sql($local, 'DROP SERVER mute CASCADE');
-settled($local, 'dropped while connecting: settled');
+settled($local, 'a server dropped while connecting leaves nothing under way');
 
 kill 'TERM', $nobody->{pid}, $nonsense->{pid};
 waitpid $_->{pid}, 0 foreach $nobody, $nonsense;

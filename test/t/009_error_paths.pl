@@ -2,6 +2,8 @@
 #	What goes wrong in the middle: a lease whose connection cannot be replaced, a
 #	time-out during a handover, options of another user's pool, a host that was
 #	tried before, an error after the last row, a reset that the remote refuses.
+#	Each state is made with the help of a second session or of the remote, and
+#	then the next statements must get their own answers or a clear error.
 
 use strict;
 use warnings;
@@ -16,42 +18,46 @@ my ($local, $remote) = start_pair(max_size => 2);
 my $session = session($local);
 my $other = session($local);
 
-# A lease is taken, its connection dies before its first statement, and the
-# place is taken by others meanwhile: the error is caught in a block, and the
+# A lease is acquired, its connection dies before its first statement, and the
+# place goes to others meanwhile: the error is caught in a block, and the
 # next statement on the lease must find that out, too.
 my @holders = map { session($local) } 1 .. 2;
 sql($local, "ALTER SERVER srv OPTIONS (ADD acquire_timeout '500ms')");
-my $lease = $session->query(q(SELECT pool_acquire('srv', hold => true)))->{out};
-my $held = $holders[0]->query(q(SELECT pool_acquire('srv', hold => true)))->{out};
+my $lease = $session->acquire('srv');
+my $held = $holders[0]->acquire('srv');
 my $pid = sql($local, "SELECT remote_pid FROM pool_connections WHERE pid = "
-	  . $session->query('SELECT pg_backend_pid()')->{out});
+	  . $session->pid);
 sql($remote, "SELECT pg_terminate_backend($pid)");
 wait_for_value($local, "SELECT count(*) FROM pool_connections WHERE closing_reason"
-	  . " = 'remote_closed'", 1, 'lease: its connection is dead');
-like($holders[1]->query(q(SELECT pool_acquire('srv', timeout => '20s', hold => true)))->{out}, qr/^\d+$/,
-	'lease: another session gets its place');
+	  . " = 'remote_closed'", 1, 'pool sees that the connection of a lease is dead');
+my $third = $holders[1]->query(q(SELECT pool_acquire('srv', timeout => '20s', hold => true)));
+like($third->{out}, qr/^\d+$/, 'another session gets the place of a dead connection');
 my $answer = $session->query("DO \$\$ BEGIN PERFORM pool_exec($lease, 'select 1');"
 	  . " EXCEPTION WHEN OTHERS THEN RAISE NOTICE 'caught %', SQLSTATE; END \$\$");
-is($answer->{state}, '00000', 'lease: the first statement fails, and is caught');
-like($answer->{err}, qr/caught 53300/, 'lease: for want of a connection');
+is($answer->{state}, '00000',
+	'the error of the first statement on a dead connection can be caught');
+like($answer->{err}, qr/caught 53300/,
+	'the first statement on a dead connection fails for want of another one');
 $answer = $session->query("SELECT pool_exec($lease, 'select 1')");
-is($answer->{state}, '08003', 'lease: the second one says that it has lost its connection');
-is($session->query("SELECT pool_release($lease)")->{state}, '00000', 'lease: it can be released');
+is($answer->{state}, '08003',
+	'the second statement on that lease says that it has lost its connection');
+is($session->release($lease)->{state}, '00000', 'a lease without a connection can be released');
 $_->quit foreach @holders;
 sql($local, 'ALTER SERVER srv OPTIONS (DROP acquire_timeout)');
-settled($local, 'lease: settled');
+settled($local, 'after the lost connection nothing is under way, and the sums hold');
 
 # query_timeout holds for a statement that goes out with a handover, as for one
-# on the session's own connection.
+# on the session's own copy of a connection.
 create_server($local, 'hasty', $remote, options => { query_timeout => '1s', max_size => 1 });
 $other->query(q(SELECT pool_query('hasty', 'select 1')));
-foreach my $how ('handover', 'own connection')
+foreach my $how ('handover', 'own copy')
 {
 	$answer = $session->query(q(SELECT pool_query('hasty', 'select pg_sleep(60)')));
-	is($answer->{state}, '57014', "query_timeout: $how");
-	like($answer->{err}, qr/query_timeout/, "query_timeout: $how, the reason");
-	wait_for_value($remote, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE"
-		  . " '%pg_sleep(60)%' AND usename = 'app'", 0, "query_timeout: $how, gone on the remote");
+	is($answer->{state}, '57014', "query_timeout holds for a statement on a connection by $how");
+	like($answer->{err}, qr/query_timeout/,
+		"the error on a connection by $how names query_timeout");
+	wait_for_app_sessions($remote, 0, "query_timeout ends the remote's statement by $how",
+		condition => q(query LIKE '%pg_sleep(60)%'));
 	$session->query(q(SELECT pool_query('hasty', 'select 1')));
 }
 
@@ -67,35 +73,38 @@ sql($local, $_) foreach 'CREATE ROLE alice LOGIN', 'CREATE ROLE bob LOGIN',
 my $alice = session($local, user => 'alice');
 my $bob = session($local, user => 'bob');
 my $who = q(SELECT w FROM pool_query('shared', 'select current_user::text') AS t(w text));
-my $bobs = $bob->query(q(SELECT pool_acquire('shared', hold => true)))->{out};
+my $bobs = $bob->acquire('shared');
 $alice->begin($who);
-wait_for_value($local, q(SELECT waiting FROM pool_stats WHERE server = 'shared'), 1,
-	'mappings: alice waits in the pool of PUBLIC');
-sql($local, "CREATE USER MAPPING FOR alice SERVER shared OPTIONS (user 'far_alice', password 'secret')");
+wait_for_waiters($local, 1, 'alice waits in the pool of PUBLIC', 'shared');
+sql($local,
+	"CREATE USER MAPPING FOR alice SERVER shared OPTIONS (user 'far_alice', password 'secret')");
 sql($local, "ALTER SERVER shared OPTIONS (ADD connect_timeout '9s')");
-sql($local, q(SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'pool worker'));
+sql($local, 'SELECT pg_terminate_backend(' . worker_pid($local) . ')');
 $answer = $alice->result(30);
-like($answer->{out}, qr/^far_(alice|public)$/, 'mappings: alice gets an answer');
-$bob->query("SELECT pool_release($bobs)");
+like($answer->{out}, qr/^far_(alice|public)$/,
+	'alice gets an answer when she has a mapping of her own and the worker ends');
+$bob->release($bobs);
 foreach my $round (1 .. 3)
 {
-	is($bob->query($who)->{out}, 'far_public', "mappings: bob is who PUBLIC is, $round");
-	is($alice->query($who)->{out}, 'far_alice', "mappings: alice is who she is, $round");
+	is($bob->query($who)->{out}, 'far_public',
+		"turn $round: bob is connected as the role of PUBLIC");
+	is($alice->query($who)->{out}, 'far_alice', "turn $round: alice is connected as her own role");
 }
 
-# The key to cancel is that of the host that was taken, not of one tried before.
+# The key to cancel is that of the host that is used, not of one tried before.
 my $standby = start_remote(name => 'readonly');
 $standby->append_conf('postgresql.conf', 'default_transaction_read_only = on');
 $standby->reload;
-sql($local, "CREATE SERVER two FOREIGN DATA WRAPPER pool OPTIONS (host '127.0.0.1,127.0.0.1', port '"
-	  . $standby->port . ',' . $remote->port . "', dbname 'far', target_session_attrs 'read-write')");
-sql($local, "CREATE USER MAPPING FOR CURRENT_USER SERVER two OPTIONS (user 'app', password 'secret')");
+create_server($local, 'two', $remote, options => {
+	host => '127.0.0.1,127.0.0.1',
+	port => $standby->port . ',' . $remote->port,
+	target_session_attrs => 'read-write' });
 $session->query(q(SET statement_timeout = '500ms'));
 is($session->query(q(SELECT pool_query('two', 'select pg_sleep(61)')))->{state}, '57014',
-	'second host: cancelled');
+	'statement_timeout holds on the second host');
 $session->query('RESET statement_timeout');
-wait_for_value($remote, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE"
-	  . " '%pg_sleep(61)%' AND usename = 'app'", 0, 'second host: gone there');
+wait_for_app_sessions($remote, 0, 'the cancel ends the statement on the second host',
+	condition => q(query LIKE '%pg_sleep(61)%'));
 
 # An error after ReadyForQuery: the connection is not what it was, and must not
 # go to anyone without a reset, nor stay with this session as it is.
@@ -103,11 +112,12 @@ create_server($local, 'trusting', $remote, options => { reset_query => '', max_s
 foreach my $server ('srv', 'trusting')
 {
 	is($session->query("SELECT pool_query('$server', 'set datestyle = german; select 1')")->{state},
-		'55000', "$server: a format changed in the statement");
+		'55000', "a statement that changes DateStyle on $server is an error");
 	foreach my $who ($session, $other, $session)
 	{
-		is($who->query("SELECT d FROM pool_query('$server', 'select date ''2024-02-01''') AS t(d date)")->{out},
-			'2024-02-01', "$server: and not for the next");
+		is($who->query("SELECT d FROM pool_query('$server', 'select date ''2024-02-01''')"
+				. ' AS t(d date)')->{out},
+			'2024-02-01', "the next statement on $server finds the usual DateStyle");
 	}
 }
 
@@ -115,30 +125,31 @@ foreach my $server ('srv', 'trusting')
 foreach my $round (1 .. 5)
 {
 	is($_->query(q(SELECT x FROM pool_query('trusting', 'select 7') AS t(x int)))->{out}, '7',
-		"no reset: handover $round")
+		"handover $round without a reset query gets its own answer")
 	  foreach $session, $other;
 }
-is(stat_of($local, 'closed_proof_failed', 'trusting'), '0', 'no reset: none failed');
+is(stat_of($local, 'closed_proof_failed', 'trusting'), '0',
+	'no handover without a reset query fails its proof');
 
 # What a remote has against the reset is told.
 create_server($local, 'mistyped', $remote, options => { reset_query => 'DISCARD EVERYTHING' });
 $answer = $session->query(q(SELECT pool_query('mistyped', 'select 1')));
-is($answer->{state}, '08006', 'reset refused: error');
-like($answer->{err}, qr/syntax error/, 'reset refused: the reason');
+is($answer->{state}, '08006', 'a reset query that the remote refuses is an error');
+like($answer->{err}, qr/syntax error/,
+	'the error of a refused reset query has the words of the remote');
 
 # pg_cancel_backend() on the worker does nothing.
-$pid = sql($local, q(SELECT pid FROM pg_stat_activity WHERE backend_type = 'pool worker'));
+$pid = worker_pid($local);
 sql($local, "SELECT pg_cancel_backend($pid)");
-is($session->query(q(SELECT pool_query('srv', 'select 1')))->{out}, '(1)', 'worker: still serves');
-is(sql($local, q(SELECT pid FROM pg_stat_activity WHERE backend_type = 'pool worker')), $pid,
-	'worker: the same as before');
+is($session->query(q(SELECT pool_query('srv', 'select 1')))->{out}, '(1)',
+	'the worker serves after pg_cancel_backend()');
+is(worker_pid($local), $pid, 'the worker is the same after pg_cancel_backend()');
 
 # A temporary table of CREATE TABLE AS, whose tag is that of SELECT.
 is($session->query(q(SELECT pool_exec('srv', 'select 1 as a into temp t')))->{state}, '00000',
-	"SELECT INTO: $_") foreach 1 .. 2;
+	"SELECT INTO a temporary table works, turn $_") foreach 1 .. 2;
 
 $_->quit foreach $session, $other, $alice, $bob;
-settled($local, 'at the end: settled');
-no_crash($local);
-no_crash($remote);
+settled($local);
+no_crash($local, $remote);
 done_testing;

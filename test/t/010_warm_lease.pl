@@ -1,6 +1,7 @@
 # 010_warm_lease.pl
 #	A lease of a connection that the session has cached is a pop in shared
-#	memory: a thousand of them make no system call.  strace counts.
+#	memory: a thousand of them make no system call.  strace counts those
+#	of a loop with leases and of an empty one.
 
 use strict;
 use warnings;
@@ -45,7 +46,8 @@ SKIP:
 	skip 'strace is not installed', 3 if system('strace -V >/dev/null 2>&1') != 0;
 
 	# Fetches the connection, and lets PL/pgSQL plan everything once.
-	is($session->query(q(SELECT pool_query('srv', 'select 1')))->{out}, '(1)', 'connected');
+	is($session->query(q(SELECT pool_query('srv', 'select 1')))->{out}, '(1)',
+		'the session has a copy of a connection');
 	$session->query("DO \$\$ BEGIN FOR i IN 1 .. 1000 LOOP PERFORM 1; $lease END LOOP; END \$\$");
 
 	my $empty = calls('PERFORM 1;');
@@ -53,10 +55,11 @@ SKIP:
 	my $before = stat_of($local, 'acquires');
 	my $warm = calls($lease);
 
-	is(stat_of($local, 'acquires') - $before, 1000, 'a thousand leases');
+	is(stat_of($local, 'acquires') - $before, 1000, 'the loop acquires a thousand leases');
 
 	# The loop's own: the protocol, and memory that PL/pgSQL happens to need.
-	cmp_ok($warm, '<=', $empty + 50, 'no more system calls than for an empty loop');
+	cmp_ok($warm, '<=', $empty + 50,
+		'a thousand leases make no more system calls than an empty loop');
 }
 
 $session->quit;

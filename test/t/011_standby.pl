@@ -1,6 +1,7 @@
 # 011_standby.pl
 #	A hot standby pools connections of its own, before and after promotion; and
-#	a base backup has nothing of the pool's in it.
+#	a base backup has nothing of the pool's in it.  The standby is made from that
+#	backup, follows an ALTER SERVER of the primary, and is promoted.
 
 use strict;
 use warnings;
@@ -18,35 +19,36 @@ my $ask = q(SELECT x FROM pool_query('srv', 'select 6 * 7') AS t(x int));
 # wal_level minimal is what a test node has otherwise.
 $local->append_conf('postgresql.conf', "wal_level = replica\nmax_wal_senders = 4\n");
 $local->restart;
-is(sql($local, $ask), '42', 'primary: works');
+is(sql($local, $ask), '42', 'the primary gets an answer');
 $local->backup('base');
-ok(!-e $local->backup_dir . '/base/pg_stat_tmp/pool.1.sock', 'base backup: no socket in it');
+ok(!-e $local->backup_dir . '/base/pg_stat_tmp/pool.1.sock',
+	'a base backup has no socket of a worker in it');
 
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($local, 'base', has_streaming => 1);
 $standby->start;
-is(sql($standby, 'SELECT pg_is_in_recovery()'), 't', 'standby: in recovery');
-is(sql($standby, $ask), '42', 'standby: works');
-is(stat_of($standby, 'open'), '1', 'standby: over a connection of its own');
-is(app_sessions($remote), '2', 'standby: beside that of the primary');
+is(sql($standby, 'SELECT pg_is_in_recovery()'), 't', 'the standby is in recovery');
+is(sql($standby, $ask), '42', 'a standby gets an answer');
+is(stat_of($standby, 'open'), '1', 'a standby has a connection of its own');
+is(app_sessions($remote), '2',
+	'the remote has a session of the standby beside that of the primary');
 
 # What the primary alters, the standby follows.
 sql($local, q(ALTER SERVER srv OPTIONS (SET max_size '7')));
 $local->wait_for_catchup($standby);
-is(sql($standby, $ask), '42', 'standby: works after ALTER SERVER');
-is(stat_of($standby, 'max_size'), '7', 'standby: by the new options');
+is(sql($standby, $ask), '42', 'a standby gets an answer after ALTER SERVER');
+is(stat_of($standby, 'max_size'), '7', 'a standby uses the options of ALTER SERVER on the primary');
 
 $standby->promote;
-is(sql($standby, 'SELECT pg_is_in_recovery()'), 'f', 'promoted');
-is(sql($standby, $ask), '42', 'promoted: works');
+is(sql($standby, 'SELECT pg_is_in_recovery()'), 'f', 'the standby is promoted');
+is(sql($standby, $ask), '42', 'a promoted server gets an answer');
 sql($standby, q(ALTER SERVER srv OPTIONS (SET max_size '3')));
-is(sql($standby, $ask), '42', 'promoted: works after ALTER SERVER');
-is(stat_of($standby, 'max_size'), '3', 'promoted: by the new options');
-settled($standby, 'promoted: settled');
+is(sql($standby, $ask), '42', 'a promoted server gets an answer after ALTER SERVER');
+is(stat_of($standby, 'max_size'), '3',
+	'a promoted server uses the options of its own ALTER SERVER');
+settled($standby);
 
 $standby->stop;
-wait_for_value($remote, "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app'", 1,
-	'stopped: only the connection of the primary is left');
-no_crash($local);
-no_crash($standby);
+wait_for_app_sessions($remote, 1, 'a standby that stops leaves only the session of the primary');
+no_crash($local, $standby);
 done_testing;

@@ -1,7 +1,8 @@
 # 012_options.pl
 #	Options and settings that no other test needs: how many may wait, how many are
 #	kept open and for how long, what is seen alive before use, how many copies a
-#	session keeps.
+#	session keeps.  Each is set on a server of its own, and its effect is read from
+#	the views, from errors, or from the descriptors of a session.
 
 use strict;
 use warnings;
@@ -19,26 +20,29 @@ my $acquire = q(SELECT pool_acquire('srv', timeout => '60s', hold => true));
 # One may wait, the next one fails at once.
 my $lease = $holder->query($acquire)->{out};
 $waiter->begin($acquire);
-wait_for_value($local, q(SELECT waiting FROM pool_stats), 1, 'max_waiters: one waits');
+wait_for_waiters($local, 1, 'one session may wait when max_waiters is 1');
 my $answer = $session->query($acquire);
-is($answer->{state}, '53300', 'max_waiters: the next one fails');
-like($answer->{err}, qr/max_waiters/, 'max_waiters: the reason');
-cmp_ok($answer->{secs}, '<', 30, 'max_waiters: and does not wait for it');
-$holder->query("SELECT pool_release($lease)");
-like($waiter->result(30)->{out}, qr/^\d+$/, 'max_waiters: who waited is served');
+is($answer->{state}, '53300', 'the second session to wait fails when max_waiters is 1');
+like($answer->{err}, qr/max_waiters/, 'the error of one waiter too many names max_waiters');
+cmp_ok($answer->{secs}, '<', 30, 'one waiter too many fails at once');
+$holder->release($lease);
+like($waiter->result(30)->{out}, qr/^\d+$/,
+	'the session that waits is served after one too many failed');
 $_->quit foreach $holder, $waiter;
 
 # What is idle for too long goes, down to min_size; which is filled again.
 create_server($local, 'ageing', $remote,
 	options => { min_size => 1, max_size => 3, idle_timeout => '1s' });
-is($session->query(q(SELECT pool_prewarm('ageing', 3)))->{out}, '3', 'idle_timeout: three open');
-wait_for_value($local, q(SELECT open, closed_idle_timeout FROM pool_stats WHERE server = 'ageing'),
-	'1|2', 'idle_timeout: closed down to min_size', seconds => 30);
+is($session->query(q(SELECT pool_prewarm('ageing', 3)))->{out}, '3',
+	'three connections are open before idle_timeout');
+wait_for_value($local,
+	q(SELECT open, closed_idle_timeout FROM pool_stats_all() WHERE server = 'ageing'),
+	'1|2', 'idle_timeout closes connections down to min_size', seconds => 30);
 my $kept = q(SELECT remote_pid FROM pool_connections WHERE server = 'ageing' AND state = 'idle');
 my $first = sql($local, $kept);
 sql($remote, "SELECT pg_terminate_backend($first)");
 ok(wait_until(30, sub { my $now = sql($local, $kept); return $now =~ /^\d+$/ && $now ne $first }),
-	'min_size: another one is opened without anyone asking');
+	'a connection below min_size is opened without anyone asking');
 
 # A remote session that does not answer is found before the statement goes out.
 create_server($local, 'checked', $remote, options => {
@@ -46,34 +50,35 @@ create_server($local, 'checked', $remote, options => {
 my $ask = q(SELECT pid FROM pool_query('checked', 'select pg_backend_pid()') AS t(pid int));
 my $stopped = $session->query($ask)->{out};
 wait_for_value($local, q(SELECT clock_timestamp() - since > '2ms' FROM pool_connections
-	WHERE server = 'checked'), 't', 'validate_after_idle: idle for longer');
+	WHERE server = 'checked'), 't', 'the connection is idle for longer than validate_after_idle');
 kill 'STOP', $stopped;
 $answer = $session->query($ask);
 kill 'CONT', $stopped;
-is($answer->{state}, '00000', 'validate_after_idle: the user does not notice');
-isnt($answer->{out}, $stopped, 'validate_after_idle: another connection answers');
+is($answer->{state}, '00000',
+	'a session sees no error when the validation finds a dead connection');
+isnt($answer->{out}, $stopped, 'another connection answers when the validation finds a dead one');
 is(stat_of($local, 'closed_check_failed + closed_reset_failed', 'checked'), '1',
-	'validate_after_idle: the first one is closed');
+	'a connection that fails its validation is closed');
 
 # A session keeps no more copies than it is told.
 sub sockets
 {
-	my $pid = $session->pid;
-	return scalar grep { (readlink($_) || '') =~ /^socket:/ } glob "/proc/$pid/fd/*";
+	return scalar grep { /^socket:/ } descriptors($session->pid);
 }
 create_server($local, 'copied', $remote, options => { max_size => 4 });
 my $before = sockets();
 my $four = q(SELECT pool_release(l) FROM (SELECT array_agg(pool_acquire('copied')) AS ls
 	FROM generate_series(1, 4)) a, unnest(ls) AS l);
 $session->query('SET pool.session_cache = 4');
-is($session->query($four)->{state}, '00000', 'session_cache: four leases');
+is($session->query($four)->{state}, '00000',
+	'a session acquires four leases when session_cache is 4');
 my $many = sockets();
 $session->query('SET pool.session_cache = 1');
-is($session->query($four)->{state}, '00000', 'session_cache: four leases again');
-cmp_ok(sockets(), '<', $many, 'session_cache: fewer copies are kept');
+is($session->query($four)->{state}, '00000',
+	'a session acquires four leases when session_cache is 1');
+cmp_ok(sockets(), '<', $many, 'a session keeps fewer copies when session_cache is smaller');
 
 $session->quit;
-settled($local, 'settled', 30);
-no_crash($local);
-no_crash($remote);
+settled($local, undef, 30);
+no_crash($local, $remote);
 done_testing;

@@ -1,0 +1,64 @@
+# Process.pm
+#	What a process shows to the outside: its server's log, and its descriptors.
+
+package PoolTest::Process;
+
+use strict;
+use warnings;
+
+use Exporter qw(import);
+use Test::More;
+
+use PostgreSQL::Test::Utils;
+
+our @EXPORT = qw(log_offset log_since log_count no_crash descriptors);
+
+sub log_offset
+{
+	my ($node) = @_;
+
+	return -s $node->logfile;
+}
+
+sub log_since
+{
+	my ($node, $offset) = @_;
+
+	return slurp_file($node->logfile, $offset || 0);
+}
+
+sub log_count
+{
+	my ($node, $pattern, $offset) = @_;
+	my $matches = () = log_since($node, $offset) =~ /$pattern/g;
+
+	return $matches;
+}
+
+# no_crash(node...): nothing died that should not, and no slot went astray
+sub no_crash
+{
+	my (@nodes) = @_;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	foreach my $node (@nodes)
+	{
+		my @found = grep {
+			/PANIC: |TRAP: |terminated by signal|pool slot .* cannot go/
+		} split /\n/, slurp_file($node->logfile);
+
+		is(join("\n", @found), '', 'no crash in the log of ' . $node->name);
+	}
+	return;
+}
+
+# descriptors(pid): what they lead to; in scalar context how many there are
+sub descriptors
+{
+	my ($pid) = @_;
+	my @targets = map { readlink($_) || '' } glob "/proc/$pid/fd/*";
+
+	return @targets;
+}
+
+1;
