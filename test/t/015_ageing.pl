@@ -1,7 +1,8 @@
 # 015_ageing.pl
-#	What grows old is replaced, ahead of time where there is room, and nobody gets
-#	a connection that is too old; what lies idle is checked, which does not make
-#	it younger.
+#	What grows old is replaced, ahead of time where there is room, and no session
+#	acquires a connection that is too old; what lies idle is checked, which does not
+#	make it younger.  Each server has only the options that its part is about, and
+#	the test reads from the statistics why connections were closed.
 
 use strict;
 use warnings;
@@ -9,24 +10,26 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 use PoolTest;
+use PoolTest::Servers;
 use Test::More;
 use Time::HiRes qw(time usleep);
 
 my $remote = start_remote();
 my $local = start_local();
-my $number = 0;
 
 # server(options): a new server's name; what is not under test is out of the way
 sub server
 {
 	my (%options) = @_;
-	my $name = 's' . ++$number;
 
-	create_server($local, $name, $remote,
-		options => {
-			max_size => 3, idle_timeout => 0, max_lifetime => 0, lifetime_jitter => 0,
-			health_check_interval => 0, %options });
-	return $name;
+	return new_server($local, $remote,
+		{
+			max_size => 3,
+			idle_timeout => 0,
+			max_lifetime => 0,
+			lifetime_jitter => 0,
+			health_check_interval => 0,
+			%options });
 }
 
 # ask(server): which remote process answers, in a session of its own
@@ -34,11 +37,11 @@ sub ask
 {
 	my ($name) = @_;
 
-	return sql($local, "SELECT pid FROM pool_query('$name', 'select pg_backend_pid()') AS t(pid int)");
+	return sql($local, pid_query($name));
 }
 
-# looks(seconds, server, expression, code): looks at pool_stats again and again
-# until the code, which gets the value, is content; returns all values
+# looks(seconds, server, expression, code): looks at the statistics again and
+# again until the code, which gets the value, is content; returns all values
 sub looks
 {
 	my ($seconds, $name, $expression, $code) = @_;
@@ -55,108 +58,120 @@ sub looks
 my $ageing = server(max_lifetime => '1s');
 my $first = ask($ageing);
 my @open = map { (split /,/)[0] }
-  looks(30, $ageing, q(open || ',' || closed_max_lifetime), sub { $_[0] =~ /,(\d+)/ && $1 >= 3 });
-cmp_ok(stat_of($local, 'closed_max_lifetime', $ageing), '>=', 3, 'max_lifetime: closed, again and again');
-is((sort { $a <=> $b } @open)[0], 1, 'there was always one to use');
-isnt(ask($ageing), $first, 'another one answers');
+  looks(30, $ageing, q(open || ',' || closed_max_lifetime),
+	sub { $_[0] =~ /,(\d+)/ && $1 >= 3 });
+cmp_ok(stat_of($local, 'closed_max_lifetime', $ageing), '>=', 3,
+	'max_lifetime closes connections again and again');
+is((sort { $a <=> $b } @open)[0], 1,
+	'a connection is always open while those that are too old are replaced');
+isnt(ask($ageing), $first, 'a connection that was too old is replaced by another one');
 is(stat_of($local, 'connect_errors + closed - closed_max_lifetime', $ageing),
-	0, 'and nothing else was closed');
+	0, 'max_lifetime is the only reason to close a connection');
 
-# Without room: closed when nobody uses it, and opened again.
+# Without room: closed when no session uses it, and opened again.
 my $full = server(max_lifetime => '500ms', max_size => 1);
 $first = ask($full);
 looks(30, $full, 'closed_max_lifetime', sub { $_[0] >= 2 });
-cmp_ok(stat_of($local, 'closed_max_lifetime', $full), '>=', 2, 'the only one is replaced as well');
-isnt(ask($full), $first, 'and another one answers');
+cmp_ok(stat_of($local, 'closed_max_lifetime', $full), '>=', 2,
+	'max_lifetime closes also the only connection of a pool');
+isnt(ask($full), $first, 'the only connection of a pool is replaced by another one');
 
-# In use: replaced meanwhile, and not used again when it comes back.
+# Leased: replaced meanwhile, and not leased again after its release.
 my $used = server(max_lifetime => '1s');
 my $session = session($local);
-my $lease = $session->query("SELECT pool_acquire('$used', hold => true)")->{out};
-my $held = $session->query(
-	"SELECT pid FROM pool_query($lease, 'select pg_backend_pid()') AS t(pid int)")->{out};
+my ($lease, $held) = acquire_lease($session, $used);
 looks(30, $used, 'open', sub { $_[0] == 2 });
-is(stat_of($local, 'open', $used), 2, 'in use: another one is opened meanwhile');
+is(stat_of($local, 'open', $used), 2,
+	'another connection is opened while one that is too old is leased');
 looks(30, $used, 'closed_max_lifetime', sub { $_[0] >= 1 });
-is($session->query("SELECT pid FROM pool_query($lease, 'select pg_backend_pid()') AS t(pid int)")->{out},
-	$held, 'the lease goes on');
+is($session->query(pid_query($lease))->{out},
+	$held, 'a lease goes on when its connection is too old');
 $session->query("SELECT pool_release($lease)");
 wait_for_value($local,
 	"SELECT count(*) FROM pool_connections WHERE server = '$used' AND remote_pid = $held",
-	0, 'and is closed when it comes back');
+	0, 'a connection that is too old is closed after its release');
 
-# Who waits for it gets another one.
+# A waiter acquires another one.
 my $wanted = server(max_lifetime => '1s', max_size => 1);
-$lease = $session->query("SELECT pool_acquire('$wanted', hold => true)")->{out};
-$held = $session->query(
-	"SELECT pid FROM pool_query($lease, 'select pg_backend_pid()') AS t(pid int)")->{out};
+($lease, $held) = acquire_lease($session, $wanted);
 my $waiter = session($local);
-$waiter->begin("SELECT pid FROM pool_query('$wanted', 'select pg_backend_pid()') AS t(pid int)");
+$waiter->begin(pid_query($wanted));
 wait_for_value($local,
 	"SELECT waiting FROM pool_stats s JOIN pool_connections c USING (server)"
 	  . " WHERE server = '$wanted' AND clock_timestamp() - c.opened > '1s'",
-	1, 'a session waits for one that is too old');
+	1, 'a session waits while the only connection is too old and leased');
 $session->query("SELECT pool_release($lease)");
-like($waiter->result->{out}, qr/^(?!$held$)\d+$/, 'and gets another one');
+like($waiter->result->{out}, qr/^(?!$held$)\d+$/,
+	'a session that waits acquires another connection than one that is too old');
 $waiter->quit;
 
-# Borrowed: not even when the worker did not look.
-my $borrowed = server(max_lifetime => '1s', max_size => 1);
-$first = ask($borrowed);
-my $worker = sql($local,
-	q(SELECT pid FROM pg_stat_activity WHERE backend_type = 'pool worker'));
+# Not even when the worker did not look.
+my $unseen = server(max_lifetime => '1s', max_size => 1);
+$first = ask($unseen);
+my $worker = worker_pid($local);
 kill 'STOP', $worker;
 wait_for_value($local,
-	"SELECT clock_timestamp() - opened > '1s' FROM pool_connections WHERE server = '$borrowed'",
-	't', 'it is too old');
-$session->begin("SELECT pid FROM pool_query('$borrowed', 'select pg_backend_pid()') AS t(pid int)");
-wait_for_value($local, "SELECT waiting FROM pool_stats WHERE server = '$borrowed'", 1,
-	'nobody gets it');
+	"SELECT clock_timestamp() - opened > '1s' FROM pool_connections WHERE server = '$unseen'",
+	't', 'a connection grows too old while the worker is stopped');
+$session->begin(pid_query($unseen));
+wait_for_waiters($local, 1,
+	'no session acquires a connection that is too old while the worker is stopped', $unseen);
 kill 'CONT', $worker;
-like($session->result->{out}, qr/^(?!$first$)\d+$/, 'but another one');
+like($session->result->{out}, qr/^(?!$first$)\d+$/,
+	'a session acquires another connection when the worker goes on');
 
 # Jitter: those that were opened at the same time do not go at the same time.
 my $spread = server(max_lifetime => '3s', lifetime_jitter => '100%', max_size => 10);
 sql($local, "SELECT pool_prewarm('$spread', 10)");
 my @closed = looks(30, $spread, 'closed_max_lifetime', sub { $_[0] >= 10 });
-ok((grep { $_ > 0 && $_ < 8 } @closed) > 0, 'jitter: not all at once');
+ok((grep { $_ > 0 && $_ < 8 } @closed) > 0,
+	'lifetime_jitter spreads the ends of connections that were opened together');
 
 # The lifetime can be changed for connections that are there.
 my $changed = server(max_lifetime => '1h');
 $first = ask($changed);
 sql($local, "ALTER SERVER $changed OPTIONS (SET max_lifetime '1s')");
-is(ask($changed), $first, 'a long lifetime');
+is(ask($changed), $first, 'a shorter max_lifetime does not close a connection at once');
 looks(30, $changed, 'closed_max_lifetime', sub { $_[0] >= 1 });
-isnt(ask($changed), $first, 'that was made shorter');
+isnt(ask($changed), $first, 'a shorter max_lifetime counts for connections that are there');
 
 
 # Idle connections are asked whether they are alive.
 my $checked = server(health_check_interval => '100ms', health_check_query => 'select 4711');
 ask($checked);
 looks(30, $checked, 'health_checks', sub { $_[0] >= 3 });
-cmp_ok(stat_of($local, 'health_checks', $checked), '>=', 3, 'health checks');
-is(sql($remote, q(SELECT count(*) FROM pg_stat_activity WHERE query = 'select 4711' OR query = 'DISCARD ALL')) > 0, 1,
-	'with the query that was asked for');
-is(stat_of($local, 'health_check_failures + closed', $checked), 0, 'all went well');
+cmp_ok(stat_of($local, 'health_checks', $checked), '>=', 3,
+	'an idle connection is checked again and again');
+is( sql($remote,
+		q(SELECT count(*) FROM pg_stat_activity
+		WHERE query = 'select 4711' OR query = 'DISCARD ALL')) > 0,
+	1, 'a check runs the statement that the option health_check_query names');
+is(stat_of($local, 'health_check_failures + closed', $checked), 0,
+	'checks that go well close no connection');
 
 my $failing = server(health_check_interval => '100ms', health_check_query => 'select 1/0');
 ask($failing);
 looks(30, $failing, 'health_check_failures', sub { $_[0] >= 1 });
-cmp_ok(stat_of($local, 'health_check_failures', $failing), '>=', 1, 'a check that fails');
-cmp_ok(stat_of($local, 'closed_check_failed', $failing), '>=', 1, 'closes the connection');
-like(ask($failing), qr/^\d+$/, 'and the pool goes on');
+cmp_ok(stat_of($local, 'health_check_failures', $failing), '>=', 1,
+	'a check whose statement fails counts as failed');
+cmp_ok(stat_of($local, 'closed_check_failed', $failing), '>=', 1,
+	'a check that fails closes the connection');
+like(ask($failing), qr/^\d+$/, 'a pool whose checks fail goes on to answer');
 
-my $stopped = server(health_check_interval => '100ms', health_check_timeout => '300ms', min_size => 1);
+my $stopped = server(
+	health_check_interval => '100ms', health_check_timeout => '300ms', min_size => 1);
 my $pid = ask($stopped);
 kill 'STOP', $pid;
 looks(30, $stopped, 'closed_check_failed', sub { $_[0] >= 1 });
-is(stat_of($local, 'closed_check_failed', $stopped), 1, 'one that does not answer is found');
-like(ask($stopped), qr/^(?!$pid$)\d+$/, 'without anyone having to wait for it');
+is(stat_of($local, 'closed_check_failed', $stopped), 1,
+	'a check closes a connection whose remote does not answer');
+like(ask($stopped), qr/^(?!$pid$)\d+$/,
+	'no session has to wait for a remote process that a check has found silent');
 kill 'CONT', $pid;
 
 # Checks do not count as use.
 my $idle = server(health_check_interval => '50ms', idle_timeout => '1s');
-is(sql($local, "SELECT pool_prewarm('$idle', 3)"), 3, 'three idle ones');
+is(sql($local, "SELECT pool_prewarm('$idle', 3)"), 3, 'three connections are idle');
 looks(30, $idle, 'health_checks', sub { $_[0] >= 3 });
 my $until = time + 30;
 while (time < $until && stat_of($local, 'closed_idle_timeout', $idle) < 2)
@@ -164,8 +179,9 @@ while (time < $until && stat_of($local, 'closed_idle_timeout', $idle) < 2)
 	ask($idle);
 	usleep(20_000);
 }
-is(stat_of($local, 'closed_idle_timeout', $idle), 2, 'those that nobody uses go, checked or not');
-is(stat_of($local, 'open', $idle), 1, 'and the one that is used stays');
+is(stat_of($local, 'closed_idle_timeout', $idle), 2,
+	'idle_timeout closes connections that are checked but not used');
+is(stat_of($local, 'open', $idle), 1, 'idle_timeout does not close a connection that is used');
 
 $session->quit;
 settled($local);

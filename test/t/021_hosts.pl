@@ -2,14 +2,17 @@
 #	Several hosts, several addresses of a name, names that cannot be looked up
 #	and hosts that do not answer: they cost their own pool no more than
 #	connect_timeout, and other pools nothing.
+#
+#	The local server's getaddrinfo() is replaced (names.c): it reads the addresses
+#	of a name from a file in $names, and hangs while there is no such file.
 
 use strict;
 use warnings;
 
 use FindBin;
 use lib $FindBin::RealBin;
-use IO::Socket::INET;
 use PoolTest;
+use PoolTest::Listener;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -25,7 +28,6 @@ my $local;
 	local $ENV{POOL_TEST_NAMES} = $names;
 	$local = start_local();
 }
-my $number = 0;
 
 # name(name, address...): what the name server answers from now on
 sub name
@@ -41,155 +43,186 @@ sub name
 sub server
 {
 	my (%options) = @_;
-	my $name = 'srv' . ++$number;
 
-	create_server($local, $name, $remote,
-		options => { retry_attempts => 1, max_size => 2, %options });
-	return $name;
+	return new_server($local, $remote, { retry_attempts => 1, max_size => 2, %options });
 }
 
-sub ask { return "SELECT t FROM pool_query('$_[0]', 'select 42') AS r(t int)"; }
-
-sub sql_state_err
+# answer(options), error(options): what a new server with these options answers,
+# and the SQLSTATE and messages if it does not
+sub answer
 {
-	my ($server) = @_;
-
-	return (sql_state($local, ask($server)))[1];
+	return sql($local, select_42(server(@_)));
 }
 
+sub error
+{
+	return (sql_state($local, select_42(server(@_))))[ 0, 1 ];
+}
+
+# threads(): of the worker; each look-up has one, besides the main one
 sub threads
 {
-	my $pid = sql($local, q(SELECT pid FROM pg_stat_activity WHERE backend_type = 'pool worker'));
+	my $pid = worker_pid($local);
 
 	return slurp_file("/proc/$pid/status") =~ /^Threads:\s+(\d+)/m ? $1 : 'none';
 }
 
-# A listener that never answers.
-sub silent
+# wait_for_attempt(server, what): a test: one attempt to connect is under way
+sub wait_for_attempt
 {
-	return IO::Socket::INET->new(Listen => 10, LocalAddr => '127.0.0.1') || die $!;
+	my ($server, $what) = @_;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return wait_for_value($local, "SELECT connecting FROM pool_stats WHERE server = '$server'",
+		1, $what);
 }
 
 # Names.
 name('one.test', '127.0.0.1');
-is(sql($local, ask(server(host => 'one.test'))), '42', 'a name');
+is(answer(host => 'one.test'), '42', 'a host can be a name');
 name('two.test', '127.0.0.9', '127.0.0.1');
-is(sql($local, ask(server(host => 'two.test'))), '42', 'a name of two addresses, the first one is dead');
-is(sql($local, ask(server(host => 'one.test', hostaddr => '127.0.0.1'))), '42', 'a name with its address');
-is(sql($local, ask(server(host => 'unasked.test', hostaddr => '127.0.0.1'))), '42',
-	'which nobody has to be asked for');
-is(sql($local, ask(server(host => 'localhost'))), '42', 'localhost');
-is(sql($local, ask(server(host => 'two.test,one.test'))), '42', 'two names');
+is(answer(host => 'two.test'), '42',
+	'the second address of a name is tried when the first one is dead');
+is(answer(host => 'one.test', hostaddr => '127.0.0.1'), '42',
+	'a host can be a name with its address');
+is(answer(host => 'unasked.test', hostaddr => '127.0.0.1'), '42',
+	'a name with its address is not looked up');
+is(answer(host => 'localhost'), '42', 'a host can be localhost');
+is(answer(host => 'two.test,one.test'), '42', 'hosts can be two names');
 name('none.test');
-my $offset = log_offset($local);
-my ($state, $err) = sql_state($local, ask(server(host => 'none.test')));
+my ($state, $err) = error(host => 'none.test');
 is($state, '08001', 'an unknown name is an error');
-like($err, qr/could not translate host name "none.test" to address: Name or service not known/,
-	'which says so');
-is(sql($local, ask(server(host => 'none.test,one.test'))), '42', 'unless there is another one');
+like($err,
+	qr/could not translate host name "none.test" to address: Name or service not known/,
+	'the error says which name is unknown');
+is(answer(host => 'none.test,one.test'), '42',
+	'an unknown name is no error when there is another host');
 
 # A name is looked up for each attempt.
 name('moves.test', '127.0.0.9');
-my $moving = server(host => 'moves.test', retry_attempts => 1000, retry_delay => '50ms',
+my $moving = server(
+	host => 'moves.test', retry_attempts => 1000, retry_delay => '50ms',
 	retry_max_delay => '50ms', breaker_threshold => 0);
 my $session = session($local);
-$session->begin(ask($moving));
+$session->begin(select_42($moving));
 wait_until(20, sub { stat_of($local, 'connect_errors', $moving) > 1 });
-ok($session->busy, 'its address is dead');
+ok($session->busy, 'a session waits while the address of a name is dead');
 name('moves.test', '127.0.0.1');
-is($session->result->{out}, '42', 'and then it is another one');
+is($session->result->{out}, '42', 'a name is looked up again for each attempt');
 
 # A name server that does not answer.
 my $hangs = server(host => 'hangs.test', connect_timeout => '60s', acquire_timeout => '60s');
-$session->begin(ask($hangs));
-wait_for_value($local, "SELECT connecting FROM pool_stats WHERE server = '$hangs'", 1, 'a look-up hangs');
+$session->begin(select_42($hangs));
+wait_for_attempt($hangs, 'an attempt is under way while its look-up hangs');
 my $well = server();
-is(sql($local, ask($well)), '42', 'another pool connects meanwhile');
-is(sql($local, ask(server(host => 'one.test'))), '42', 'and one that has a name to look up');
-is(sql($local, "SELECT pool_reconnect('$well')"), '1', 'connections are closed');
-is(sql($local, ask($well)), '42', 'and opened');
-ok($session->busy, 'it still hangs');
+is(sql($local, select_42($well)), '42', 'another pool connects while a look-up hangs');
+is(answer(host => 'one.test'), '42', 'another name can be looked up while a look-up hangs');
+is(sql($local, "SELECT pool_reconnect('$well')"), '1',
+	'connections of another pool are closed while a look-up hangs');
+is(sql($local, select_42($well)), '42',
+	'connections of another pool are opened again while a look-up hangs');
+ok($session->busy, 'the session whose look-up hangs goes on to wait');
 my $dropped = server(host => 'hangs.test', connect_timeout => '60s');
 my $other = session($local);
-$other->begin(ask($dropped));
-wait_for_value($local, "SELECT connecting FROM pool_stats WHERE server = '$dropped'", 1, 'another one hangs');
-cmp_ok(threads(), '>=', 3, 'there are two look-ups');
+$other->begin(select_42($dropped));
+wait_for_attempt($dropped, 'an attempt of another pool hangs in its look-up');
+cmp_ok(threads(), '>=', 3, 'two pools have a look-up each for the same name');
 sql($local, "DROP SERVER $dropped CASCADE");
-is($other->result->{state}, '42704', 'its server is dropped: an error at once');
+is($other->result->{state}, '42704',
+	'a session that waits for a look-up gets an error when its server is dropped');
 wait_for_value($local, "SELECT count(*) FROM pool_connections WHERE server = '$dropped'", 0,
-	'and no place is taken for it');
+	'a dropped server whose look-up hangs leaves no place occupied');
 name('hangs.test', '127.0.0.1');
-is($session->result->{out}, '42', 'the name server answers');
-ok(wait_until(20, sub { threads() == 1 }), 'no thread is left');
+is($session->result->{out}, '42', 'a session is served when the name server answers at last');
+ok(wait_until(20, sub { threads() == 1 }), 'no thread is left after the look-ups');
 
 # connect_timeout is for the look-up.
-($state, $err) = sql_state($local, ask(server(host => 'never.test', connect_timeout => '200ms')));
-is($state, '08001', 'never an answer: an error');
-like($err, qr/could not translate host name "never.test" to address: timeout expired/, 'which says so');
-is(sql($local, ask(server(host => 'never.test,one.test', connect_timeout => '200ms'))), '42',
-	'unless there is another one');
+($state, $err) = error(host => 'never.test', connect_timeout => '200ms');
+is($state, '08001', 'a look-up that is not answered within connect_timeout is an error');
+like($err, qr/could not translate host name "never.test" to address: timeout expired/,
+	'the error says which look-up was not answered');
+is(answer(host => 'never.test,one.test', connect_timeout => '200ms'), '42',
+	'a look-up that is not answered is no error when there is another host');
 
 # connect_timeout is for each host.
-my @silent = map { silent() } 1 .. 2;
+my @silent = map { mute_remote() } 1 .. 2;
 my @ports = map { $_->sockport } @silent;
-is( sql($local, ask(server(host => '127.0.0.1,127.0.0.1', port => "$ports[0],$port",
-			connect_timeout => '500ms', acquire_timeout => '60s'))),
-	'42', 'the first host does not answer');
-is( sql($local, ask(server(host => '127.0.0.1,one.test,127.0.0.1', port => "$ports[0],$ports[1],$port",
-			connect_timeout => '500ms', acquire_timeout => '60s', target_session_attrs => 'prefer-standby'))),
-	'42', 'nor the second one, where a standby is preferred');
-($state, $err) = sql_state($local, ask(server(host => '127.0.0.1,127.0.0.1',
-			port => "$ports[0],$ports[1]", connect_timeout => '500ms', acquire_timeout => '60s')));
-is($state, '08001', 'none answers: an error');
-like($err, qr/port $ports[0] failed: timeout expired; .*port $ports[1] failed: timeout expired/,
-	'which tells of each');
-($state, $err) = sql_state($local, ask(server(host => '127.0.0.1,127.0.0.9',
-			port => "$ports[0],$port", connect_timeout => '500ms', acquire_timeout => '60s')));
-like($err, qr/port $ports[0] failed: timeout expired; .*127\.0\.0\.9.*refused/, 'also when the other one refuses');
-
-like(sql_state_err(server(host => 'none.test,127.0.0.9')), qr/"none.test" to address: .*; .*127\.0\.0\.9.*refused/,
-	'or is unknown');
-is( sql($local, ask(server(host => '127.0.0.1,127.0.0.1', hostaddr => '127.1,', port => "$ports[0],$port",
-			connect_timeout => '500ms', acquire_timeout => '60s'))),
-	'42', 'an address in another form, and none for the second host');
-is(sql($local, ask(server(host => '127.0.0.1,127.0.0.1', port => ",$port"))), '42', 'the same host at two ports');
+my %short = (connect_timeout => '500ms', acquire_timeout => '60s');
+is(answer(%short, host => '127.0.0.1,127.0.0.1', port => "$ports[0],$port"), '42',
+	'the second host is tried when the first one does not answer');
+is( answer(
+		%short,
+		host => '127.0.0.1,one.test,127.0.0.1',
+		port => "$ports[0],$ports[1],$port",
+		target_session_attrs => 'prefer-standby'),
+	'42', 'the third host is tried when two do not answer, where a standby is preferred');
+($state, $err) = error(%short, host => '127.0.0.1,127.0.0.1', port => "$ports[0],$ports[1]");
+is($state, '08001', 'it is an error when no host answers');
+like($err,
+	qr/port $ports[0] failed: timeout expired; .*port $ports[1] failed: timeout expired/,
+	'the error tells of each host that does not answer');
+($state, $err) = error(%short, host => '127.0.0.1,127.0.0.9', port => "$ports[0],$port");
+like($err, qr/port $ports[0] failed: timeout expired; .*127\.0\.0\.9.*refused/,
+	'the error tells of a host that does not answer and of one that refuses');
+like((error(host => 'none.test,127.0.0.9'))[1],
+	qr/"none.test" to address: .*; .*127\.0\.0\.9.*refused/,
+	'the error tells of a host that is unknown and of one that refuses');
+is( answer(
+		%short,
+		host => '127.0.0.1,127.0.0.1',
+		hostaddr => '127.1,',
+		port => "$ports[0],$port"),
+	'42', 'hostaddr can have another form of an address, and none for the second host');
+is(answer(host => '127.0.0.1,127.0.0.1', port => ",$port"), '42',
+	'hosts can be the same address with two ports');
 
 # What the options said before is given up at once, and gets no new password.
-$silent[1]->blocking(0);
-1 while $silent[1]->accept;
-my $old = server(host => '127.0.0.1,127.0.0.1', port => "$ports[0],$ports[1]", connect_timeout => '2s',
+accept_all($silent[1]);
+my $old = server(
+	host => '127.0.0.1,127.0.0.1', port => "$ports[0],$ports[1]", connect_timeout => '2s',
 	max_size => 1, acquire_timeout => '60s');
-$session->begin(ask($old));
-wait_for_value($local, "SELECT connecting FROM pool_stats WHERE server = '$old'", 1, 'one connects to a silent host');
-my $good = "ALTER SERVER %s OPTIONS (SET host '127.0.0.1', SET port '$port', SET connect_timeout '60s')";
-sql($local, sprintf($good, $old) . "; ALTER USER MAPPING FOR postgres SERVER $old OPTIONS (SET password '$PoolTest::password')");
-is(sql($local, ask($old)), '42', 'others options: served from another host');
-is($session->result->{out}, '42', 'as is who waited');
-wait_for_value($local, "SELECT connecting FROM pool_stats WHERE server = '$old'", 0, 'nothing is left of the attempt');
-ok(!$silent[1]->accept, 'the second of the old hosts was not tried');
-is(stat_of($local, 'connect_errors', $old), 0, 'what was given up is no failure');
-$old = server(host => '127.0.0.1', port => $ports[0], connect_timeout => '60s', max_size => 1, acquire_timeout => '60s');
-$session->begin(ask($old));
-wait_for_value($local, "SELECT connecting FROM pool_stats WHERE server = '$old'", 1, 'one connects to a silent host');
+$session->begin(select_42($old));
+wait_for_attempt($old, 'an attempt at the first of two silent hosts is under way');
+my $good = "ALTER SERVER %s OPTIONS"
+  . " (SET host '127.0.0.1', SET port '$port', SET connect_timeout '60s')";
+sql($local, sprintf($good, $old)
+	  . "; ALTER USER MAPPING FOR postgres SERVER $old"
+	  . " OPTIONS (SET password '$PoolTest::password')");
+is(sql($local, select_42($old)), '42',
+	'after options were altered a session is served from the new host');
+is($session->result->{out}, '42',
+	'a session that waited since before options were altered is served from the new host');
+wait_for_value($local, "SELECT connecting FROM pool_stats WHERE server = '$old'", 0,
+	'the attempt with the old options has ended');
+is(scalar accept_all($silent[1]), 0, 'the second of the old hosts was not tried');
+is(stat_of($local, 'connect_errors', $old), 0, 'an attempt that was given up is no failure');
+$old = server(host => '127.0.0.1', port => $ports[0], connect_timeout => '60s',
+	max_size => 1, acquire_timeout => '60s');
+$session->begin(select_42($old));
+wait_for_attempt($old, 'an attempt at the only host, which is silent, is under way');
 sql($local, sprintf $good, $old);
-is(sql($local, ask($old)), '42', 'there is room for it at once');
-is($session->result->{out}, '42', 'also for who waited');
+is(sql($local, select_42($old)), '42',
+	'an attempt that is given up leaves its place at once to one with the new options');
+is($session->result->{out}, '42',
+	'a session that waited for an attempt that is given up is served from the new host');
 my $drained = server(host => 'never.test', connect_timeout => '60s');
-$session->begin(ask($drained));
-wait_for_value($local, "SELECT connecting FROM pool_stats WHERE server = '$drained'", 1, 'a look-up hangs');
-is(sql($local, "SELECT pool_drain('$drained')"), 0, 'pool_drain() does not wait for it');
+$session->begin(select_42($drained));
+wait_for_attempt($drained, 'an attempt is under way whose look-up is never answered');
+is(sql($local, "SELECT pool_drain('$drained')"), 0, 'pool_drain does not wait for a look-up');
 sql($local, "DROP SERVER $drained CASCADE");
-is($session->result->{state}, '42704', 'nor does DROP SERVER');
+is($session->result->{state}, '42704', 'DROP SERVER does not wait for a look-up');
 
 # An unknown name is asked for again at once.
-my $new = server(host => 'new.test', retry_delay => '1ms', retry_max_delay => '1ms', breaker_threshold => 0);
+my $new = server(host => 'new.test', retry_delay => '1ms', retry_max_delay => '1ms',
+	breaker_threshold => 0);
 name('new.test');
-is((sql_state($local, ask($new)))[0], '08001', 'unknown');
+is((sql_state($local, select_42($new)))[0], '08001', 'a name is unknown at first');
 name('new.test', '127.0.0.1');
-is(sql($local, ask($new)), '42', 'and then known');
+is(sql($local, select_42($new)), '42', 'a name that was unknown is looked up again at once');
 
 # The limit holds also for connections that were being opened when it was lowered.
-my $late = server(host => 'late.test', max_size => 4, acquire_timeout => '60s', connect_timeout => '60s');
+my $late = server(
+	host => 'late.test', max_size => 4, acquire_timeout => '60s', connect_timeout => '60s');
 name('late.test', '127.0.0.1');
 my @leases = map { $session->query("SELECT pool_acquire('$late', hold => true)")->{out} } 1 .. 2;
 unlink "$names/late.test";
@@ -199,48 +232,64 @@ my @waiters = map { session($local) } 1 .. 2;
 my $clock = 'SELECT extract(epoch FROM clock_timestamp())';
 my $until = sql($local, $clock) + 1.5;
 wait_until(20, sub { sql($local, $clock) > $until });
-$_->begin(ask($late)) foreach @waiters;
-wait_for_value($local, "SELECT connecting FROM pool_stats WHERE server = '$late'", 2, 'two are being opened');
+$_->begin(select_42($late)) foreach @waiters;
+wait_for_value($local, "SELECT connecting FROM pool_stats WHERE server = '$late'", 2,
+	'two attempts are under way when max_size is lowered');
 sql($local, "SELECT pool_resize('$late', 0, 2)");
 name('late.test', '127.0.0.1');
-wait_for_value($local, "SELECT connecting + closing FROM pool_stats WHERE server = '$late'", 0, 'they come');
-is(sql($local, "SELECT open, waiting FROM pool_stats WHERE server = '$late'"), '2|2', 'and are too many');
+wait_for_value($local,
+	"SELECT connecting + closing FROM pool_stats_all() WHERE server = '$late'", 0,
+	'attempts that began before max_size was lowered come to an end');
+is(sql($local, "SELECT open, waiting FROM pool_stats WHERE server = '$late'"), '2|2',
+	'connections beyond the lowered max_size are closed, and sessions go on to wait');
 $session->query("SELECT pool_release($_)") foreach @leases;
-is($_->result->{out}, '42', 'who waits gets what comes back') foreach @waiters;
+is($_->result->{out}, '42',
+	'a session that waits acquires what is released under a lowered max_size')
+  foreach @waiters;
 $_->quit foreach @waiters;
 
 # There is an end to hosts, and to look-ups at a time.
-my ($many) = map { server(host => join ',', ('127.0.0.9') x $_) } 33;
-is((sql_state($local, ask($many)))[0], '54000', 'too many hosts');
+is((error(host => join ',', ('127.0.0.9') x 33))[0], '54000', 'more than 32 hosts are refused');
 my $before = threads();
 my @hanging = map {
 	my $n = $_;
 	server(host => join(',', map { "h$n-$_.test" } 1 .. 32), connect_timeout => '200ms')
 } 1 .. 3;
-like(sql_state_err($hanging[$_]), $_ < 2 ? qr/timeout expired|too many host names/ : qr/too many host names are being looked up/, 'many names that hang')
+my $too_many = qr/too many host names are being looked up/;
+like((sql_state($local, select_42($hanging[$_])))[1],
+	$_ < 2 ? qr/timeout expired|too many host names/ : $too_many,
+	'32 names that hang, in pool ' . ($_ + 1) . ' of three, get the error that explains it')
   foreach 0 .. 2;
-cmp_ok(threads(), '<=', 65, 'no more than that');
-is(sql($local, ask($well)), '42', 'who needs no names is served');
-name("h$_->[0]-$_->[1].test", '127.0.0.9') foreach map { my $n = $_; map { [ $n, $_ ] } 1 .. 32 } 1 .. 3;
-ok(wait_until(20, sub { threads() <= $before }), 'they end');
+cmp_ok(threads(), '<=', 65, 'no more than 64 look-ups are under way at a time');
+is(sql($local, select_42($well)), '42',
+	'a pool without names is served while 64 look-ups hang');
+foreach my $n (1 .. 3)
+{
+	name("h$n-$_.test", '127.0.0.9') foreach 1 .. 32;
+}
+ok(wait_until(20, sub { threads() <= $before }), 'look-ups that hung end when they are answered');
 my $again = server(host => 'again.test', connect_timeout => '100ms');
 foreach my $password (1 .. 5)
 {
-	sql($local, "ALTER USER MAPPING FOR postgres SERVER $again OPTIONS (SET password '$password')");
-	like(sql_state_err($again), qr/timeout expired/, 'another password');
+	sql($local,
+		"ALTER USER MAPPING FOR postgres SERVER $again OPTIONS (SET password '$password')");
+	like((sql_state($local, select_42($again)))[1], qr/timeout expired/,
+		"a look-up that hangs is not answered for password $password either");
 }
-cmp_ok(threads(), '<=', $before + 1, 'is no other look-up');
+cmp_ok(threads(), '<=', $before + 1, 'another password does not begin another look-up');
 
 # The numbers of hosts, addresses and ports must fit, as libpq has it.
-($state, $err) = sql_state($local, ask(server(host => 'one.test,one.test', port => '1,2,3')));
-like($err, qr/could not match 3 port numbers to 2 hosts/, 'too many ports');
+($state, $err) = error(host => 'one.test,one.test', port => '1,2,3');
+like($err, qr/could not match 3 port numbers to 2 hosts/, 'more ports than hosts are refused');
 
 # The server stops while a name is looked up.
-$session->begin(ask(server(host => 'never.test', connect_timeout => '60s')));
-wait_for_value($local, "SELECT connecting FROM pool_stats WHERE server = 'srv$number'", 1, 'a look-up hangs');
+my $last = server(host => 'never.test', connect_timeout => '60s');
+$session->begin(select_42($last));
+wait_for_attempt($last, 'an attempt is under way when the server stops');
 $other->quit;
 $local->stop('fast');
-is(log_count($local, qr/could not connect pool.*not known any more/), 0, 'what was given up is no failure');
+is(log_count($local, qr/could not connect pool.*not known any more/), 0,
+	'the log has no failure for an attempt that was given up');
 no_crash($local, $remote);
 
 done_testing();

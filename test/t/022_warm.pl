@@ -1,6 +1,8 @@
 # 022_warm.pl
-# pool.warm_databases: pools are filled when the server starts, and after the
-#	worker was replaced, without anybody calling.
+#	pool.warm_databases: pools are filled when the server starts, and after a worker
+#	was replaced, without any session calling.  There are pools in two of three
+#	databases that are to be filled, and some that are not; the remote's sessions
+#	and the local log tell what was done.
 
 use strict;
 use warnings;
@@ -13,7 +15,6 @@ use Test::More;
 my $remote = start_remote();
 my $local = start_local('pool.workers' => 2, max_worker_processes => 16,
 	'pool.warm_databases' => q('postgres, "Other Db", missing'));
-my $count = q(SELECT count(*) FROM pg_stat_activity WHERE usename = 'app');
 
 sql($local, 'CREATE DATABASE "Other Db"');
 sql($local, 'CREATE DATABASE cold');
@@ -26,58 +27,68 @@ foreach my $db ('postgres', 'Other Db', 'cold')
 }
 
 # A mapping with a min_size of its own, and some that are not to be filled.
-sql($local, "CREATE USER MAPPING FOR b SERVER srv"
-	  . " OPTIONS (user 'app', password '$PoolTest::password', min_size '3');"
-	  . "CREATE USER MAPPING FOR stranger SERVER srv OPTIONS (user 'app', password '$PoolTest::password');"
-	  . "CREATE USER MAPPING FOR public SERVER srv OPTIONS (user 'app', password '$PoolTest::password')");
+my $app = "user 'app', password '$PoolTest::password'";
+sql($local, "CREATE USER MAPPING FOR b SERVER srv OPTIONS ($app, min_size '3');"
+	  . "CREATE USER MAPPING FOR stranger SERVER srv OPTIONS ($app);"
+	  . "CREATE USER MAPPING FOR public SERVER srv OPTIONS ($app)");
 create_server($local, 'lazy', $remote, for => 'a');
 create_server($local, 'bad', $remote, for => 'a', options => { min_size => 1 });
-sql($local, 'ALTER USER MAPPING FOR a SERVER bad OPTIONS (DROP password); GRANT USAGE ON FOREIGN SERVER lazy, bad TO a');
+sql($local, 'ALTER USER MAPPING FOR a SERVER bad OPTIONS (DROP password);'
+	  . 'GRANT USAGE ON FOREIGN SERVER lazy, bad TO a');
 
 my $offset = log_offset($local);
 $local->restart;
-wait_for_value($remote, $count, 7, 'two in each database, three for the second mapping');
+wait_for_app_sessions($remote, 7,
+	'two connections are opened in each database, and three for a mapping with min_size 3');
 my $log = sub { return log_since($local, $offset); };
 ok( wait_until(20, sub { $log->() =~ /FATAL:  database "missing" does not exist/ }),
-	'the log tells of a database that does not exist');
-ok(wait_until(20, sub { $log->() =~ /ERROR:  password is required\n.*server "bad"/ }),
-	'and of a mapping that cannot be used');
-is(scalar(() = $log->() =~ /ERROR:/g), 1, 'and of nothing else');
-is( sql($local, q(SELECT string_agg(concat_ws(' ', database, server, user_name, min_size, idle, acquires), E'\n'
-		ORDER BY database, server, user_name) FROM pool_stats)),
+	'the log tells of a database in pool.warm_databases that does not exist');
+ok( wait_until(20, sub { $log->() =~ /ERROR:  password is required\n.*server "bad"/ }),
+	'the log tells of a user mapping that cannot be used');
+is(scalar(() = $log->() =~ /ERROR:/g), 1, 'the log has no other error');
+is( sql($local, q(SELECT string_agg(concat_ws(' ', database, server, user_name, min_size, idle,
+			acquires), E'\n' ORDER BY database, server, user_name)
+		FROM pool_stats)),
 	"Other Db srv a 2 2 0\npostgres srv a 2 2 0\npostgres srv b 3 3 0",
-	'nothing else is open, and nobody has called');
-ok(wait_until(20, sub { sql($local, q(SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'pool warmer')) == 0 }),
-	'those who did it are gone');
+	'only pools with min_size in pool.warm_databases are filled, without an acquire');
+wait_for_value($local,
+	q(SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'pool warmer'), 0,
+	'the processes that filled the pools have ended', seconds => 20);
 
 # The first to call is the one whom it was filled for.
 my $session = session($local);
-is($session->query(q(SET ROLE a; SELECT t FROM pool_query('srv', 'select 42') AS r(t int)))->{out}, '42', 'in use');
-is(sql($local, 'SELECT sum(connects) FROM pool_stats'), '7', 'without another connection');
+is($session->query('SET ROLE a; ' . select_42('srv'))->{out}, '42',
+	'the first session of the role gets an answer');
+is(sql($local, 'SELECT sum(connects) FROM pool_stats'), '7',
+	'the first session of the role needs no other connection');
 
 # After a worker was replaced.
-foreach my $worker (split /\n/, sql($local, q(SELECT pid FROM pg_stat_activity WHERE backend_type = 'pool worker')))
+my $ended = q(SELECT sum(count) FROM pool_stats_closed WHERE reason = 'worker_exited');
+foreach my $worker (split /\n/, worker_pid($local))
 {
-	my $before = sql($local, 'SELECT sum(closed_worker_exited) FROM pool_stats');
+	my $before = sql($local, $ended);
 
 	sql($local, "SELECT pg_terminate_backend($worker)");
-	ok(wait_until(30, sub { sql($local, 'SELECT sum(closed_worker_exited) FROM pool_stats') > $before }),
-		'a worker ends');
-	wait_for_value($local, 'SELECT sum(idle) FROM pool_stats', 7, 'the next one has its pools filled as well');
+	ok(wait_until(30, sub { sql($local, $ended) > $before }),
+		'a worker that is terminated closes its connections');
+	wait_for_value($local, 'SELECT sum(idle) FROM pool_stats', 7,
+		'the pools of a worker that was replaced are filled again');
 }
-is(sql($local, 'SELECT sum(closed_worker_exited) FROM pool_stats'), 7, 'each had some');
-wait_for_value($remote, $count, 7, 'no more and no less');
+is(sql($local, $ended), 7, 'each worker had some of the connections');
+wait_for_app_sessions($remote, 7,
+	'after all workers were replaced there are as many connections as before');
 
 # A wrong list, and no place for another process.
 $session->quit;
 my ($state, $err) = sql_state($local, q(ALTER SYSTEM SET pool.warm_databases = 'a,,b'));
-is($state, '22023', 'a wrong list is refused');
-like($err, qr/List syntax is invalid/, 'with the reason');
+is($state, '22023', 'a wrong list of databases is refused');
+like($err, qr/List syntax is invalid/, 'the error says what is wrong with a list of databases');
 $local->append_conf('postgresql.conf', "max_worker_processes = 2\npool.workers = 1");
 $offset = log_offset($local);
 $local->restart;
-ok( wait_until(20, sub { $log->() =~ /WARNING:  could not start a process to warm the pools of database "postgres"\n.*HINT:  Raise max_worker_processes/ }),
-	'no place for another process: the log tells');
+my $no_place = qr/WARNING:  could not start a process to warm the pools of database "postgres"\n/;
+ok( wait_until(20, sub { $log->() =~ /$no_place.*HINT:  Raise max_worker_processes/ }),
+	'the log tells when there is no place for a process that fills pools');
 no_crash($local, $remote);
 
 done_testing();
