@@ -23,7 +23,7 @@ $$;
 create function pg_temp.at_rest(server text) returns bool
 language sql as $$
 	select comes_true(format($x$(select active + resetting + connecting + closing + waiting = 0
-		from pool_stats where server = %L)$x$, server))
+		from pool_stats_all() where server = %L)$x$, server))
 $$;
 -- Runs a command and says how it failed, wherever the remote listens.
 create function pg_temp.outcome(command text) returns text
@@ -40,13 +40,22 @@ exception when others then
 	return regexp_replace(code || ': ' || message || coalesce(E'\n' || nullif(detail, ''), ''), 'port \d+', 'port N', 'g');
 end
 $$;
--- The counters that are not zero.
+-- The counters that are not zero, from the views.
 create function pg_temp.counters(of_server text, out counter text, out value text) returns setof record
 language sql as $$
-	select key, s.value from pool_stats, jsonb_each_text(to_jsonb(pool_stats)) with ordinality s(key, value, n)
-	where server = of_server and s.value ~ '^\d+$' and s.value <> '0'
-		and key not in ('min_size', 'max_size', 'size_limit', 'resets', 'reused', 'open', 'idle', 'resetting') order by key
+	select key, c.value from (
+		select server, key, s.value
+		from pool_stats, jsonb_each_text(to_jsonb(pool_stats)) with ordinality s(key, value, n)
+		union all select server, 'closed_' || reason, count::text from pool_stats_closed
+		union all select server, event, count::text from pool_stats_events) c
+	where server = of_server and c.value ~ '^\d+$' and c.value <> '0'
+		and key not in ('min_size', 'max_size', 'size_limit', 'resets', 'reused', 'open', 'idle',
+			'wait_p95', 'query_p95')
+	order by key
 $$;
+-- One of them that pool_stats_events has.
+create function pg_temp.event(of_server text, of_event text) returns bigint
+language sql as $$ select count from pool_stats_events where server = of_server and event = of_event $$;
 -- The sums that hold whenever nothing is on its way.
 create function pg_temp.adds_up() returns bool
 language sql as $$
@@ -54,10 +63,12 @@ language sql as $$
 		and connects = closed + s.open
 		and s.open = s.active + s.idle + resetting
 		and closed = (select sum(value::bigint) from jsonb_each_text(to_jsonb(s)) where key like 'closed\_%')
+		and closed = (select sum(count) from pool_stats_closed r
+			where (r.database, r.server, r.user_name) = (s.database, s.server, s.user_name))
 		and reused <= acquires and query_errors <= queries
 		and peak_active between s.active and max_size
 		and (s.open, s.active, s.idle, s.connecting, s.closing) = (c.open, c.active, c.idle, c.connecting, c.closing))
-	from pool_stats s, lateral (
+	from pool_stats_all() s, lateral (
 		select count(*) filter (where state in ('leased', 'idle', 'checking', 'returned', 'resetting')) as open,
 			count(*) filter (where state = 'leased') as active, count(*) filter (where state = 'idle') as idle,
 			count(*) filter (where state = 'connecting') as connecting, count(*) filter (where state = 'closing') as closing
@@ -74,12 +85,12 @@ select count(*) from pool_connections where server like 'stats%';
 select pool_query('stats_here', 'select 1');
 select database = current_database() as database, server, user_name = current_user as user_name, state, min_size, max_size,
 	open, active, idle, resetting, connecting, closing, waiting, reused, last_error, last_error_at
-from pool_stats where server = 'stats_here';
+from pool_stats_all() where server = 'stats_here';
 select * from pg_temp.counters('stats_here');
 -- 2 statements, 3 + 5 rows, by the session that has the connection
 select pool_query('stats_here', 'select generate_series(1, 3)');
 select pool_exec('stats_here', 'select from generate_series(1, 5)');
-select reused from pool_stats where server = 'stats_here';
+select pg_temp.event('stats_here', 'reused') as reused;
 -- a statement that fails, one that never reaches the remote
 select pool_query('stats_here', 'select 1 / 0');
 select pool_query('stats_here', null);
@@ -129,9 +140,9 @@ select pg_temp.at_rest('stats_here');
 select counter, value from pg_temp.counters('stats_here') where counter not in ('rows', 'acquires', 'acquire_timeouts', 'cancels');
 select pool_query('stats_here', 'select 1');
 select pg_terminate_backend(remote_pid, 10000) from pool_connections where server = 'stats_here';
-select comes_true('(select open = 0 and closing = 0 from pool_stats where server = ''stats_here'')');
+select comes_true('(select open = 0 and closing = 0 from pool_stats_all() where server = ''stats_here'')');
 select acquires, releases, lost, connects, closed, closed_remote_closed, closed_canceled, closed_error, cancels >= 1 as cancels
-from pool_stats where server = 'stats_here';
+from pool_stats_all() where server = 'stats_here';
 select count(*) from pool_connections where server = 'stats_here';
 select pool_query('stats_here', 'select 1');
 select comes_true('pg_temp.adds_up()');
@@ -141,7 +152,7 @@ select pg_temp.outcome($$ select pool_query('stats_failing', 'select 1') $$);
 select state, open, active, waiting, connects, acquires, releases, lost, queries, acquire_failures, connect_errors,
 	last_error ~ 'FATAL:  database "stats_nowhere" does not exist$' as last_error,
 	last_error_at between transaction_timestamp() - interval '1min' and clock_timestamp() as lately
-from pool_stats where server = 'stats_failing';
+from pool_stats_all() where server = 'stats_failing';
 select pg_temp.outcome($$ select pool_acquire('stats_failing') $$);
 select acquires, acquire_failures, connect_errors between 1 and 2 as connect_errors, acquire_timeouts from pool_stats where server = 'stats_failing';
 do $$
@@ -212,13 +223,19 @@ set role regress_pool_own;
 select count(*) from pool_stats;
 select pool_query('stats_here', 'select 1');
 select server, user_name, acquires, queries from pool_stats;
+select server, user_name, metric, count from pool_stats_times;
+select server, user_name, sum(count) from pool_stats_closed group by 1, 2;
+select server, user_name, event, count from pool_stats_events where count > 0 and event = 'releases';
 select server, user_name, count(*) from pool_connections group by 1, 2;
-select count(*) from pool_stats();
+select count(*) from pool_stats_all();
 select distinct user_name from pool_connections();
 set role regress_pool_nobody;
 select count(*) from pool_stats;
+select count(*) from pool_stats_times;
+select count(*) from pool_stats_closed;
+select count(*) from pool_stats_events;
 select count(*) from pool_connections;
-select count(*) from pool_stats();
+select count(*) from pool_stats_all();
 select count(*) from pool_connections();
 set role regress_pool_reader;
 select server, count(*) from pool_stats where server like 'stats%' group by server order by server;
@@ -233,7 +250,8 @@ alter user mapping for regress_pool_own server stats_here options (add password 
 set role regress_pool_own;
 select pool_query('stats_here', 'select 1');
 reset role;
-select count(*) from (select pool_stats::text from pool_stats union all select pool_connections::text from pool_connections) v(row)
+select count(*) from (select s::text from pool_stats_all() s union all select pool_stats::text from pool_stats
+	union all select pool_connections::text from pool_connections) v(row)
 where row ~ 'canary';
 
 --
@@ -263,7 +281,7 @@ group by 1, 2;
 -- what touches a connection is no work for a parallel worker, nor can it be done at plan time
 select proname, provolatile, proparallel from pg_proc
 where oid in (select objid from stats_members where classid = 'pg_proc'::regclass)
-	and proname not in ('pool_stats', 'pool_connections', 'pool_waiters', 'pool_histogram', 'pool_fdw_validator')
+	and proname not in ('pool_stats_all', 'pool_connections', 'pool_waiters', 'pool_histogram', 'pool_fdw_validator')
 	and (provolatile, proparallel) <> ('v', 'u');
 set role regress_pool_nobody;
 select pool_prewarm('stats_here', 1);

@@ -140,13 +140,14 @@ check 'most remote backends seen, not below' "${most:-0}" -ge 1
 check 'remote backends that answered' \
 	"$(value local shop 'SELECT count(DISTINCT backend) FROM answers')" -le $connections
 
-heading 'What pool has counted: the columns of pool_stats that are not 0; times in ms'
+heading 'What pool has counted; times in ms'
 show <<'SQL'
-SELECT key AS "column", value FROM pool_stats, json_each_text(row_to_json(pool_stats)) WITH ORDINALITY AS c(key, value, place)
-WHERE value <> '0' ORDER BY place;
+SELECT * FROM pool_stats \gx
+SELECT metric, count, round(avg::numeric, 1) AS avg, p50, p95, p99, max FROM pool_stats_times;
+SELECT event, count, description FROM pool_stats_events WHERE count > 0;
 SQL
 check 'acquires - releases - lost - active' \
-	"$(value local shop 'SELECT acquires - releases - lost - active FROM pool_stats')" -eq 0
+	"$(value local shop 'SELECT acquires - releases - lost - active FROM pool_stats_all()')" -eq 0
 check 'active' "$(value local shop 'SELECT active FROM pool_stats')" -eq 0
 check 'waiting' "$(value local shop 'SELECT waiting FROM pool_stats')" -eq 0
 
@@ -168,6 +169,11 @@ done
 printf 'try %d answered %d ms after the remote was back\n' "$tries" \
 	$(((${EPOCHREALTIME/./} - start) / 1000))
 check 'balance after the crash' "$answer" = 150.00
+
+heading 'What pool has counted: why it closed connections'
+show <<'SQL'
+SELECT reason, count, description FROM pool_stats_closed WHERE count > 0;
+SQL
 
 heading 'An encrypted remote, whose certificate a private CA has signed'
 show <<SQL

@@ -21,7 +21,11 @@ round=					# the one under way
 # These make their own remotes, or none, or look at nothing that depends on how
 # data travels.
 only_plain='001_not_preloaded 007_databases 011_standby 012_options 014_tls
-@@
+014_tls_certificates 014_tls_manual 014_tls_proxy 014_tls_relay 016_breaker 019_limits
+020_autoscale 021_hosts 022_warm 023_storm 023_storm_rejected 025_each_attempt
+025_each_option 025_each_setting 026_times 027_statistics_columns
+028_statistics_statements 029_statistics_limits 030_statistics_sums
+031_statistics_connections 032_statistics_privileges 033_statistics_log'
 only_plain=${only_plain//$'\n'/ }
 regress=()
 isolation=()
