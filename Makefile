@@ -12,9 +12,14 @@ EXTENSION = pool
 DATA = sql/pool--1.0.sql
 PGFILEDESC = "pool - connection pool inside the server"
 
-REGRESS = init options params result query lease stats security
+# Of both kinds the test "init" makes what the others use, and so comes first.
+REGRESS = init options options_names params params_values result result_statements result_sets \
+	query query_statements query_errors query_leftovers \
+	lease lease_errors lease_hold lease_savepoint lease_transaction lease_broken lease_callers \
+	stats security security_roles security_servers
 
-ISOLATION = $(basename $(notdir $(sort $(wildcard test/isolation/specs/*.spec))))
+ISOLATION = init $(filter-out init, \
+	$(basename $(notdir $(sort $(wildcard test/isolation/specs/*.spec)))))
 ISOLATION_OPTS = --inputdir=test/isolation --load-extension=pool
 
 TAP_TESTS = 1

@@ -4,7 +4,7 @@
 #
 # Without arguments all tests run.  Most run twice: with remotes that do not
 # encrypt, and with remotes that take nobody without TLS; --plain and --tls
-# choose one.  One regress test runs after the test "init", which sets up what
+# choose one.  One SQL test runs after "init" of its kind, which sets up what
 # the others use.  --keep leaves the directory with the results and logs.  The
 # last line is "N passed, N failed".
 
@@ -190,6 +190,10 @@ for argument in "$@"; do
 done
 if [ ${#regress[@]} -gt 0 ] && [[ $kinds != *regress* && " ${regress[*]} " != *' init '* ]]; then
 	regress=(init "${regress[@]}")
+fi
+if [ ${#isolation[@]} -gt 0 ] &&
+	[[ $kinds != *isolation* && " ${isolation[*]} " != *' init '* ]]; then
+	isolation=(init "${isolation[@]}")
 fi
 
 build -Werror -DUSE_ASSERT_CHECKING
