@@ -115,14 +115,20 @@ enter_stage()
 
 leave_stage()
 {
+	end_children
+	[ "$keep" = clusters ] || stop_all "$stage"
+	[ -n "$keep" ] || rm -rf "$stage"
+}
+
+# end_children: those in the background, and wait until they have ended
+end_children()
+{
 	local pids
 
 	trap '' HUP INT TERM
 	pids=$(jobs -p)
 	# shellcheck disable=SC2086	# one word per process
 	[ -z "$pids" ] || { kill $pids; wait; } 2>/dev/null || true
-	[ "$keep" = clusters ] || stop_all
-	[ -n "$keep" ] || rm -rf "$stage"
 }
 
 private_postgres()
@@ -179,9 +185,10 @@ start_cluster()
 		tls_settings "$POOL_TEST_TLS" >>"$data/postgresql.conf"
 	fi
 
-	# Only the server can tell whether a port is free: it tries to have it.
+	# Only the server can tell whether a port is free: it tries to have it.  The
+	# TAP tests choose theirs from 10200 on, the system from 32768 on.
 	for _ in {1..20}; do
-		port[$name]=$((20000 + RANDOM % 12000))
+		port[$name]=$((7000 + RANDOM % 3200))
 		echo "port = ${port[$name]}" >>"$data/postgresql.conf"
 		: >"$log"
 		! "$bin/pg_ctl" -s -w -D "$data" -l "$log" start >/dev/null 2>&1 || return 0
@@ -198,17 +205,18 @@ stop_cluster()
 	return 1
 }
 
-# Every server of $stage, also those that a test has started and lost.  A file
-# that survived a crash may name a process that is someone else's by now.
+# stop_all directory: every server below it, also those that a test has started
+# and lost.  A file that survived a crash may name a process that is someone
+# else's by now.
 stop_all()
 {
 	local pidfile pid
 
 	while read -r pidfile; do
-		read -r pid <"$pidfile" || continue
+		{ read -r pid <"$pidfile"; } 2>/dev/null || continue
 		[ "$(readlink "/proc/$pid/exe")" = "$bin/postgres" ] || continue
 		stop_cluster "${pidfile%/*}" || true
-	done < <(find "$stage" -name postmaster.pid 2>/dev/null)
+	done < <(find "$1" -name postmaster.pid 2>/dev/null)
 }
 
 # limited seconds command...: in the background, so that a signal to the script

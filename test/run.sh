@@ -1,5 +1,6 @@
 #!/bin/bash
-# run.sh [--keep] [--plain | --tls] [regress | isolation | tap | file | test name]...
+# run.sh [--keep] [--plain | --tls] [--jobs N]
+#		[regress | isolation | tap | file | test name]...
 #	Build the extension and run its tests in throw-away clusters.
 #
 # Without arguments all tests run.  Most run twice: with remotes that do not
@@ -7,16 +8,21 @@
 # choose one.  One SQL test runs after "init" of its kind, which sets up what
 # the others use.  --keep leaves the directory with the results and logs.  The
 # last line is "N passed, N failed".
+#
+# N jobs run at a time, two for each processor if --jobs does not say otherwise:
+# a test waits more than it computes.  Each TAP test is a job.  So are all regress
+# tests of a round, and all isolation tests: they share a cluster and run one
+# after the other.  What a job has to say is shown when it is over.
 
 # shellcheck source=test/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source=test/jobs.sh
+. "$(dirname "${BASH_SOURCE[0]}")/jobs.sh"
 enter_stage "$0" "$@"
 
-passed=0
-failed=0
 kinds=
 rounds=(plain tls)
-round=					# the one under way
+lanes=$((2 * $(nproc)))
 
 # These make their own remotes, or none, or look at nothing that depends on how
 # data travels.
@@ -27,6 +33,10 @@ only_plain='001_not_preloaded 007_databases 011_standby 012_options 014_tls
 028_statistics_statements 029_statistics_limits 030_statistics_sums
 031_statistics_connections 032_statistics_privileges 033_statistics_log'
 only_plain=${only_plain//$'\n'/ }
+
+# These take longest and start first, so that none is left alone at the end.
+longest='006_remote 014_tls 015_ageing 023_storm 024_soak 027_statistics'
+
 regress=()
 isolation=()
 tap=()
@@ -79,31 +89,26 @@ add_kind()
 	esac
 }
 
-# attempt kind name command...: run one test, its output to $log
+# attempt kind name seconds command...: run one test, its output to $log
 attempt()
 {
-	local kind=$1 name=$2 start=${EPOCHREALTIME/./} ok=ok
+	local kind=$1 name=$2 start=${EPOCHREALTIME/./} status=0 ok=ok
 	shift 2
 
-	log=$stage/$round.$kind.$name.out
-	if limited "$@" >"$log" 2>&1; then
-		passed=$((passed + 1))
-	else
-		failed=$((failed + 1))
-		ok='not ok'
-	fi
+	log=$job/$name.out
+	limited "$@" >"$log" 2>&1 || status=$?
+	[ "$status" -eq 0 ] || ok='not ok'
+	# What timeout returns; by then prove has lost what it had not yet written.
+	case $status in
+		124 | 137)
+			cat "$job"/tmp_check/log/regress_log_* >>"$log" 2>/dev/null || true
+			printf 'ended by its limit of %d s\n' "$1" >>"$log"
+			;;
+	esac
 	start=$(((${EPOCHREALTIME/./} - start) / 100000))
 	printf '%-6s  %-5s  %-9s  %-32s %3d.%d s\n' "$ok" "$round" "$kind" "$name" \
 		$((start / 10)) $((start % 10))
 	[ "$ok" = ok ]
-}
-
-# show heading file [lines]: indented, so that it cannot be taken for a result
-show()
-{
-	[ -s "$2" ] || return 0
-	printf '    --- %s\n' "$1"
-	tail -n "${3:-30}" "$2" | sed 's/^/    /'
 }
 
 # close_cluster name: stop the server, which must not resist, and look in its
@@ -115,22 +120,28 @@ close_cluster()
 	stop_cluster "$stage/$1" || echo 'the server did not stop' >"$trouble"
 	grep -nE 'PANIC:|TRAP:|terminated by signal' "$stage/$1.log" >>"$trouble" ||
 		[ -s "$trouble" ] || return 0
-	failed=$((failed + 1))
 	printf 'not ok  the server %s\n' "$1"
 	show 'found' "$trouble"
 	show 'end of the server log' "$stage/$1.log"
 }
 
-# run_sql_tests kind program test...: pg_regress or pg_isolation_regress, once
-# per test; the first run creates the database
+# enter_round plain|tls: let the tests of this job know
+enter_round()
+{
+	round=$1
+	[ "$round" = plain ] || export POOL_TEST_TLS=$stage/tls
+}
+
+# run_sql_tests round kind program test...: pg_regress or pg_isolation_regress,
+# once per test; the first run creates the database
 run_sql_tests()
 {
-	local kind=$1 program=$pgxs/src/test/$2 name existing=()
-	local cluster=$round.$kind options
-	local out=$stage/$cluster.results
-	shift 2
+	local kind=$2 program=$pgxs/src/test/$3 name existing=()
+	local cluster=$1.$kind options
+	local out=$job
 
-	mkdir -p "$out"
+	enter_round "$1"
+	shift 3
 	read -ra options < <(makefile_value "${kind^^}_OPTS")
 	start_cluster "$cluster" trust "shared_preload_libraries = 'pool'" \
 		"max_connections = 100" "log_line_prefix = '%m [%p] %b %q%a '"
@@ -151,28 +162,39 @@ run_sql_tests()
 	close_cluster "$cluster"
 }
 
-run_tap_tests()
+# run_tap_test round file
+run_tap_test()
 {
-	local file name dir server_log
+	local name server_log
 
+	enter_round "$1"
+	name=$(basename "$2" .pl)
 	export PG_REGRESS=$pgxs/src/test/regress/pg_regress
 	export PERL5LIB=$pgxs/src/test/perl
 	export PG_TEST_PORT_DIR=$stage/ports top_builddir=$stage
 	[ -z "$keep" ] || export PG_TEST_NOCLEAN=1
+	# PostgreSQL 15 knows the first variable, 16 and newer the other two.
+	export TESTDIR=$job TESTLOGDIR=$job/tmp_check/log TESTDATADIR=$job/tmp_check
+	if ! attempt tap "$name" $((600 + ${POOL_TEST_SECONDS:-0})) prove --verbose -I . "$2"; then
+		show 'output' "$log" 60
+		for server_log in "$TESTLOGDIR"/*.log; do
+			show "end of ${server_log##*/}" "$server_log"
+		done
+	fi
+	stop_all "$job"
+}
+
+# add_tap_tests file...: in each round that they have
+add_tap_tests()
+{
+	local file name round
+
 	for file in "$@"; do
 		name=$(basename "$file" .pl)
-		[[ $round = plain || " $only_plain " != *" $name "* ]] || continue
-		dir=$stage/$round.tap.$name
-		mkdir -p "$dir"
-		# PostgreSQL 15 knows the first variable, 16 and newer the other two.
-		export TESTDIR=$dir TESTLOGDIR=$dir/tmp_check/log TESTDATADIR=$dir/tmp_check
-		if ! attempt tap "$name" $((600 + ${POOL_TEST_SECONDS:-0})) prove --verbose -I . "$file"; then
-			show 'output' "$log" 60
-			for server_log in "$TESTLOGDIR"/*.log; do
-				show "end of ${server_log##*/}" "$server_log"
-			done
-		fi
-		stop_all
+		for round in "${rounds[@]}"; do
+			[[ $round = plain || " $only_plain " != *" $name "* ]] || continue
+			add_job "$round.tap.$name" run_tap_test "$round" "$file"
+		done
 	done
 }
 
@@ -180,6 +202,11 @@ while [[ ${1:-} == --* ]]; do
 	case $1 in
 		--keep) keep=files ;;
 		--plain | --tls) rounds=("${1#--}") ;;
+		--jobs)
+			[[ ${2:-} =~ ^[1-9][0-9]*$ ]] || die '--jobs needs a number'
+			lanes=$2
+			shift
+			;;
 		*) die "unknown option $1" ;;
 	esac
 	shift
@@ -197,18 +224,29 @@ if [ ${#isolation[@]} -gt 0 ] &&
 fi
 
 build -Werror -DUSE_ASSERT_CHECKING
+[[ " ${rounds[*]} " != *' tls '* ]] || make_certificates
+
 for round in "${rounds[@]}"; do
-	if [ "$round" = tls ]; then
-		make_certificates
-		export POOL_TEST_TLS=$stage/tls
-	fi
-	[ ${#regress[@]} -eq 0 ] || run_sql_tests regress regress/pg_regress "${regress[@]}"
-	[ ${#isolation[@]} -eq 0 ] ||
-		run_sql_tests isolation isolation/pg_isolation_regress "${isolation[@]}"
-	[ ${#tap[@]} -eq 0 ] || run_tap_tests "${tap[@]}"
+	[ ${#regress[@]} -eq 0 ] || add_job "$round.regress" \
+		run_sql_tests "$round" regress regress/pg_regress "${regress[@]}"
+	[ ${#isolation[@]} -eq 0 ] || add_job "$round.isolation" \
+		run_sql_tests "$round" isolation isolation/pg_isolation_regress "${isolation[@]}"
 done
+first=()
+rest=()
+for file in "${tap[@]}"; do
+	if [[ " $longest " == *" $(basename "$file" .pl) "* ]]; then
+		first+=("$file")
+	else
+		rest+=("$file")
+	fi
+done
+add_tap_tests "${first[@]}" "${rest[@]}"
+run_jobs "$lanes"
 
 [ -z "$keep" ] || printf 'results and logs are in %s\n' "$stage"
-stop_all
+stop_all "$stage"
+passed=$(results ok)
+failed=$(results 'not ok')
 printf '%d passed, %d failed\n' "$passed" "$failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
