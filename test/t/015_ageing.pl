@@ -170,7 +170,7 @@ like(ask($stopped), qr/^(?!$pid$)\d+$/,
 kill 'CONT', $pid;
 
 # Checks do not count as use.
-my $idle = server(health_check_interval => '50ms', idle_timeout => '1s');
+my $idle = server(health_check_interval => '50ms', idle_timeout => '3s');
 is(sql($local, "SELECT pool_prewarm('$idle', 3)"), 3, 'three connections are idle');
 looks(30, $idle, 'health_checks', sub { $_[0] >= 3 });
 my $until = time + 30;

@@ -53,7 +53,7 @@ report(const char *name, int n)
 	for (size_t i = 0; i < lengthof(fractions); i++)
 		printf("%s %g " INT64_FORMAT " %g\n", name, fractions[i],
 			   series[(int) ceil(fractions[i] * n) - 1],
-			   pool_times_percentile(&times, fractions[i]));
+			   pool_histogram_percentile(&times, fractions[i]));
 	printf("%s count %d " UINT64_FORMAT "\n", name, n, times.count);
 	printf("%s sum " INT64_FORMAT " " UINT64_FORMAT "\n", name, sum,
 		   times.sum_us);
@@ -70,8 +70,8 @@ main(void)
 	for (uint64 us = 0; us <= UINT64CONST(600000000); us += us / 1000 + 1)
 	{
 		int bucket = pool_histogram_bucket(us);
-		uint64 low = bucket > 0 ? pool_times_bound(bucket - 1) : 0;
-		uint64 high = pool_times_bound(bucket);
+		uint64 low = bucket > 0 ? pool_histogram_bound(bucket - 1) : 0;
+		uint64 high = pool_histogram_bound(bucket);
 
 		if (us < low || us >= high || low < last || (high - 1 - low) * 8 > low)
 			printf("wrong bucket %d for " UINT64_FORMAT "\n", bucket, us);
