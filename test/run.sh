@@ -175,7 +175,8 @@ run_tap_test()
 	[ -z "$keep" ] || export PG_TEST_NOCLEAN=1
 	# PostgreSQL 15 knows the first variable, 16 and newer the other two.
 	export TESTDIR=$job TESTLOGDIR=$job/tmp_check/log TESTDATADIR=$job/tmp_check
-	if ! attempt tap "$name" $((600 + ${POOL_TEST_SECONDS:-0})) prove --verbose -I . "$2"; then
+	if ! attempt tap "$name" $((600 + ${POOL_TEST_SECONDS:-0})) \
+		prove --verbose --merge -I . "$2"; then
 		show 'output' "$log" 60
 		for server_log in "$TESTLOGDIR"/*.log; do
 			show "end of ${server_log##*/}" "$server_log"

@@ -45,12 +45,23 @@ sub _psql
 {
 	my ($node, $statement, %how) = @_;
 	my $db = $how{db} || 'postgres';
+	my @result;
 
-	return $node->psql(
-		$db, $statement,
-		connstr => $node->connstr($db)
-		  . ($how{user} ? " user=$how{user}" : ''),
-		extra_params => [ '-v', 'VERBOSITY=verbose' ]);
+	# A psql that cannot connect may have ended before it is handed the statement,
+	# more often on a busy machine; then nothing was executed.
+	foreach (1 .. 10)
+	{
+		@result = eval {
+			$node->psql(
+				$db, $statement,
+				connstr => $node->connstr($db)
+				  . ($how{user} ? " user=$how{user}" : ''),
+				extra_params => [ '-v', 'VERBOSITY=verbose' ]);
+		};
+		last if $@ !~ /Broken pipe/;
+	}
+	die $@ if $@;
+	return @result;
 }
 
 # select_42(server): a query that is answered with 42 by way of that server
