@@ -128,7 +128,8 @@ COMMENT ON FUNCTION pool_prewarm(text, int) IS
 'Opens connections ahead of demand, at most size_limit; waits for them, and returns how many are '
 'open';
 
--- Administration: all pools of the server in this database.
+-- Administration: functions with a server's name act on all its pools in this
+-- database.
 
 CREATE FUNCTION pool_resize(server text, min_size int, max_size int)
 RETURNS int
@@ -142,7 +143,7 @@ RETURNS int
 AS 'MODULE_PATHNAME', 'pool_sql_pause'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_pause(text, boolean) IS
-'Gives out no more connections, and opens none: sessions wait, or fail if asked to; returns the '
+'Begins no more leases, and opens no connection: sessions wait, or fail if asked to; returns the '
 'number of pools';
 
 CREATE FUNCTION pool_resume(server text)
@@ -157,7 +158,7 @@ RETURNS int
 AS 'MODULE_PATHNAME', 'pool_sql_reconnect'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_reconnect(text) IS
-'Replaces all connections, leased ones when they come back; returns how many';
+'Replaces all connections, leased ones when they are released; returns how many';
 
 CREATE FUNCTION pool_drain(server text, timeout interval DEFAULT '1 minute')
 RETURNS int
@@ -187,7 +188,7 @@ RETURNS boolean
 AS 'MODULE_PATHNAME', 'pool_sql_cancel'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_cancel(int) IS
-'Cancels the statement of a session that holds a connection, here and on the remote; returns '
+'Cancels the statement of a session that holds a lease, here and on the remote; returns '
 'false if it holds none';
 
 CREATE FUNCTION pool_reclaim(slot int)
@@ -195,7 +196,7 @@ RETURNS boolean
 AS 'MODULE_PATHNAME', 'pool_sql_reclaim'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_reclaim(int) IS
-'Takes a leased connection away from its session; returns whether it was leased';
+'Reclaims a leased connection from its session; returns whether it was leased';
 
 REVOKE ALL ON FUNCTION pool_resize(text, int, int), pool_pause(text, boolean),
 	pool_resume(text), pool_reconnect(text), pool_drain(text, interval),
@@ -204,6 +205,10 @@ REVOKE ALL ON FUNCTION pool_resize(text, int, int), pool_pause(text, boolean),
 
 -- Statistics: a caller without pg_read_all_stats sees the pools of its own
 -- user mappings.
+
+-- src/sql/stats_views.c puts these columns in this order.  The counters are in
+-- the order of PoolCounter, the reasons for closing in that of PoolCloseReason,
+-- the times in that of PoolTimed (src/shared/stats.h).
 
 CREATE FUNCTION pool_stats_all(
 	OUT database text,
@@ -393,26 +398,27 @@ FROM pool_stats_all() s, LATERAL (VALUES
 		'Closed because the options to connect were changed'),
 	('reconnect', s.closed_reconnect, 'Closed by pool_reconnect()'),
 	('admin', s.closed_admin, 'Closed by pool_close() or pool_drain()'),
-	('reclaimed', s.closed_reclaimed, 'Closed because the lease was taken away'),
+	('reclaimed', s.closed_reclaimed, 'Closed because the lease was reclaimed'),
 	('surplus', s.closed_surplus,
 		'Closed because max_size was lowered, or size_limit by autoscale'),
 	('evicted', s.closed_evicted, 'Closed because another pool needed the place'),
 	('dropped', s.closed_dropped,
 		'Closed because the server, the user mapping or the database was dropped'),
-	('remote_closed', s.closed_remote_closed, 'Closed because the remote hung up'),
-	('canceled', s.closed_canceled, 'Closed because a statement was cancelled or timed out'),
+	('remote_closed', s.closed_remote_closed, 'Closed because the remote closed them'),
+	('canceled', s.closed_canceled, 'Closed because a statement was canceled or timed out'),
 	('error', s.closed_error, 'Closed because an error left a statement unfinished'),
-	('unclean', s.closed_unclean, 'Closed because the connection came back out of step'),
+	('unclean', s.closed_unclean,
+		'Closed because they were out of step with the remote when they were released'),
 	('proof_failed', s.closed_proof_failed,
 		'Closed because the handover to another session could not be proven clean'),
 	('reset_failed', s.closed_reset_failed,
 		'Closed because the rollback or the reset query failed'),
 	('check_failed', s.closed_check_failed,
-		'Closed because it was found dead before use, or failed a health check'),
+		'Closed because they were found dead before use, or failed a health check'),
 	('holder_exited', s.closed_holder_exited,
-		'Closed because the session that held it ended in the middle of a statement'),
+		'Closed because the session that held them ended in the middle of a statement'),
 	('handover_failed', s.closed_handover_failed,
-		'Closed because its descriptor could not be handed over'),
+		'Closed because their descriptor could not be handed over'),
 	('worker_exited', s.closed_worker_exited, 'Closed because the pool worker stopped')
 ) c(reason, count, description);
 COMMENT ON VIEW pool_stats_closed IS
@@ -433,7 +439,7 @@ FROM pool_stats_all() s, LATERAL (VALUES
 	('reused', s.reused,
 		'Leases by the session that had that connection before, which need no reset'),
 	('leaks', s.leaks, 'Leases that were held for longer than leak_threshold'),
-	('leaks_reclaimed', s.leaks_reclaimed, 'Leases that were taken away for that, by leak_action'),
+	('leaks_reclaimed', s.leaks_reclaimed, 'Leases that were reclaimed for that, by leak_action'),
 	('retries', s.retries, 'Attempts to connect after one that had failed'),
 	('retry_successes', s.retry_successes, 'Retries that made a connection'),
 	('retry_failures', s.retry_failures, 'Retries that failed'),
@@ -446,7 +452,7 @@ FROM pool_stats_all() s, LATERAL (VALUES
 		'Checks before use, by sessions, of connections that were idle for longer than '
 		'validate_after_idle'),
 	('validation_failures', s.validation_failures,
-		'Those that found the connection dead, so that it was replaced'),
+		'Validations that found the connection dead, so that it was replaced'),
 	('health_checks', s.health_checks,
 		'Checks of idle connections, after health_check_interval, that went well'),
 	('health_check_failures', s.health_check_failures, 'Checks of idle connections that failed')
@@ -460,6 +466,9 @@ COMMENT ON COLUMN pool_stats_events.user_name IS 'Role of the user mapping, or p
 COMMENT ON COLUMN pool_stats_events.event IS 'What happened';
 COMMENT ON COLUMN pool_stats_events.count IS 'How often';
 COMMENT ON COLUMN pool_stats_events.description IS 'The event in words';
+
+-- src/sql/activity_views.c puts the columns of the next two functions in this
+-- order.
 
 CREATE FUNCTION pool_connections(
 	OUT database text,
@@ -516,7 +525,6 @@ COMMENT ON COLUMN pool_connections.context IS
 'pg_read_all_stats';
 COMMENT ON COLUMN pool_connections.closing_reason IS
 'Why it is being closed, or will be when its lease ends';
-
 COMMENT ON COLUMN pool_connections.usename IS
 'Role of the session that holds it, as in pg_stat_activity';
 COMMENT ON COLUMN pool_connections.application_name IS
@@ -551,7 +559,7 @@ COMMENT ON COLUMN pool_waiters.user_name IS 'Role of the user mapping, or public
 COMMENT ON COLUMN pool_waiters.place IS 'Place in the queue: 1 is served next';
 COMMENT ON COLUMN pool_waiters.pid IS 'Session that waits';
 COMMENT ON COLUMN pool_waiters.since IS 'Since when it waits';
-COMMENT ON COLUMN pool_waiters.priority IS 'Who has a higher one is served first';
+COMMENT ON COLUMN pool_waiters.priority IS 'Sessions with a higher one are served first';
 COMMENT ON COLUMN pool_waiters.usename IS 'Its role, as in pg_stat_activity';
 COMMENT ON COLUMN pool_waiters.application_name IS 'Its application, as in pg_stat_activity';
 COMMENT ON COLUMN pool_waiters.query IS 'What it runs, as in pg_stat_activity';

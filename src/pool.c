@@ -23,8 +23,8 @@ _PG_init(void)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("pool must be loaded when the server starts"),
-				 errhint(
-					 "Add \"pool\" to shared_preload_libraries in postgresql.conf and restart the server.")));
+				 errhint("Add \"pool\" to shared_preload_libraries in postgresql.conf "
+						 "and restart the server.")));
 
 	pool_guc_init();
 	pool_shmem_install_hooks();

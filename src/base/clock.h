@@ -31,14 +31,14 @@ pool_clock_us(void)
 	return (int64) INSTR_TIME_GET_MICROSEC(now);
 }
 
-/* So many milliseconds in microseconds. */
+/* Milliseconds as microseconds. */
 static inline int64
 pool_clock_from_ms(int64 ms)
 {
 	return ms * POOL_CLOCK_US_PER_MS;
 }
 
-/* The deadline that is so many milliseconds from now. */
+/* The deadline that comes in so many milliseconds. */
 static inline int64
 pool_clock_after_ms(int64 ms)
 {

@@ -3,7 +3,8 @@
  *		What differs between server versions and libpq versions, in one place.
  *
  * Every other file is written for one PostgreSQL; a test of PG_VERSION_NUM or
- * of a LIBPQ_HAS_ macro outside this file is a mistake.
+ * of a LIBPQ_HAS_ macro outside this file is a mistake.  Includes what its
+ * macros expand to, and varatt.h, which postgres.h had before version 16.
  */
 #ifndef POOL_COMPAT_H
 #define POOL_COMPAT_H
@@ -11,6 +12,7 @@
 #include "catalog/pg_foreign_server.h"
 #include "libpq-fe.h"
 #include "postmaster/bgworker_internals.h"
+#include "storage/latch.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/memutils.h"
@@ -27,12 +29,14 @@
 #error "pool needs libpq 14 or newer"
 #endif
 
+/* The number of this process's PGPROC. */
 #if PG_VERSION_NUM >= 170000
 #define pool_my_procno() (MyProcNumber)
 #else
 #define pool_my_procno() (MyProc->pgprocno)
 #endif
 
+/* Whether the role may use the server: an AclResult. */
 #if PG_VERSION_NUM >= 160000
 #define pool_server_aclcheck(server, role) \
 	object_aclcheck(ForeignServerRelationId, (server), (role), ACL_USAGE)
@@ -41,6 +45,7 @@
 	pg_foreign_server_aclcheck((server), (role), ACL_USAGE)
 #endif
 
+/* A WaitEventSet that lives until it is freed. */
 #if PG_VERSION_NUM >= 170000
 #define pool_create_wait_set(nevents) CreateWaitEventSet(NULL, (nevents))
 #else
@@ -48,6 +53,7 @@
 	CreateWaitEventSet(TopMemoryContext, (nevents))
 #endif
 
+/* The background workers that are registered, in the postmaster. */
 #if PG_VERSION_NUM >= 180000
 #define pool_foreach_worker(iter) dlist_foreach ((iter), &BackgroundWorkerList)
 typedef dlist_iter PoolWorkerIter;

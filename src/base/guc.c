@@ -18,36 +18,39 @@ int pool_guc_max_pools = 64;
 int pool_guc_workers = 1;
 int pool_guc_session_cache = 32;
 int pool_guc_acquire_timeout = -1;
-int pool_guc_priority = 1000;
+int pool_guc_priority = POOL_MAX_PRIORITY;
 bool pool_guc_log_connections = false;
 bool pool_guc_track_timing = true;
 int pool_guc_log_summary_interval = 0;
 char *pool_guc_warm_databases = NULL;
 
+/* Whether the value is a list of names, as pool.warm_databases wants it. */
 static bool
 check_names(char **value, void **extra, GucSource source)
 {
 	char *names = pstrdup(*value);
 	List *list;
-	bool good = SplitIdentifierString(names, ',', &list);
+	bool valid = SplitIdentifierString(names, ',', &list);
 
-	if (!good)
+	if (!valid)
 		GUC_check_errdetail("List syntax is invalid.");
 	list_free(list);
 	pfree(names);
-	return good;
+	return valid;
 }
 
-/* From _PG_init(), in the postmaster. */
+/* Defines the settings; _PG_init() calls it, in the postmaster. */
 void
 pool_guc_init(void)
 {
 	DefineCustomIntVariable("pool.max_connections",
-							"Sets the number of connections of all pools together.",
-							NULL, &pool_guc_max_connections, 100, 1, 10000,
-							PGC_POSTMASTER, 0, NULL, NULL, NULL);
+							"Sets the maximum number of connections of all pools together.",
+							NULL, &pool_guc_max_connections, 100, 1,
+							POOL_MAX_CONNECTIONS, PGC_POSTMASTER, 0, NULL, NULL,
+							NULL);
 
-	DefineCustomIntVariable("pool.max_pools", "Sets the number of pools.",
+	DefineCustomIntVariable("pool.max_pools",
+							"Sets the maximum number of pools.",
 							"A pool serves one user mapping of one server.",
 							&pool_guc_max_pools, 64, 1, 10000, PGC_POSTMASTER,
 							0, NULL, NULL, NULL);
@@ -65,7 +68,7 @@ pool_guc_init(void)
 		&pool_guc_session_cache, 32, 1, 1000, PGC_USERSET, 0, NULL, NULL, NULL);
 
 	DefineCustomIntVariable("pool.acquire_timeout",
-							"Sets the longest wait for a connection.",
+							"Sets the maximum time to wait for a connection.",
 							"-1 uses the option of the server or user mapping.",
 							&pool_guc_acquire_timeout, -1, -1, INT_MAX,
 							PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
@@ -74,7 +77,8 @@ pool_guc_init(void)
 		"pool.priority",
 		"Sets the priority of a session that waits for a connection.",
 		"It can lower the option of the server or user mapping, not raise it.",
-		&pool_guc_priority, 1000, -1000, 1000, PGC_USERSET, 0, NULL, NULL, NULL);
+		&pool_guc_priority, POOL_MAX_PRIORITY, -POOL_MAX_PRIORITY,
+		POOL_MAX_PRIORITY, PGC_USERSET, 0, NULL, NULL, NULL);
 
 	DefineCustomBoolVariable("pool.log_connections",
 							 "Logs each connection that is opened or closed.",
@@ -95,7 +99,7 @@ pool_guc_init(void)
 	DefineCustomStringVariable(
 		"pool.warm_databases",
 		"Lists the databases whose pools are filled when the server starts.",
-		"Filled up to min_size, for the user mappings of roles.",
+		"They are filled up to min_size, for the user mappings of roles.",
 		&pool_guc_warm_databases, "", PGC_POSTMASTER, GUC_LIST_INPUT,
 		check_names, NULL, NULL);
 

@@ -6,6 +6,8 @@
 #define POOL_GUC_H
 
 #define POOL_MAX_WORKERS 32 /* bits of a mask in shared memory */
+#define POOL_MAX_CONNECTIONS 10000
+#define POOL_MAX_PRIORITY 1000
 
 extern PGDLLIMPORT int pool_guc_max_connections;
 extern PGDLLIMPORT int pool_guc_max_pools;

@@ -7,10 +7,15 @@
  */
 #include "postgres.h"
 
+#include "utils/wait_event.h"
+
 #include "base/compat.h"
 #include "base/wait_event.h"
 
-/* Other extensions may have left no room for one more. */
+/*
+ * Makes a wait event of that name; where other extensions have left no room
+ * for one more, the event of all extensions is used.
+ */
 static uint32
 make_event(const char *name)
 {
@@ -31,8 +36,8 @@ make_event(const char *name)
 }
 
 /*
- * The wait event to give to what waits.  Not to be called under a lock: the
- * first call in a process may take one of the server's.
+ * The wait event for WaitLatch() and its like.  Not to be called under a lock:
+ * the first call in a process may take one of the server's.  Raises nothing.
  */
 uint32
 pool_wait_event(PoolWaitEvent wait)

@@ -11,9 +11,9 @@ typedef enum PoolWaitEvent
 	POOL_WAIT_CONNECT, /* for the worker to hand one over */
 	POOL_WAIT_QUERY,   /* for the first answer to a statement */
 	POOL_WAIT_FETCH,   /* for more rows of a result */
-	POOL_WAIT_PREWARM,
-	POOL_WAIT_DRAIN,
-	POOL_WAIT_WORKER /* the worker, for something to do */
+	POOL_WAIT_PREWARM, /* for the connections that pool_prewarm() opens */
+	POOL_WAIT_DRAIN,   /* for those that pool_drain() closes */
+	POOL_WAIT_WORKER   /* the worker, for something to do */
 } PoolWaitEvent;
 
 #define POOL_NWAIT_EVENTS (POOL_WAIT_WORKER + 1)

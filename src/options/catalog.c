@@ -18,7 +18,7 @@
 
 #include "options/catalog.h"
 
-/* The value of an option, NULL if it is missing or empty. */
+/* The value of an option in the list, NULL if it is missing or empty. */
 const char *
 pool_catalog_value(List *options, const char *name)
 {
@@ -38,6 +38,7 @@ pool_catalog_value(List *options, const char *name)
 	return NULL;
 }
 
+/* The options in that column of a row, a List of DefElem. */
 static List *
 row_options(int cacheid, HeapTuple row, AttrNumber column)
 {
@@ -47,19 +48,24 @@ row_options(int cacheid, HeapTuple row, AttrNumber column)
 	return isnull ? NIL : untransformRelOptions(options);
 }
 
+/* The options of a row of pg_foreign_server. */
 List *
 pool_catalog_server_options(HeapTuple row)
 {
 	return row_options(FOREIGNSERVEROID, row, Anum_pg_foreign_server_srvoptions);
 }
 
+/* The options of a row of pg_user_mapping. */
 List *
 pool_catalog_mapping_options(HeapTuple row)
 {
 	return row_options(USERMAPPINGOID, row, Anum_pg_user_mapping_umoptions);
 }
 
-/* Raises UNDEFINED_OBJECT if it is NULL; it can go between two look-ups. */
+/*
+ * Raises UNDEFINED_OBJECT if the server's row is NULL: a server can be dropped
+ * between two look-ups.
+ */
 void
 pool_catalog_check_server(HeapTuple row, const char *server_name)
 {
@@ -68,7 +74,7 @@ pool_catalog_check_server(HeapTuple row, const char *server_name)
 						errmsg("server \"%s\" does not exist", server_name)));
 }
 
-/* The same for a mapping. */
+/* Raises UNDEFINED_OBJECT if the row is NULL: the role has no user mapping. */
 void
 pool_catalog_check_mapping(HeapTuple row, const char *server_name)
 {
@@ -81,11 +87,10 @@ pool_catalog_check_mapping(HeapTuple row, const char *server_name)
 }
 
 /*
- * Raises FEATURE_NOT_SUPPORTED for the servers of a wrapper whose options are
- * not those of libpq.  Only a superuser makes wrappers and chooses their
- * validator, so its name can be believed.  Returns whether that validator
- * keeps everybody but superusers from writing password_required, sslcert and
- * sslkey into a mapping.
+ * Returns whether only superusers can have written password_required, sslcert
+ * and sslkey into a mapping for servers of this wrapper: its validator sees to
+ * that, and its name can be believed, since only a superuser makes wrappers.
+ * Raises FEATURE_NOT_SUPPORTED for a wrapper whose options are not libpq's.
  */
 bool
 pool_catalog_check_wrapper(Oid wrapper_id, const char *server_name)
@@ -93,8 +98,8 @@ pool_catalog_check_wrapper(Oid wrapper_id, const char *server_name)
 	static const struct
 	{
 		const char *name;
-		bool guards;
-	} known[] = {
+		bool guards; /* refuses these three from others than superusers */
+	} validators[] = {
 		{"pool_fdw_validator", true},
 		{"postgres_fdw_validator", true},
 		{"dblink_fdw_validator", false},
@@ -103,16 +108,17 @@ pool_catalog_check_wrapper(Oid wrapper_id, const char *server_name)
 	ForeignDataWrapper *wrapper = GetForeignDataWrapper(wrapper_id);
 	char *validator = get_func_name(wrapper->fdwvalidator);
 
-	for (size_t i = 0; validator && i < lengthof(known); i++)
+	for (size_t i = 0; validator && i < lengthof(validators); i++)
 	{
-		if (strcmp(known[i].name, validator) == 0)
-			return known[i].guards;
+		if (strcmp(validators[i].name, validator) == 0)
+			return validators[i].guards;
 	}
 
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("cannot pool connections of server \"%s\"", server_name),
-			 errdetail("Its foreign-data wrapper \"%s\" does not describe PostgreSQL servers as libpq does.",
+			 errdetail("Its foreign-data wrapper \"%s\" does not "
+					   "describe PostgreSQL servers as libpq does.",
 					   wrapper->fdwname),
 			 errhint(
 				 "Use a server of the foreign-data wrapper pool, postgres_fdw or dblink_fdw.")));
@@ -120,7 +126,9 @@ pool_catalog_check_wrapper(Oid wrapper_id, const char *server_name)
 
 /*
  * A role that is not a superuser must not ride on the identity of the
- * operating system's user who runs the server.
+ * operating system's user who runs the server: for the target of such a role
+ * raises S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED if the mapping's options have
+ * no password.
  */
 void
 pool_catalog_check_password(const PoolTarget *target, List *mapping)
@@ -130,8 +138,9 @@ pool_catalog_check_password(const PoolTarget *target, List *mapping)
 	ereport(ERROR,
 			(errcode(ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED),
 			 errmsg("password is required"),
-			 errdetail("The user mapping for server \"%s\" has no password, and the current role is not a superuser.",
+			 errdetail("The user mapping for server \"%s\" has no password, "
+					   "and the current role is not a superuser.",
 					   NameStr(target->server_name)),
-			 errhint(
-				 "Set the option \"password\" on the user mapping, or have a superuser set \"password_required\" to false.")));
+			 errhint("Set the option \"password\" on the user mapping, "
+					 "or have a superuser set \"password_required\" to false.")));
 }

@@ -28,10 +28,13 @@
 
 #define MAX_HOSTS 32
 
+/* What pool_conninfo_build() itself adds at most: one at each call there. */
+#define MAX_OWN_PARAMETERS 6
+
 /*
- * Stops where libpq would be asked for GSS encryption, instead of connecting
- * without.  A service file is for libpq alone to read, so with one the server
- * has to say it.
+ * Raises FEATURE_NOT_SUPPORTED where libpq would be asked for GSS encryption:
+ * connecting without it would be a surprise.  A service file is for libpq alone
+ * to read, so a server with one has to have the option gssencmode.
  */
 static void
 refuse_gss_encryption(const PoolTarget *target, List *on_server, bool service)
@@ -41,7 +44,8 @@ refuse_gss_encryption(const PoolTarget *target, List *on_server, bool service)
 	if (!mode && service)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("server \"%s\" has the option \"service\" and not \"gssencmode\"",
+				 errmsg("server \"%s\" has the option \"service\" "
+						"but not \"gssencmode\"",
 						NameStr(target->server_name)),
 				 errdetail(
 					 "The service could ask for GSS encryption, which is not supported."),
@@ -53,13 +57,13 @@ refuse_gss_encryption(const PoolTarget *target, List *on_server, bool service)
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("GSS-encrypted connections are not supported"),
-			 errdetail("The gssencmode for server \"%s\" is \"%s\".",
+			 errdetail("The option \"gssencmode\" of server \"%s\" is \"%s\".",
 					   NameStr(target->server_name), mode),
 			 errhint(
-				 "Set gssencmode to \"disable\" or \"prefer\" and use sslmode to encrypt.")));
+				 "Set \"gssencmode\" to \"disable\" or \"prefer\", and encrypt with \"sslmode\".")));
 }
 
-/* How many items a list with commas has. */
+/* The number of items in a list with commas; an empty list has none. */
 int
 pool_conninfo_count_items(const char *list)
 {
@@ -72,7 +76,10 @@ pool_conninfo_count_items(const char *list)
 	return n;
 }
 
-/* Hosts are tried one after the other, and names looked up all at once. */
+/*
+ * Raises PROGRAM_LIMIT_EXCEEDED for a server with too many hosts: they are
+ * tried one after the other, and their names looked up all at once.
+ */
 static void
 refuse_many_hosts(const PoolTarget *target, List *on_server)
 {
@@ -87,13 +94,13 @@ refuse_many_hosts(const PoolTarget *target, List *on_server)
 					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 					 errmsg("server \"%s\" has too many hosts",
 							NameStr(target->server_name)),
-					 errdetail("The option \"%s\" has %d, and at most %d can be used.",
+					 errdetail("The option \"%s\" has %d hosts, and at most %d can be used.",
 							   lists[i], pool_conninfo_count_items(list),
 							   MAX_HOSTS)));
 	}
 }
 
-/* Keeps a copy of the value, which the caller of all this can wipe. */
+/* Adds a parameter, its value copied so that the caller can wipe it. */
 static void
 add_parameter(PoolConninfo *conninfo, const char *keyword, const char *value)
 {
@@ -103,13 +110,14 @@ add_parameter(PoolConninfo *conninfo, const char *keyword, const char *value)
 }
 
 /*
- * Adds what one object says, except for what is decided elsewhere.  "identity":
- * also what speaks for the operating system's user who runs the server.
+ * Adds the options of one object, except for those that the pool decides.
+ * "identity": also those that speak for the operating system's user who runs
+ * the server.
  */
 static void
 add_options(PoolConninfo *conninfo, List *options, int context, bool identity)
 {
-	static const char *const elsewhere[] = {"user", "options", "gssencmode"};
+	static const char *const decided[] = {"user", "options", "gssencmode"};
 	ListCell *cell;
 
 	foreach (cell, options)
@@ -120,16 +128,17 @@ add_options(PoolConninfo *conninfo, List *options, int context, bool identity)
 
 		skip = !option || !(option->contexts & context) ||
 			   (option->identity && !identity);
-		for (size_t i = 0; i < lengthof(elsewhere); i++)
-			skip = skip || strcmp(def->defname, elsewhere[i]) == 0;
+		for (size_t i = 0; i < lengthof(decided); i++)
+			skip = skip || strcmp(def->defname, decided[i]) == 0;
 		if (!skip)
 			add_parameter(conninfo, option->name, defGetString(def));
 	}
 }
 
 /*
- * The remote user.  Without one libpq would take the operating system's user
- * who runs the server; the local role that owns the mapping is meant instead.
+ * The user on the remote.  Without one libpq would take the operating system's user
+ * who runs the server; the role of the user mapping is meant instead.  Raises
+ * FDW_OPTION_NAME_NOT_FOUND if the mapping is FOR PUBLIC.
  */
 static const char *
 remote_user(const PoolTarget *target, List *on_mapping)
@@ -151,7 +160,8 @@ remote_user(const PoolTarget *target, List *on_mapping)
 
 /*
  * Makes libpq's parameters in the current memory context.  They contain the
- * password: the caller wipes them.  dbname is not to be expanded.
+ * password: the caller wipes them.  A dbname that looks like a connection
+ * string is to be taken as a name.
  *
  * The rows can be newer than the target's stamp; then the next resolve has
  * the newer stamp, and what was opened now is replaced.
@@ -193,8 +203,8 @@ pool_conninfo_build(const PoolTarget *target, PoolConninfo *conninfo)
 	refuse_gss_encryption(target, on_server, service);
 	refuse_many_hosts(target, on_server);
 
-	/* Six of our own, and the terminator. */
-	room = list_length(on_server) + list_length(on_mapping) + 7;
+	room = list_length(on_server) + list_length(on_mapping) +
+		   MAX_OWN_PARAMETERS + 1; /* the terminator */
 	conninfo->keywords = palloc0(sizeof(char *) * room);
 	conninfo->values = palloc0(sizeof(char *) * room);
 	conninfo->count = 0;

@@ -41,9 +41,12 @@ static const PoolLibpqOption libpq_rules[] = {
 
 static PoolLibpqOption *libpq_table = NULL;
 
-/* Only names outlive the call: the defaults of libpq can be secrets. */
+/*
+ * Fills in one of the table.  Of what libpq says only names are kept: its
+ * defaults can be secrets.
+ */
 static void
-describe(PoolLibpqOption *option, const PQconninfoOption *source)
+fill_option(PoolLibpqOption *option, const PQconninfoOption *source)
 {
 	option->name = pstrdup(source->keyword);
 	if (strchr(source->dispchar, 'D'))
@@ -64,8 +67,9 @@ describe(PoolLibpqOption *option, const PQconninfoOption *source)
 }
 
 /*
- * libpq's options except those that the pool has taken for itself, made at
- * the first call and kept for the life of the process.
+ * libpq's options except those that the pool has an own meaning for, made at
+ * the first call and kept for the life of the process.  Raises
+ * FDW_OUT_OF_MEMORY.
  */
 const PoolLibpqOption *
 pool_libpq_options_table(void)
@@ -93,7 +97,7 @@ pool_libpq_options_table(void)
 	for (const PQconninfoOption *s = source; s->keyword; s++)
 	{
 		if (!pool_options_find(s->keyword))
-			describe(&table[n++], s);
+			fill_option(&table[n++], s);
 	}
 	MemoryContextSwitchTo(old);
 	PQconninfoFree(source);
@@ -124,16 +128,19 @@ pool_libpq_options_find(const char *name)
 void
 pool_libpq_options_check_value(const char *name, const char *value)
 {
-	static const char *const modes[] = {"disable", "prefer",	"require",
-										"allow",   "verify-ca", "verify-full"};
+	static const char *const ssl_modes[] = {"disable",	 "allow",
+											"prefer",	 "require",
+											"verify-ca", "verify-full",
+											NULL};
+	static const char *const gss_modes[] = {"disable", "prefer", "require",
+											NULL};
 	bool gss = strcmp(name, "gssencmode") == 0;
-	int n = gss ? 3 : lengthof(modes);
 
 	if ((!gss && strcmp(name, "sslmode") != 0) || value[0] == '\0')
 		return;
-	for (int i = 0; i < n; i++)
+	for (const char *const *mode = gss ? gss_modes : ssl_modes; *mode; mode++)
 	{
-		if (strcmp(modes[i], value) == 0)
+		if (strcmp(*mode, value) == 0)
 			return;
 	}
 
@@ -141,6 +148,6 @@ pool_libpq_options_check_value(const char *name, const char *value)
 			(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
 			 errmsg("invalid value for option \"%s\": \"%s\"", name, value),
 			 gss ? errdetail("It must be \"disable\", \"prefer\" or \"require\".")
-				 : errdetail(
-					   "It must be \"disable\", \"allow\", \"prefer\", \"require\", \"verify-ca\" or \"verify-full\".")));
+				 : errdetail("It must be \"disable\", \"allow\", \"prefer\", "
+							 "\"require\", \"verify-ca\" or \"verify-full\".")));
 }

@@ -5,11 +5,11 @@
 #ifndef POOL_LIBPQ_OPTIONS_H
 #define POOL_LIBPQ_OPTIONS_H
 
-/* One of libpq's. */
+/* One of libpq's options. */
 typedef struct PoolLibpqOption
 {
 	const char *name;
-	int contexts;
+	int contexts; /* POOL_ON_...: where it may be written, 0: nowhere */
 
 	/*
 	 * The value speaks for the operating system's user who runs the server,
@@ -20,7 +20,7 @@ typedef struct PoolLibpqOption
 	bool superuser; /* only a superuser may write it */
 } PoolLibpqOption;
 
-/* Ends with a name of NULL. */
+/* An array that ends with a name of NULL. */
 extern const PoolLibpqOption *pool_libpq_options_table(void);
 
 extern const PoolLibpqOption *pool_libpq_options_find(const char *name);

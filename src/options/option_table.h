@@ -19,7 +19,7 @@ typedef enum PoolOptionKind
 {
 	POOL_KIND_INT,
 	POOL_KIND_DURATION,		   /* milliseconds */
-	POOL_KIND_CONNECT_TIMEOUT, /* the same, but a plain number is seconds */
+	POOL_KIND_CONNECT_TIMEOUT, /* milliseconds; a plain number is in seconds */
 	POOL_KIND_PERCENT,
 	POOL_KIND_BOOL,
 	POOL_KIND_LEAK_ACTION,
@@ -31,18 +31,18 @@ typedef struct PoolOptionDef
 {
 	const char *name;
 	PoolOptionKind kind;
-	int offset; /* in PoolOptions, -1: has no field there */
-	int contexts;
-	int def;
+	int offset;	  /* in PoolOptions, -1: has no field there */
+	int contexts; /* POOL_ON_... */
+	int default_number;
 	int min;
 	int max;
-	const char *text; /* default of POOL_KIND_TEXT */
+	const char *default_text; /* of POOL_KIND_TEXT, for which there is no range */
 } PoolOptionDef;
 
 /* Which options were given: a bit for each place in pool_options_table. */
 typedef uint64 PoolOptionSet;
 
-/* Ends with a name of NULL. */
+/* An array that ends with a name of NULL. */
 extern const PoolOptionDef pool_options_table[];
 
 extern const PoolOptionDef *pool_options_find(const char *name);

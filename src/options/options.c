@@ -2,10 +2,10 @@
  * options.c
  *		The pool's own options: the table, and how a value is read.
  *
- * Each option has a kind, a default and a range; by them pool_options_set()
- * turns a text into a field of PoolOptions.  pool_validator() does so
- * with what is about to be written, to refuse what is wrong, and
- * pool_target_resolve() with what the catalogs say.
+ * Each option has a kind, a default and a range; with them pool_options_set()
+ * turns a text into a field of PoolOptions.  pool_validator() calls it for what
+ * is about to be written, to refuse what is wrong, and pool_target_resolve()
+ * for what the catalogs say.
  */
 #include "postgres.h"
 
@@ -14,6 +14,7 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 
+#include "base/guc.h"
 #include "options/option_table.h"
 #include "options/options.h"
 
@@ -22,10 +23,11 @@
 #define HOUR (60 * MINUTE)
 #define DAY (24 * HOUR)
 
-/* Long enough for anybody, and still an int of milliseconds. */
+/* The longest time in whole days that an int of milliseconds can hold. */
 #define LONGEST (24 * DAY)
 
-#define MAX_SIZE 10000 /* as pool.max_connections */
+#define MAX_SIZE POOL_MAX_CONNECTIONS
+#define MAX_COUNT 1000000
 
 #define NUMBER(name, kind, contexts, def, min, max)                          \
 	{                                                                        \
@@ -47,8 +49,8 @@ const PoolOptionDef pool_options_table[] =
 	 NUMBER(max_server_size, INT, SERVER, 0, 0, MAX_SIZE), /* 0: no limit */
 	 NUMBER(acquire_timeout, DURATION, BOTH, 30 * SECOND, 0, LONGEST),
 	 NUMBER(query_timeout, DURATION, BOTH, 0, 0, LONGEST), /* 0: off */
-	 NUMBER(max_waiters, INT, SERVER, 0, 0, 1000000),	   /* 0: no limit */
-	 NUMBER(priority, INT, BOTH, 0, -1000, 1000),
+	 NUMBER(max_waiters, INT, SERVER, 0, 0, MAX_COUNT),	   /* 0: no limit */
+	 NUMBER(priority, INT, BOTH, 0, -POOL_MAX_PRIORITY, POOL_MAX_PRIORITY),
 	 NUMBER(idle_timeout, DURATION, SERVER, 10 * MINUTE, 0, LONGEST),
 	 NUMBER(max_lifetime, DURATION, SERVER, 30 * MINUTE, 0, LONGEST),
 	 NUMBER(lifetime_jitter, PERCENT, SERVER, 10, 0, 100),
@@ -61,7 +63,7 @@ const PoolOptionDef pool_options_table[] =
 	 NUMBER(retry_delay, DURATION, SERVER, 200, 1, DAY),
 	 NUMBER(retry_max_delay, DURATION, SERVER, 10 * SECOND, 1, DAY),
 	 NUMBER(retry_jitter, PERCENT, SERVER, 10, 0, 100),
-	 NUMBER(breaker_threshold, INT, SERVER, 5, 0, 1000000), /* 0: off */
+	 NUMBER(breaker_threshold, INT, SERVER, 5, 0, MAX_COUNT), /* 0: off */
 	 NUMBER(breaker_timeout, DURATION, SERVER, 30 * SECOND, 1, DAY),
 	 NUMBER(breaker_successes, INT, SERVER, 2, 1, 1000),
 	 NUMBER(leak_threshold, DURATION, SERVER, 5 * MINUTE, 0, LONGEST),
@@ -80,13 +82,13 @@ const PoolOptionDef pool_options_table[] =
 StaticAssertDecl(lengthof(pool_options_table) <= 64,
 				 "PoolOptionSet has no bit for some options");
 
-/* The first must not be greater than the second. */
+/* Pairs of options of which the first must not be greater than the second. */
 static const struct
 {
 	const char *low;
 	const char *high;
-	bool strict;	/* nor equal */
-	bool unlimited; /* 0 as the second is no limit */
+	bool strict;	/* nor may they be equal */
+	bool unlimited; /* 0 as the second means that there is no limit */
 } relations[] = {
 	{"min_size", "max_size", false, false},
 	{"min_size", "max_server_size", false, true},
@@ -106,6 +108,7 @@ pool_options_find(const char *name)
 	return NULL;
 }
 
+/* The field of an option that is a number. */
 static int *
 number_field(const PoolOptionDef *def, const PoolOptions *options)
 {
@@ -113,6 +116,7 @@ number_field(const PoolOptionDef *def, const PoolOptions *options)
 	return (int *) ((char *) options + def->offset);
 }
 
+/* The field of an option that is a text: POOL_QUERY_OPTION_LEN bytes. */
 static char *
 text_field(const PoolOptionDef *def, PoolOptions *options)
 {
@@ -128,13 +132,17 @@ pool_options_defaults(PoolOptions *options)
 	for (const PoolOptionDef *def = pool_options_table; def->name; def++)
 	{
 		if (def->kind == POOL_KIND_TEXT)
-			strlcpy(text_field(def, options), def->text, POOL_QUERY_OPTION_LEN);
+			strlcpy(text_field(def, options), def->default_text,
+					POOL_QUERY_OPTION_LEN);
 		else if (def->offset >= 0)
-			*number_field(def, options) = def->def;
+			*number_field(def, options) = def->default_number;
 	}
 }
 
-/* A number as the user would write it, in the largest unit that fits. */
+/*
+ * A number as a user would write it: a time in the largest unit of which it is
+ * a multiple.
+ */
 static char *
 number_text(const PoolOptionDef *def, int value)
 {
@@ -163,9 +171,9 @@ number_text(const PoolOptionDef *def, int value)
 	return psprintf("%d", value);
 }
 
-/* The errdetail() for a value that cannot be taken. */
+/* The errdetail() for a value that is refused: what would be accepted. */
 static int
-explain_kind(const PoolOptionDef *def)
+detail_of_kind(const PoolOptionDef *def)
 {
 	char *min = number_text(def, def->min);
 	char *max = number_text(def, def->max);
@@ -175,10 +183,12 @@ explain_kind(const PoolOptionDef *def)
 		case POOL_KIND_INT:
 			return errdetail("It must be an integer from %s to %s.", min, max);
 		case POOL_KIND_DURATION:
-			return errdetail("It must be a time from %s to %s; a number without a unit is in milliseconds.",
+			return errdetail("It must be a time from %s to %s; "
+							 "a number without a unit is in milliseconds.",
 							 min, max);
 		case POOL_KIND_CONNECT_TIMEOUT:
-			return errdetail("It must be a time from %s to %s; a number without a unit is in seconds.",
+			return errdetail("It must be a time from %s to %s; "
+							 "a number without a unit is in seconds.",
 							 min, max);
 		case POOL_KIND_PERCENT:
 			return errdetail("It must be a percentage from %s to %s.", min, max);
@@ -194,6 +204,7 @@ explain_kind(const PoolOptionDef *def)
 					 POOL_QUERY_OPTION_LEN - 1);
 }
 
+/* Parses an integer, with or without a percent sign. */
 static bool
 parse_percent(const char *value, int *result, const char **hint)
 {
@@ -206,8 +217,8 @@ parse_percent(const char *value, int *result, const char **hint)
 }
 
 /*
- * libpq counts in seconds and takes zero and less for no limit; servers of
- * other wrappers are written like that.
+ * Parses connect_timeout.  libpq counts in seconds, and for it zero and less is
+ * no limit; so it is written for servers of other wrappers.
  */
 static bool
 parse_connect_timeout(const char *value, int *result, const char **hint)
@@ -222,6 +233,10 @@ parse_connect_timeout(const char *value, int *result, const char **hint)
 	return true;
 }
 
+/*
+ * Parses the value of an option that is a number; false if it is none of that
+ * kind, with a hint of PostgreSQL's in *hint if there is one.
+ */
 static bool
 parse_number(const PoolOptionDef *def, const char *value, int *result,
 			 const char **hint)
@@ -255,57 +270,99 @@ parse_number(const PoolOptionDef *def, const char *value, int *result,
 }
 
 /*
+ * Whether there is nothing after the first semicolon: the extended protocol, by
+ * which the queries are sent, takes one statement.
+ */
+static bool
+is_one_statement(const char *query)
+{
+	const char *end = strchr(query, ';');
+
+	return end == NULL || end[strspn(end, "; \t\n\r")] == '\0';
+}
+
+static void
+set_text(const PoolOptionDef *def, const char *value, PoolOptions *options)
+{
+	/* The value is not shown: it is long. */
+	if (strlen(value) >= POOL_QUERY_OPTION_LEN)
+		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+						errmsg("value of option \"%s\" is too long", def->name),
+						detail_of_kind(def)));
+	if (!is_one_statement(value))
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+				 errmsg("value of option \"%s\" is more than one statement",
+						def->name),
+				 errhint("Put the statements into a function on the remote.")));
+	strlcpy(text_field(def, options), value, POOL_QUERY_OPTION_LEN);
+}
+
+static int
+set_number(const PoolOptionDef *def, const char *value, PoolOptions *options)
+{
+	const char *hint = NULL;
+	int number = 0;
+
+	if (!parse_number(def, value, &number, &hint) || number < def->min ||
+		number > def->max)
+		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+						errmsg("invalid value for option \"%s\": \"%s\"",
+							   def->name, value),
+						detail_of_kind(def), hint ? errhint("%s", _(hint)) : 0));
+	if (def->offset >= 0)
+		*number_field(def, options) = number;
+	return number;
+}
+
+/* The option's bit in a PoolOptionSet. */
+static PoolOptionSet
+option_bit(const PoolOptionDef *def)
+{
+	return UINT64CONST(1) << (def - pool_options_table);
+}
+
+/*
  * Reads one value into its field, if it has one, and notes that it was given.
- * Returns it too, 0 for a text.  Raises FDW_INVALID_ATTRIBUTE_VALUE.
+ * Returns the number, or 0 for a text.  Raises FDW_INVALID_ATTRIBUTE_VALUE.
  */
 int
 pool_options_set(const PoolOptionDef *def, const char *value,
 				 PoolOptions *options, PoolOptionSet *given)
 {
-	const char *hint = NULL;
 	int number = 0;
 
 	if (def->kind == POOL_KIND_TEXT)
-	{
-		/* The value is not shown: it is long. */
-		if (strlen(value) >= POOL_QUERY_OPTION_LEN)
-			ereport(ERROR,
-					(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
-					 errmsg("value of option \"%s\" is too long", def->name),
-					 explain_kind(def)));
-		/* The extended protocol, which both are sent by, takes one command. */
-		if (strchr(value, ';') && strspn(strchr(value, ';'), "; \t\n\r") !=
-									  strlen(strchr(value, ';')))
-			ereport(ERROR,
-					(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
-					 errmsg("value of option \"%s\" is more than one statement",
-							def->name),
-					 errhint(
-						 "Put the statements into a function on the remote.")));
-		strlcpy(text_field(def, options), value, POOL_QUERY_OPTION_LEN);
-	}
+		set_text(def, value, options);
 	else
-	{
-		bool known = parse_number(def, value, &number, &hint);
-
-		if (!known || number < def->min || number > def->max)
-			ereport(ERROR,
-					(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
-					 errmsg("invalid value for option \"%s\": \"%s\"",
-							def->name, value),
-					 explain_kind(def), hint ? errhint("%s", _(hint)) : 0));
-		if (def->offset >= 0)
-			*number_field(def, options) = number;
-	}
-
-	*given |= UINT64CONST(1) << (def - pool_options_table);
+		number = set_number(def, value, options);
+	*given |= option_bit(def);
 	return number;
+}
+
+/* The errdetail() for two options that contradict each other. */
+static int
+detail_of_conflict(const PoolOptionDef *low, const PoolOptionDef *high,
+				   const PoolOptions *options, PoolOptionSet given)
+{
+	char *low_text = number_text(low, *number_field(low, options));
+	char *high_text = number_text(high, *number_field(high, options));
+
+	/* Defaults do not contradict each other, so one of the two was given. */
+	if ((given & option_bit(high)) == 0)
+		return errdetail("\"%s\" is %s, and \"%s\" is %s by default.",
+						 low->name, low_text, high->name, high_text);
+	if ((given & option_bit(low)) == 0)
+		return errdetail("\"%s\" is %s by default, and \"%s\" is %s.",
+						 low->name, low_text, high->name, high_text);
+	return errdetail("\"%s\" is %s, and \"%s\" is %s.", low->name, low_text,
+					 high->name, high_text);
 }
 
 /*
  * Raises INVALID_PARAMETER_VALUE when two options contradict each other.
- * "complete" says that what was not given has its default; otherwise it is
- * not known yet, and only those are compared that were given.
+ * "complete": what was not given has its default.  Otherwise it is not known
+ * yet, and only options that were given are compared.
  */
 void
 pool_options_check(const PoolOptions *options, PoolOptionSet given,
@@ -315,12 +372,11 @@ pool_options_check(const PoolOptions *options, PoolOptionSet given,
 	{
 		const PoolOptionDef *low = pool_options_find(relations[i].low);
 		const PoolOptionDef *high = pool_options_find(relations[i].high);
+		PoolOptionSet both = option_bit(low) | option_bit(high);
 		int a = *number_field(low, options);
 		int b = *number_field(high, options);
-		bool a_given = (given >> (low - pool_options_table)) & 1;
-		bool b_given = (given >> (high - pool_options_table)) & 1;
 
-		if (!complete && !(a_given && b_given))
+		if (!complete && (given & both) != both)
 			continue;
 		if (a < b || (a == b && !relations[i].strict) ||
 			(b == 0 && relations[i].unlimited))
@@ -333,9 +389,6 @@ pool_options_check(const PoolOptions *options, PoolOptionSet given,
 							  low->name, high->name)
 					 : errmsg("option \"%s\" must not be greater than \"%s\"",
 							  low->name, high->name),
-				 errdetail("\"%s\" is %s%s, and \"%s\" is %s%s.", low->name,
-						   number_text(low, a), a_given ? "" : " by default",
-						   high->name, number_text(high, b),
-						   b_given ? "" : " by default")));
+				 detail_of_conflict(low, high, options, given)));
 	}
 }

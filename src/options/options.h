@@ -5,7 +5,7 @@
 #ifndef POOL_OPTIONS_H
 #define POOL_OPTIONS_H
 
-#define POOL_QUERY_OPTION_LEN 256 /* bytes of a query given as an option */
+#define POOL_QUERY_OPTION_LEN 256 /* bytes of a query, with its end */
 
 typedef enum PoolLeakAction
 {

@@ -28,7 +28,7 @@
 #include "options/option_table.h"
 #include "options/target.h"
 
-/* A session with more roles times servers than this starts over. */
+/* Answers that a session keeps; with more it begins anew. */
 #define MAX_CACHED 1024
 
 typedef struct CacheKey
@@ -44,9 +44,10 @@ typedef struct CacheEntry
 } CacheEntry;
 
 static HTAB *cache = NULL;
-static uint64 changes = 0;		 /* catalog changes seen */
-static uint64 cache_changes = 0; /* of these, known to the cache */
+static uint64 changes = 0; /* catalog changes, as count_change() was told */
+static uint64 cache_changes = 0; /* "changes" when the cache was emptied last */
 
+/* A syscache callback. */
 static void
 count_change(Datum arg, int cacheid, uint32 hashvalue)
 {
@@ -57,24 +58,26 @@ count_change(Datum arg, int cacheid, uint32 hashvalue)
 }
 
 /*
- * Asks to be told of catalog changes; once.  Never in the postmaster, whose
- * children would inherit what only those who resolve names need.
+ * Asks to be told of catalog changes, once in a process.  Not to be called in
+ * the postmaster: its children would inherit what only those that resolve names
+ * need.
  */
 static void
 listen_to_catalogs(void)
 {
 	static const int catalogs[] = {FOREIGNSERVEROID, USERMAPPINGOID,
 								   FOREIGNDATAWRAPPEROID, AUTHOID};
-	static bool done = false;
+	static bool listening = false;
 
 	Assert(IsUnderPostmaster || !IsPostmasterEnvironment);
-	if (done)
+	if (listening)
 		return;
 	for (size_t i = 0; i < lengthof(catalogs); i++)
 		CacheRegisterSyscacheCallback(catalogs[i], count_change, (Datum) 0);
-	done = true;
+	listening = true;
 }
 
+/* Makes an empty cache in the place of the one there is, if any. */
 static void
 cache_reset(void)
 {
@@ -90,6 +93,7 @@ cache_reset(void)
 	cache_changes = changes;
 }
 
+/* The current role's entry for a server; HASH_ENTER makes one. */
 static CacheEntry *
 cache_find(const char *server_name, HASHACTION action)
 {
@@ -101,7 +105,7 @@ cache_find(const char *server_name, HASHACTION action)
 	return hash_search(cache, &key, action, NULL);
 }
 
-/* Raises INSUFFICIENT_PRIVILEGE. */
+/* Raises INSUFFICIENT_PRIVILEGE unless the current role may use the server. */
 static void
 check_usage(Oid server, const char *server_name)
 {
@@ -112,12 +116,12 @@ check_usage(Oid server, const char *server_name)
 }
 
 /*
- * Whether the current transaction wrote the row.  Raises
- * OBJECT_NOT_IN_PREREQUISITE_STATE if it changed one that others know: a pool
- * has one configuration, and to them it is still the old one.
+ * Whether the current transaction made the row.  Raises
+ * OBJECT_NOT_IN_PREREQUISITE_STATE if it changed a row that was there before: a
+ * pool has one configuration, and other sessions still see the old one.
  */
 static bool
-written_here(HeapTuple row, bool is_server, const char *server_name)
+is_uncommitted(HeapTuple row, bool is_server, const char *server_name)
 {
 	TransactionId xmin = HeapTupleHeaderGetXmin(row->t_data);
 
@@ -131,11 +135,14 @@ written_here(HeapTuple row, bool is_server, const char *server_name)
 							  server_name)
 					 : errmsg("user mapping for server \"%s\" was changed in this transaction",
 							  server_name),
-				 errhint("The change can be used after it is committed.")));
+				 errhint("Commit the transaction before you use the server.")));
 	return true;
 }
 
-/* Applies the pool's own options among those of one object. */
+/*
+ * Reads the pool's own options among those of one object.  Other wrappers have
+ * options of these names in places where they mean nothing here.
+ */
 static void
 merge_options(List *options, int context, PoolOptions *values,
 			  PoolOptionSet *given)
@@ -147,13 +154,15 @@ merge_options(List *options, int context, PoolOptions *values,
 		DefElem *def = lfirst_node(DefElem, cell);
 		const PoolOptionDef *own = pool_options_find(def->defname);
 
-		/* Other wrappers have options that mean nothing here. */
 		if (own && own->offset >= 0 && (own->contexts & context))
 			pool_options_set(own, defGetString(def), values, given);
 	}
 }
 
-/* "guarded": only a superuser can have written password_required. */
+/*
+ * Whether the remote must ask for the mapping's password.  The option that says
+ * otherwise counts if "guarded": only a superuser can have written it.
+ */
 static bool
 password_required(List *mapping, bool guarded)
 {
@@ -167,7 +176,10 @@ password_required(List *mapping, bool guarded)
 							&unused, &given);
 }
 
-/* Everything in the target that follows from the two rows. */
+/*
+ * Fills in the target from the rows of the server and the mapping.  Raises what
+ * is wrong with the options, and that a password is missing.
+ */
 static void
 fill_target(PoolTarget *target, HeapTuple server_row, HeapTuple mapping_row,
 			bool guarded)
@@ -206,42 +218,41 @@ fill_target(PoolTarget *target, HeapTuple server_row, HeapTuple mapping_row,
 	pool_options_check(&target->options, given, true);
 }
 
-/* Reads the catalogs.  Returns whether the answer may be kept. */
+/* Reads the catalogs.  Returns whether the cache may keep the answer. */
 static bool
 read_target(const char *server_name, PoolTarget *target)
 {
 	Oid server = get_foreign_server_oid(server_name, false);
 	HeapTuple server_row;
 	HeapTuple mapping_row;
+	Form_pg_foreign_server server_form;
 	bool guarded;
-	bool own;
+	bool uncommitted;
 
 	check_usage(server, server_name);
 	server_row = SearchSysCache1(FOREIGNSERVEROID, server);
 	pool_catalog_check_server(server_row, server_name);
-	guarded = pool_catalog_check_wrapper(((Form_pg_foreign_server) GETSTRUCT(
-											  server_row))
-											 ->srvfdw,
-										 server_name);
+	server_form = (Form_pg_foreign_server) GETSTRUCT(server_row);
+	guarded = pool_catalog_check_wrapper(server_form->srvfdw, server_name);
 
 	mapping_row = SearchSysCache2(USERMAPPINGUSERSERVER, GetUserId(), server);
 	if (!HeapTupleIsValid(mapping_row))
 		mapping_row = SearchSysCache2(USERMAPPINGUSERSERVER, InvalidOid, server);
 	pool_catalog_check_mapping(mapping_row, server_name);
 
-	/* Such rows may vanish, and their place be taken, without a message. */
-	own = written_here(server_row, true, server_name);
-	own |= written_here(mapping_row, false, server_name);
+	/* Such rows can go, and others come in their place, without a message. */
+	uncommitted = is_uncommitted(server_row, true, server_name);
+	uncommitted |= is_uncommitted(mapping_row, false, server_name);
 
 	fill_target(target, server_row, mapping_row, guarded);
 	ReleaseSysCache(mapping_row);
 	ReleaseSysCache(server_row);
-	return !own;
+	return !uncommitted;
 }
 
 /*
- * Finds out which pool the current role uses for a server, and checks that it
- * may.  Raises UNDEFINED_OBJECT, INSUFFICIENT_PRIVILEGE,
+ * Finds out which pool the current role uses for a server, and whether it may.
+ * Needs a transaction.  Raises UNDEFINED_OBJECT, INSUFFICIENT_PRIVILEGE,
  * FEATURE_NOT_SUPPORTED (not a PostgreSQL server),
  * OBJECT_NOT_IN_PREREQUISITE_STATE (changed and not committed),
  * S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED (no password), and what is wrong
@@ -255,10 +266,10 @@ pool_target_resolve(const char *server_name, PoolTarget *target)
 
 	listen_to_catalogs();
 
-	/* Within a long transaction nothing else may look for changes. */
+	/* Within a long transaction nothing else needs to look for changes. */
 	AcceptInvalidationMessages();
 
-	/* A longer name would be cut, and then be somebody else's. */
+	/* A longer name would be cut off, and then be another server's. */
 	if (strlen(server_name) >= NAMEDATALEN)
 		pool_catalog_check_server(NULL, server_name);
 
@@ -278,6 +289,7 @@ pool_target_resolve(const char *server_name, PoolTarget *target)
 		cache_find(server_name, HASH_ENTER)->target = *target;
 }
 
+/* Whether both are of the same versions of the two rows. */
 bool
 pool_target_stamp_equal(const PoolStamp *a, const PoolStamp *b)
 {
@@ -289,7 +301,7 @@ pool_target_stamp_equal(const PoolStamp *a, const PoolStamp *b)
 							 unconstify(ItemPointerData *, &b->mapping_tid));
 }
 
-/* Do they identify the same pool? */
+/* Whether both identify the same pool. */
 bool
 pool_target_key_equal(const PoolKey *a, const PoolKey *b)
 {

@@ -31,13 +31,13 @@ typedef struct PoolKey
 
 	/*
 	 * Whether the remote must have asked for the mapping's password.  It is
-	 * part of the key so that a mapping FOR PUBLIC never hands a connection
-	 * that a superuser opened without a password to anyone else.
+	 * part of the key so that a connection that a superuser opened without a
+	 * password, by a mapping FOR PUBLIC, is never leased to anyone else.
 	 */
 	bool needs_password;
 } PoolKey;
 
-/* A server name as the current user may use it. */
+/* What a server's name means for the current role. */
 typedef struct PoolTarget
 {
 	PoolKey key;

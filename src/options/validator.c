@@ -22,7 +22,10 @@
 #include "options/option_table.h"
 #include "options/options.h"
 
-/* More edits than this, or than half of a word, make it another word. */
+/*
+ * A name is near to another one if at most so many letters are edited, and at
+ * most half of them.
+ */
 #define MAX_EDITS 4
 
 typedef struct Candidate
@@ -33,6 +36,7 @@ typedef struct Candidate
 
 PG_FUNCTION_INFO_V1(pool_validator);
 
+/* By distance, then by name. */
 static int
 compare_candidates(const ListCell *a, const ListCell *b)
 {
@@ -50,8 +54,9 @@ add_candidate(List **candidates, const char *wanted, const char *name)
 	Candidate *candidate = palloc(sizeof(Candidate));
 	size_t len = strlen(wanted);
 
-	/* The parser cuts names at NAMEDATALEN, a direct call does not. */
 	candidate->name = name;
+
+	/* The parser cuts names off at NAMEDATALEN, a direct call does not. */
 	candidate->distance =
 		len >= NAMEDATALEN
 			? NAMEDATALEN
@@ -60,7 +65,7 @@ add_candidate(List **candidates, const char *wanted, const char *name)
 	*candidates = lappend(*candidates, candidate);
 }
 
-/* What can be written in a context, nearest to the wanted name first. */
+/* All options that may be written there, the nearest to the wanted name first. */
 static List *
 find_candidates(const char *wanted, int context)
 {
@@ -80,9 +85,12 @@ find_candidates(const char *wanted, int context)
 	return candidates;
 }
 
-/* The errhint() for a name that does not exist. */
+/*
+ * The errhint() for a name that does not exist: the one that may be meant, or
+ * all where none is near.
+ */
 static int
-suggest(const char *wanted, int context)
+hint_of_candidates(const char *wanted, int context)
 {
 	List *candidates = find_candidates(wanted, context);
 	const Candidate *nearest;
@@ -92,6 +100,11 @@ suggest(const char *wanted, int context)
 	if (candidates == NIL)
 		return errhint("There are no valid options in this context.");
 
+	nearest = linitial(candidates);
+	if (nearest->distance <= MAX_EDITS &&
+		nearest->distance <= (int) strlen(wanted) / 2)
+		return errhint("Perhaps you meant the option \"%s\".", nearest->name);
+
 	initStringInfo(&names);
 	foreach (cell, candidates)
 	{
@@ -100,16 +113,44 @@ suggest(const char *wanted, int context)
 		appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "",
 						 candidate->name);
 	}
-
-	nearest = linitial(candidates);
-	if (nearest->distance <= MAX_EDITS &&
-		nearest->distance <= (int) strlen(wanted) / 2)
-		return errhint("Perhaps you meant the option \"%s\". Valid options in this context are: %s.",
-					   nearest->name, names.data);
 	return errhint("Valid options in this context are: %s.", names.data);
 }
 
-/* Raises FDW_INVALID_OPTION_NAME unless the option may stand here. */
+/* The errmsg() for an option that may not be written there. */
+static int
+message_of_place(const char *name, int context)
+{
+	switch (context)
+	{
+		case POOL_ON_SERVER:
+			return errmsg("option \"%s\" is not an option of a server", name);
+		case POOL_ON_MAPPING:
+			return errmsg("option \"%s\" is not an option of a user mapping",
+						  name);
+		default:
+			return errmsg("option \"%s\" is not valid in this context", name);
+	}
+}
+
+/* The errhint() that says where an option may be written instead. */
+static int
+hint_of_place(int contexts)
+{
+	switch (contexts)
+	{
+		case POOL_ON_SERVER:
+			return errhint("Set it on the server.");
+		case POOL_ON_MAPPING:
+			return errhint("Set it on a user mapping.");
+		default:
+			return errhint("Set it on the server or on a user mapping.");
+	}
+}
+
+/*
+ * Raises FDW_INVALID_OPTION_NAME unless "context" is among the contexts where
+ * the option may be written.
+ */
 static void
 check_place(const char *name, int contexts, int context)
 {
@@ -121,20 +162,14 @@ check_place(const char *name, int contexts, int context)
 						errmsg("option \"%s\" cannot be set", name),
 						errdetail("The pool makes this choice itself.")));
 
-	ereport(ERROR,
-			(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
-			 context == POOL_ON_SERVER
-				 ? errmsg("option \"%s\" is not an option of a server", name)
-			 : context == POOL_ON_MAPPING
-				 ? errmsg("option \"%s\" is not an option of a user mapping",
-						  name)
-				 : errmsg("option \"%s\" is not valid in this context", name),
-			 contexts == POOL_ON_SERVER ? errhint("Set it on the server.")
-			 : contexts == POOL_ON_MAPPING
-				 ? errhint("Set it on a user mapping.")
-				 : errhint("Set it on the server or on a user mapping.")));
+	ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+					message_of_place(name, context), hint_of_place(contexts)));
 }
 
+/*
+ * Raises INSUFFICIENT_PRIVILEGE for an option that only superusers may write,
+ * FDW_INVALID_ATTRIBUTE_VALUE for a value that libpq does not have.
+ */
 static void
 check_libpq_option(const PoolLibpqOption *option, const char *value)
 {
@@ -148,6 +183,11 @@ check_libpq_option(const PoolLibpqOption *option, const char *value)
 	pool_libpq_options_check_value(option->name, value);
 }
 
+/*
+ * Reads the value of one of the pool's own options.  Raises
+ * FDW_INVALID_ATTRIBUTE_VALUE, and INSUFFICIENT_PRIVILEGE where only a superuser
+ * may write the value.
+ */
 static void
 check_own_option(const PoolOptionDef *own, const char *value,
 				 PoolOptions *values, PoolOptionSet *given)
@@ -163,12 +203,17 @@ check_own_option(const PoolOptionDef *own, const char *value,
 					 "Only a superuser can create or change an object with this setting.")));
 }
 
+/*
+ * Checks the options (text[]) of an object in that catalog (oid).  Raises
+ * FDW_INVALID_OPTION_NAME, FDW_INVALID_ATTRIBUTE_VALUE, INSUFFICIENT_PRIVILEGE
+ * and INVALID_PARAMETER_VALUE.
+ */
 Datum
 pool_validator(PG_FUNCTION_ARGS)
 {
 	List *options = untransformRelOptions(PG_GETARG_DATUM(0));
 	Oid catalog = PG_GETARG_OID(1);
-	int context = 0; /* the wrapper, foreign tables: no options */
+	int context = 0; /* of wrappers and foreign tables: they have no options */
 	PoolOptionSet given = 0;
 	PoolOptions values;
 	ListCell *cell;
@@ -189,7 +234,7 @@ pool_validator(PG_FUNCTION_ARGS)
 		if (!own && !libpq)
 			ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 							errmsg("invalid option \"%s\"", def->defname),
-							suggest(def->defname, context)));
+							hint_of_candidates(def->defname, context)));
 
 		check_place(def->defname, own ? own->contexts : libpq->contexts,
 					context);
@@ -199,7 +244,10 @@ pool_validator(PG_FUNCTION_ARGS)
 			check_libpq_option(libpq, defGetString(def));
 	}
 
-	/* What a mapping leaves open depends on the server: see resolve. */
+	/*
+	 * What a mapping does not say, its server may; pool_target_resolve() has
+	 * both.
+	 */
 	if (context != 0)
 		pool_options_check(&values, given, context == POOL_ON_SERVER);
 

@@ -206,16 +206,20 @@ pool_handover_fetch(int slot, uint64 generation, int64 deadline,
 						   .sender = *pool_self(),
 						   .slot = slot,
 						   .generation = generation};
-	const Pool *pool = &pool_shmem_pools[pool_shmem_slots[slot].pool];
-	char *answer = palloc(POOL_REPLY_MAX);
+	int pool = pool_shmem_slots[slot].pool;
+	char *answer;
 	StringInfoData data;
 	PoolReply reply;
 	size_t len;
 	int fd;
 
+	if (pool == POOL_NONE)
+		return false; /* reclaimed and closed meanwhile */
+	answer = palloc(POOL_REPLY_MAX);
 	initStringInfo(&data);
 	appendBinaryStringInfo(&data, (char *) &message, sizeof(message));
-	len = ask_worker(pool_worker_number(pool), &data, answer, deadline, &fd);
+	len = ask_worker(pool_worker_number(&pool_shmem_pools[pool]), &data, answer,
+					 deadline, &fd);
 	if (len >= sizeof(reply))
 	{
 		memcpy(&reply, answer, sizeof(reply));

@@ -18,7 +18,7 @@ pool_histogram_init(PoolHistogram *histogram)
 	pg_atomic_init_u64(&histogram->max_us, 0);
 }
 
-/* Begins to count anew. */
+/* Begins to count anew.  Needs no lock; see the races in histogram.h. */
 void
 pool_histogram_zero(PoolHistogram *histogram)
 {
@@ -28,7 +28,7 @@ pool_histogram_zero(PoolHistogram *histogram)
 	pg_atomic_write_u64(&histogram->max_us, 0);
 }
 
-/* Copies it. */
+/* Copies a histogram; its count is the sum of its buckets. */
 void
 pool_histogram_read(const PoolHistogram *histogram, PoolTimes *times)
 {
@@ -45,8 +45,9 @@ pool_histogram_read(const PoolHistogram *histogram, PoolTimes *times)
 }
 
 /*
- * Leaves what came after an earlier copy; but for the maximum, which stays that
- * of all.  After a reset in between all of it is left.
+ * Leaves what was added after an earlier copy was made, except that the maximum
+ * stays that of all.  If there are fewer times than then, there was a reset in
+ * between, and everything is left.
  */
 void
 pool_histogram_subtract(PoolTimes *times, const PoolTimes *before)
@@ -60,8 +61,8 @@ pool_histogram_subtract(PoolTimes *times, const PoolTimes *before)
 }
 
 /*
- * What the times in that bucket and in those before it are less than, in
- * microseconds; the last one has no bound.
+ * The upper bound of a bucket, exclusive, in microseconds.  The last bucket has
+ * none.
  */
 uint64
 pool_histogram_bound(int bucket)
@@ -73,8 +74,9 @@ pool_histogram_bound(int bucket)
 }
 
 /*
- * The time, in microseconds, that this fraction (0 to 1) of all did not exceed;
- * of the last bucket's, and if there are none, the maximum.
+ * The time, in microseconds, that this fraction (0 to 1) of all did not exceed:
+ * the middle of its bucket.  In the last bucket, which has no bound, and without
+ * any times, it is the maximum.
  */
 double
 pool_histogram_percentile(const PoolTimes *times, double fraction)

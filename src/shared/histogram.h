@@ -7,8 +7,18 @@
  * times of less than 16 us are exact, as far as the clock's microseconds are.
  * What takes longer than POOL_HISTOGRAM_LIMIT_US is in the last bucket.
  *
- * All are atomics, so anybody can add at any time.  Who reads meanwhile may see
- * a time in its bucket and not yet in the sum.
+ * All are atomics, so any process can add at any time, without a lock.  For that
+ * the following races are accepted:
+ *
+ *	- Who reads meanwhile may see a time in its bucket and not yet in the sum or
+ *	  the maximum.  The count has no such race: it is the sum of the buckets.
+ *	- A reset meanwhile may clear the bucket of a time, and leave what is added
+ *	  after it: the sum has a time more than the buckets, or the maximum is one of
+ *	  before the reset.
+ *	- The maximum of before the reset may also keep out a smaller one: a session
+ *	  that has read it just then does not write its own.  Then the maximum, and
+ *	  percentiles, which are no greater, are too small until the next time that is
+ *	  longer.
  */
 #ifndef POOL_HISTOGRAM_H
 #define POOL_HISTOGRAM_H
@@ -32,7 +42,7 @@ typedef struct PoolHistogram
 	pg_atomic_uint64 max_us;
 } PoolHistogram;
 
-/* A copy to compute with. */
+/* A copy to compute with, in this process's memory. */
 typedef struct PoolTimes
 {
 	uint64 buckets[POOL_NBUCKETS];
@@ -41,7 +51,7 @@ typedef struct PoolTimes
 	uint64 max_us;
 } PoolTimes;
 
-/* The bucket of a time. */
+/* The bucket that counts a time. */
 static inline int
 pool_histogram_bucket(uint64 us)
 {

@@ -30,7 +30,7 @@ static const char *const close_reason_names[POOL_NCLOSE_REASONS] = {
 	[POOL_CLOSE_WORKER_EXITED] = "worker_exited",
 };
 
-/* The name that views and the log use. */
+/* The name of a reason for closing, in views and in the log. */
 const char *
 pool_stats_close_reason_name(PoolCloseReason reason)
 {
@@ -38,7 +38,7 @@ pool_stats_close_reason_name(PoolCloseReason reason)
 	return close_reason_names[reason];
 }
 
-/* The same of what is timed. */
+/* The name of what is timed, in views. */
 const char *
 pool_stats_timed_name(PoolTimed what)
 {
@@ -64,7 +64,7 @@ pool_stats_init(PoolStats *stats)
 		pool_histogram_init(&stats->times[i]);
 }
 
-/* Begins to count anew. */
+/* Begins to count anew.  pool_slot_restart_counts() does so for a pool. */
 void
 pool_stats_zero(PoolStats *stats)
 {

@@ -2,10 +2,26 @@
  * stats.h
  *		The counters and times of a pool.
  *
- * Each is an atomic in shared memory that only grows until it is reset.  They are
- * bumped with no lock of their own: those that belong to a slot's move are bumped
- * under the pool's lock by pool_slot_move() and so add up with the slots' states
- * at any moment; the others (queries, rows, ...) are only each true by itself.
+ * Each is an atomic in shared memory that only grows until it is reset.  They
+ * have no lock of their own.  Those that belong to a slot's move are added to by
+ * pool_slot_move(), under the pool's lock, so that they add up with the states
+ * of the slots at any moment.  Others are added to without it, since they count
+ * what happens outside it: queries, query_errors, rows, validations, cancels,
+ * resets, health checks, failed acquires and the times of statements.
+ *
+ * For that the following races are accepted:
+ *
+ *	- Who reads between two additions that belong together sees one of them: a
+ *	  statement in queries whose time or rows are not counted yet.
+ *	- A reset between two such additions makes the first one undone and leaves
+ *	  the second: a statement in query_errors that is not in queries.
+ *	- A session that still has the pointer to a pool whose place was given to
+ *	  another pool adds to the counters of that one (see pool.h).
+ *	- A Pool is copied with memcpy(): where a machine does not read 64 bits at
+ *	  once, a counter can be half old and half new.
+ *
+ * The error is no more than what is being added at that moment, and lasts no
+ * longer than until the next reset.  For times see histogram.h, too.
  */
 #ifndef POOL_STATS_H
 #define POOL_STATS_H
@@ -23,24 +39,28 @@ typedef enum PoolCloseReason
 	POOL_CLOSE_CONFIG_CHANGED,	/* opened with options since altered */
 	POOL_CLOSE_RECONNECT,		/* pool_reconnect() */
 	POOL_CLOSE_ADMIN,			/* pool_close(), pool_drain() */
-	POOL_CLOSE_RECLAIMED,		/* its lease was taken away */
+	POOL_CLOSE_RECLAIMED,		/* its lease was reclaimed */
 	POOL_CLOSE_SURPLUS,			/* the limit was lowered */
 	POOL_CLOSE_EVICTED,			/* another pool needed the place */
 	POOL_CLOSE_DROPPED,			/* its server or user mapping was dropped */
-	POOL_CLOSE_REMOTE_CLOSED,	/* the remote hung up */
-	POOL_CLOSE_CANCELED,		/* its statement was cancelled or timed out */
+	POOL_CLOSE_REMOTE_CLOSED,	/* by the remote */
+	POOL_CLOSE_CANCELED,		/* its statement was canceled or timed out */
 	POOL_CLOSE_ERROR,			/* an error left it in an unknown state */
-	POOL_CLOSE_UNCLEAN,			/* returned with something left to read */
+	POOL_CLOSE_UNCLEAN,			/* released with something left to read */
 	POOL_CLOSE_PROOF_FAILED,	/* the handover could not be proven clean */
 	POOL_CLOSE_RESET_FAILED,	/* rollback or reset query failed */
 	POOL_CLOSE_CHECK_FAILED,	/* found dead before it was used */
 	POOL_CLOSE_HOLDER_EXITED,	/* its session ended in the middle of a lease */
-	POOL_CLOSE_HANDOVER_FAILED, /* its descriptor could not be had */
+	POOL_CLOSE_HANDOVER_FAILED, /* no session could get its descriptor */
 	POOL_CLOSE_WORKER_EXITED	/* the worker stopped or was restarted */
 } PoolCloseReason;
 
 #define POOL_NCLOSE_REASONS (POOL_CLOSE_WORKER_EXITED + 1)
 
+/*
+ * In the order of their columns in pool_stats_all() of sql/pool--1.0.sql, into
+ * which sql/stats_views.c puts them; so are PoolCloseReason and PoolTimed.
+ */
 typedef enum PoolCounter
 {
 	POOL_COUNT_ACQUIRES,		 /* leases begun */
@@ -50,24 +70,24 @@ typedef enum PoolCounter
 	POOL_COUNT_LOST,			/* leases that ended with it being closed */
 	POOL_COUNT_REUSED,			/* leases that needed no handover */
 	POOL_COUNT_LEAKS,			/* leases held for too long */
-	POOL_COUNT_LEAKS_RECLAIMED, /* those that were taken away */
+	POOL_COUNT_LEAKS_RECLAIMED, /* leaks that were reclaimed */
 	POOL_COUNT_QUERIES,			/* statements sent */
 	POOL_COUNT_QUERY_ERRORS,	/* statements that failed */
 	POOL_COUNT_ROWS,			/* rows received */
 	POOL_COUNT_CONNECTS,		/* connections that became usable */
 	POOL_COUNT_CONNECT_ERRORS,	/* attempts that failed */
 	POOL_COUNT_RETRIES,			/* attempts after one that had failed */
-	POOL_COUNT_RETRY_SUCCESSES, /* those that made a connection */
-	POOL_COUNT_RETRY_FAILURES,	/* and those that did not */
+	POOL_COUNT_RETRY_SUCCESSES, /* retries that made a connection */
+	POOL_COUNT_RETRY_FAILURES,	/* retries that failed */
 	POOL_COUNT_BREAKER_TRIPS,	/* times the circuit breaker opened */
 	POOL_COUNT_SCALE_UPS,		/* times autoscale raised the limit */
-	POOL_COUNT_SCALE_DOWNS,		/* times it lowered it */
+	POOL_COUNT_SCALE_DOWNS,		/* times autoscale lowered the limit */
 	POOL_COUNT_CANCELS,			/* cancel requests sent to the remote */
 	POOL_COUNT_RESETS,			/* rollbacks and resets done by the worker */
 	POOL_COUNT_VALIDATIONS,		/* checks before use, by sessions */
-	POOL_COUNT_VALIDATION_FAILURES, /* those that failed */
-	POOL_COUNT_HEALTH_CHECKS, /* checks of idle connections by the worker */
-	POOL_COUNT_HEALTH_CHECK_FAILURES, /* those that failed */
+	POOL_COUNT_VALIDATION_FAILURES,	  /* validations that failed */
+	POOL_COUNT_HEALTH_CHECKS,		  /* checks by the worker that went well */
+	POOL_COUNT_HEALTH_CHECK_FAILURES, /* checks that failed */
 	POOL_COUNT_CLOSED				  /* usable connections closed */
 } PoolCounter;
 
@@ -84,6 +104,7 @@ typedef enum PoolTimed
 
 #define POOL_NTIMED (POOL_TIMED_LEASE + 1)
 
+/* "closed" has a counter for each PoolCloseReason. */
 typedef struct PoolStats
 {
 	pg_atomic_uint64 counters[POOL_NCOUNTERS];
@@ -91,6 +112,7 @@ typedef struct PoolStats
 	PoolHistogram times[POOL_NTIMED];
 } PoolStats;
 
+/* Adds to a counter.  Needs no lock, but see above. */
 static inline void
 pool_stats_add(PoolStats *stats, PoolCounter counter, uint64 n)
 {

@@ -1,8 +1,11 @@
 /*
  * activity_views.c
- *		What pool_connections and pool_waiters show: who has what, and who waits.
+ *		What pool_connections and pool_waiters show: which session holds which
+ *		connection, and which ones wait.
  *
- * Each pool is copied under its lock, and made into rows outside it.
+ * A slot, or the queue of a pool, is copied under the pool's lock and made into
+ * rows outside it; so each row, and each queue, is of one moment.  Columns are
+ * in the order of the functions of these names in sql/pool--1.0.sql.
  */
 #include "postgres.h"
 
@@ -20,19 +23,18 @@
 PG_FUNCTION_INFO_V1(pool_sql_connections);
 PG_FUNCTION_INFO_V1(pool_sql_waiters);
 
-/*
- * Copies what a row says of its pool, which is all but the counters.  Needs
- * the lock.
- */
+/* Copies a pool without its statistics.  Needs the lock. */
 static void
-copy_head(const Pool *pool, Pool *copy)
+copy_without_stats(const Pool *pool, Pool *copy)
 {
+	POOL_ASSERT_LOCKED_SHARED(pool);
 	memcpy(copy, pool, offsetof(Pool, stats));
 }
 
 /*
- * Where another one took his lease shows his queries, as pg_stat_activity; and
- * in another database the text can have another encoding.
+ * Whether the caller may see where a lease was acquired.  That shows statements
+ * of its session, so the rules of pg_stat_activity hold; and in another database
+ * the text can have another encoding.
  */
 static bool
 may_see_context(const Pool *pool, const PoolSlot *slot)
@@ -43,6 +45,7 @@ may_see_context(const Pool *pool, const PoolSlot *slot)
 			has_privs_of_role(GetUserId(), slot->holder.userid));
 }
 
+/* The columns after those that name the pool. */
 static void
 put_slot(PoolViewRow *row, const Pool *pool, int number, const PoolSlot *slot)
 {
@@ -71,69 +74,65 @@ put_slot(PoolViewRow *row, const Pool *pool, int number, const PoolSlot *slot)
 							   : NULL);
 }
 
-/*
- * A row for each slot in use.
- */
+/* A row for each slot in use of the pools that the caller may see. */
 Datum
 pool_sql_connections(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	Pool *pool_copy = palloc(sizeof(Pool));
-	PoolSlot *copy = palloc(sizeof(PoolSlot));
+	PoolSlot *slot_copy = palloc(sizeof(PoolSlot));
 
 	InitMaterializedSRF(fcinfo, 0);
 	for (int i = 0; i < pool_shmem->nslots; i++)
 	{
 		PoolViewRow row = {.n = 0};
-		int place = pool_shmem_slots[i].pool;
+		int place = pool_shmem_slots[i].pool; /* compared under the lock */
 		Pool *pool;
 
 		if (place == POOL_NONE)
 			continue;
 		pool = &pool_shmem_pools[place];
 		LWLockAcquire(&pool->lock, LW_SHARED);
-		copy_head(pool, pool_copy);
-		memcpy(copy, &pool_shmem_slots[i], sizeof(PoolSlot));
+		copy_without_stats(pool, pool_copy);
+		memcpy(slot_copy, &pool_shmem_slots[i], sizeof(PoolSlot));
 		LWLockRelease(&pool->lock);
-		if (copy->pool != place || !pool_view_row_is_visible(pool_copy))
+		if (slot_copy->pool != place || !pool_view_row_is_visible(pool_copy))
 			continue;
 
 		pool_view_row_put_identity(&row, pool_copy);
-		put_slot(&row, pool_copy, i, copy);
+		put_slot(&row, pool_copy, i, slot_copy);
 		pool_view_row_store(&row, rsinfo);
 	}
 	return (Datum) 0;
 }
 
-/* Copies those who wait for a pool, in their order; returns how many. */
+/* Copies a pool and its waiters in their order; returns how many wait. */
 static int
-copy_waiters(Pool *pool, Pool *pool_copy, PoolWaiter *copies)
+copy_queue(Pool *pool, Pool *pool_copy, PoolWaiter *waiters)
 {
 	int n = 0;
 
 	LWLockAcquire(&pool->lock, LW_SHARED);
-	copy_head(pool, pool_copy);
+	copy_without_stats(pool, pool_copy);
 	for (int at = pool->waiter_head; at != POOL_NONE;
 		 at = pool_shmem_waiters[at].next)
-		copies[n++] = pool_shmem_waiters[at];
+		waiters[n++] = pool_shmem_waiters[at];
 	LWLockRelease(&pool->lock);
 	return n;
 }
 
-/*
- * A row for each session that waits for a connection.
- */
+/* A row for each session in a queue of the pools that the caller may see. */
 Datum
 pool_sql_waiters(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	Pool *pool_copy = palloc(sizeof(Pool));
-	PoolWaiter *copies = palloc(sizeof(PoolWaiter) * pool_shmem->nwaiters);
+	PoolWaiter *waiters = palloc(sizeof(PoolWaiter) * pool_shmem->nwaiters);
 
 	InitMaterializedSRF(fcinfo, 0);
 	for (int i = 0; i < pool_shmem->npools; i++)
 	{
-		int n = copy_waiters(&pool_shmem_pools[i], pool_copy, copies);
+		int n = copy_queue(&pool_shmem_pools[i], pool_copy, waiters);
 
 		if (n == 0 || !pool_view_row_is_visible(pool_copy))
 			continue;
@@ -143,9 +142,9 @@ pool_sql_waiters(PG_FUNCTION_ARGS)
 
 			pool_view_row_put_identity(&row, pool_copy);
 			pool_view_row_put(&row, Int32GetDatum(at + 1));
-			pool_view_row_put(&row, Int32GetDatum(copies[at].session.pid));
-			pool_view_row_put_clock(&row, copies[at].since);
-			pool_view_row_put(&row, Int32GetDatum(copies[at].priority));
+			pool_view_row_put(&row, Int32GetDatum(waiters[at].session.pid));
+			pool_view_row_put_clock(&row, waiters[at].since);
+			pool_view_row_put(&row, Int32GetDatum(waiters[at].priority));
 			pool_view_row_store(&row, rsinfo);
 		}
 	}

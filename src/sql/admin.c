@@ -1,10 +1,14 @@
 /*
  * admin.c
- *		The SQL functions by which an administrator steers pools that run.
+ *		The SQL functions by which an administrator controls running pools.
  *
  * Those that take a server's name act on all its pools in this database, one
- * for each user mapping that was used so far.  They are reclaimed from PUBLIC
- * when the extension is created, and so need no check of their own.
+ * for each user mapping that was used so far; what they return is the sum over
+ * these.  They raise 42704 if there is no such server.  The install script revokes all
+ * of them from PUBLIC, so they check no privilege themselves.
+ *
+ * Each pool is changed under its lock; then its waiters are served and the
+ * worker is woken, without it.
  */
 #include "postgres.h"
 
@@ -37,7 +41,10 @@ PG_FUNCTION_INFO_V1(pool_sql_cancel);
 PG_FUNCTION_INFO_V1(pool_sql_stats_reset);
 PG_FUNCTION_INFO_V1(pool_sql_reclaim);
 
-/* pool_drain() has several pools to wait for, and looks at all as often. */
+/*
+ * pool_drain() sleeps on the condition variable of one pool that is not empty;
+ * at least this often it looks at the others.
+ */
 #define DRAIN_LOOK_MS 1000
 
 typedef struct Sizes
@@ -46,22 +53,25 @@ typedef struct Sizes
 	int max;
 } Sizes;
 
-/* What is done to one pool, under its lock; returns what is to be counted. */
+/* Changes one pool, whose lock is held; returns what is summed up. */
 typedef int (*Action)(Pool *pool, const void *arg);
 
+/* Whether it is a pool of that server.  Needs the lock. */
 static bool
 is_pool_of(const Pool *pool, Oid server)
 {
+	POOL_ASSERT_LOCKED_SHARED(pool);
 	return pool->id != 0 && !pool->dropped &&
 		   pool->key.database == MyDatabaseId && pool->key.server == server;
 }
 
 /*
- * Does it to each pool of the server, and wakes those whom it may concern.
- * "look_again": so do those who wait.  Returns the sum.
+ * Applies an action to each pool of the server, and returns the sum of what it
+ * returned.  "retry": sessions that wait begin to acquire anew, and so find out
+ * what has changed.
  */
 static int
-for_each_pool(Oid server, Action action, const void *arg, bool look_again)
+for_each_pool(Oid server, Action action, const void *arg, bool retry)
 {
 	int sum = 0;
 
@@ -77,7 +87,7 @@ for_each_pool(Oid server, Action action, const void *arg, bool look_again)
 		LWLockRelease(&pool->lock);
 		if (!found)
 			continue;
-		if (look_again)
+		if (retry)
 			pool_queue_tell(pool, POOL_VERDICT_RETRY);
 		pool_queue_serve(pool);
 		pool_wake_worker(pool);
@@ -85,6 +95,7 @@ for_each_pool(Oid server, Action action, const void *arg, bool look_again)
 	return sum;
 }
 
+/* The server that the first argument names.  Raises 42704 and 22004. */
 static Oid
 server_oid(FunctionCallInfo fcinfo)
 {
@@ -96,6 +107,7 @@ resize(Pool *pool, const void *arg)
 {
 	const Sizes *sizes = arg;
 
+	POOL_ASSERT_LOCKED(pool);
 	pool->resized = true;
 	pool->options.min_size = sizes->min;
 	pool->options.max_size = sizes->max;
@@ -106,7 +118,8 @@ resize(Pool *pool, const void *arg)
 
 /*
  * Sets min_size and max_size until the options are altered or the server is
- * restarted.  Raises 22023 for sizes that no options could have.
+ * restarted.  Returns the number of pools.  Raises 22023 for sizes that the
+ * options could not have.
  */
 Datum
 pool_sql_resize(PG_FUNCTION_ARGS)
@@ -121,23 +134,27 @@ pool_sql_resize(PG_FUNCTION_ARGS)
 	sizes.max = PG_GETARG_INT32(2);
 	if (sizes.min < 0 || sizes.max < 1 || sizes.min > sizes.max ||
 		sizes.max > limit)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid sizes: min_size %d, max_size %d", sizes.min,
-						sizes.max),
-				 errdetail("It must be 0 <= min_size <= max_size, and 1 <= max_size <= %d.",
-						   limit)));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("invalid sizes: min_size %d, max_size %d",
+							   sizes.min, sizes.max),
+						errdetail("min_size must be from 0 to max_size, "
+								  "and max_size from 1 to %d.",
+								  limit)));
 	PG_RETURN_INT32(for_each_pool(server, resize, &sizes, false));
 }
 
 static int
 set_pause(Pool *pool, const void *arg)
 {
+	POOL_ASSERT_LOCKED(pool);
 	pool->pause = *(const PoolPause *) arg;
 	return 1;
 }
 
-/* No more leases: who wants one waits, or gets an error if asked to fail. */
+/*
+ * Pauses: no lease begins and no connection is opened; sessions that want one
+ * wait, or fail if the second argument is true.  Returns the number of pools.
+ */
 Datum
 pool_sql_pause(PG_FUNCTION_ARGS)
 {
@@ -148,7 +165,7 @@ pool_sql_pause(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32(for_each_pool(server, set_pause, &pause, fail));
 }
 
-/* Ends that. */
+/* Ends the pause of pool_pause() or pool_drain(); returns the number of pools. */
 Datum
 pool_sql_resume(PG_FUNCTION_ARGS)
 {
@@ -157,8 +174,9 @@ pool_sql_resume(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32(for_each_pool(server_oid(fcinfo), set_pause, &pause, false));
 }
 
+/* Retires all connections, for the reason in *arg; returns how many. */
 static int
-retire(Pool *pool, const void *arg)
+retire_all(Pool *pool, const void *arg)
 {
 	int n = pool_slot_count_open(pool);
 
@@ -167,50 +185,57 @@ retire(Pool *pool, const void *arg)
 }
 
 /*
- * Has all connections replaced: idle ones at once, others when they come back.
- * Returns how many.
+ * Has all connections replaced: idle ones at once, others when they are released
+ * or when what the worker does with them ends.  Returns how many.
  */
 Datum
 pool_sql_reconnect(PG_FUNCTION_ARGS)
 {
 	PoolCloseReason reason = POOL_CLOSE_RECONNECT;
 
-	PG_RETURN_INT32(for_each_pool(server_oid(fcinfo), retire, &reason, false));
+	PG_RETURN_INT32(
+		for_each_pool(server_oid(fcinfo), retire_all, &reason, false));
 }
 
+/* Retires all connections and reclaims those that are leased. */
 static int
-revoke_all(Pool *pool, const void *arg)
+close_all(Pool *pool, const void *arg)
 {
-	int n = pool_slot_count_open(pool);
+	PoolCloseReason reason = POOL_CLOSE_ADMIN;
+	int n = retire_all(pool, &reason);
 
 	pool->prewarm = 0;
-	pool_slot_retire_all(pool, POOL_CLOSE_ADMIN);
 	for (int i = 0; i < pool_shmem->nslots; i++)
 	{
 		PoolSlot *slot = &pool_shmem_slots[i];
 
 		if (slot->pool == pool_index(pool) && slot->state == POOL_SLOT_LEASED)
-			pool_slot_reclaim(pool, slot, POOL_CLOSE_ADMIN);
+			pool_slot_reclaim(pool, slot, reason);
 	}
 	return n;
 }
 
-/* Closes all connections now, leased ones too.  Returns how many. */
+/* Closes all connections at once, leased ones too.  Returns how many. */
 Datum
 pool_sql_close(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_INT32(for_each_pool(server_oid(fcinfo), revoke_all, NULL, false));
+	PG_RETURN_INT32(for_each_pool(server_oid(fcinfo), close_all, NULL, false));
 }
 
+/* Pauses, and retires all connections; returns how many. */
 static int
 drain(Pool *pool, const void *arg)
 {
+	POOL_ASSERT_LOCKED(pool);
 	pool->pause = POOL_PAUSE_WAIT;
 	pool->prewarm = 0;
-	return retire(pool, arg);
+	return retire_all(pool, arg);
 }
 
-/* Counts what is leased; *busy is a pool that is not empty. */
+/*
+ * Counts the leased connections of the server.  *busy is one of its pools that
+ * still have connections, or NULL.
+ */
 static int
 count_leased(Oid server, Pool **busy)
 {
@@ -233,8 +258,9 @@ count_leased(Oid server, Pool **busy)
 }
 
 /*
- * Pauses, and closes each connection as soon as nobody uses it.  Waits until
- * all are closed or the time is over, and returns how many are still leased.
+ * Pauses, and closes each connection as soon as it is not leased.  Waits until
+ * all are closed or the timeout is over, and returns how many are still leased.
+ * Raises 22023 for a timeout that is out of range.
  */
 Datum
 pool_sql_drain(PG_FUNCTION_ARGS)
@@ -242,23 +268,24 @@ pool_sql_drain(PG_FUNCTION_ARGS)
 	Oid server = server_oid(fcinfo);
 	int64 timeout_ms = pool_args_timeout(fcinfo, 1);
 	int64 deadline =
-		timeout_ms < 0 ? PG_INT64_MAX : pool_clock_us() + timeout_ms * 1000;
+		timeout_ms < 0 ? PG_INT64_MAX : pool_clock_after_ms(timeout_ms);
 	PoolCloseReason reason = POOL_CLOSE_ADMIN;
 	Pool *busy;
 	int leased;
 
 	for_each_pool(server, drain, &reason, false);
-	while ((leased = count_leased(server, &busy), busy) != NULL)
+	for (;;)
 	{
-		int64 left = (deadline - pool_clock_us()) / 1000;
+		long left = pool_clock_left_ms(deadline);
 
-		if (left <= 0)
-			break;
-		ConditionVariablePrepareToSleep(&busy->changed);
 		leased = count_leased(server, &busy);
-		if (busy == NULL)
+		if (busy == NULL || left == 0)
 			break;
-		ConditionVariableTimedSleep(&busy->changed, Min(left, DRAIN_LOOK_MS),
+
+		/* The first sleep at a pool returns at once, to have it looked at again. */
+		ConditionVariableTimedSleep(&busy->changed,
+									left < 0 ? DRAIN_LOOK_MS
+											 : Min(left, DRAIN_LOOK_MS),
 									pool_wait_event(POOL_WAIT_DRAIN));
 	}
 	ConditionVariableCancelSleep();
@@ -272,7 +299,10 @@ reset_breaker(Pool *pool, const void *arg)
 	return 1;
 }
 
-/* The next attempt to connect can begin at once. */
+/*
+ * Closes the circuit breaker, so that the next attempt to connect begins at
+ * once.  Returns the number of pools.
+ */
 Datum
 pool_sql_breaker_reset(PG_FUNCTION_ARGS)
 {
@@ -280,7 +310,10 @@ pool_sql_breaker_reset(PG_FUNCTION_ARGS)
 		for_each_pool(server_oid(fcinfo), reset_breaker, NULL, false));
 }
 
-/* The pool of a slot, locked; NULL if the slot is not in use. */
+/*
+ * The pool of a slot, with its lock held exclusively; NULL, and no lock, if the
+ * slot is not in use.
+ */
 static Pool *
 lock_pool_of(const PoolSlot *slot)
 {
@@ -298,9 +331,9 @@ lock_pool_of(const PoolSlot *slot)
 }
 
 /*
- * Takes a leased connection away from its session, in any database: the
- * number is that of pool_connections.  Returns false if it is not leased.
- * Raises 22023 if there is no such number.
+ * Reclaims the lease of a slot, in any database; the number is that of view
+ * pool_connections.  Returns whether it was leased.  Raises 22023 if there is no
+ * slot of that number.
  */
 Datum
 pool_sql_reclaim(PG_FUNCTION_ARGS)
@@ -309,23 +342,25 @@ pool_sql_reclaim(PG_FUNCTION_ARGS)
 	Pool *pool;
 	NameData server_name;
 	bool leased;
-	int holder;
+	int pid;
 	int number;
 
 	pool_args_refuse_null(fcinfo, 0, "slot");
 	number = PG_GETARG_INT32(0);
 	if (number < 0 || number >= pool_shmem->nslots)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("there is no slot %d", number),
-						errdetail("They are numbered from 0 to %d.",
-								  pool_shmem->nslots - 1),
-						errhint("See column slot of view pool_connections.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("slot %d does not exist", number),
+				 errdetail("Slots are numbered from 0 to %d.",
+						   pool_shmem->nslots - 1),
+				 errhint(
+					 "Look up the number in column \"slot\" of view \"pool_connections\".")));
 	slot = &pool_shmem_slots[number];
 	pool = lock_pool_of(slot);
 	if (pool == NULL)
 		PG_RETURN_BOOL(false);
 	leased = slot->state == POOL_SLOT_LEASED;
-	holder = slot->owner.pid;
+	pid = slot->owner.pid;
 	server_name = pool->server_name;
 	if (leased)
 		pool_slot_reclaim(pool, slot, POOL_CLOSE_RECLAIMED);
@@ -334,15 +369,16 @@ pool_sql_reclaim(PG_FUNCTION_ARGS)
 	{
 		pool_wake_worker(pool);
 		ereport(LOG,
-				(errmsg("connection %d of pool for server \"%s\" was taken away from process %d by pool_reclaim()",
-						number, NameStr(server_name), holder)));
+				(errmsg("connection %d of pool for server \"%s\" was reclaimed from process %d "
+						"by pool_reclaim()",
+						number, NameStr(server_name), pid)));
 	}
 	PG_RETURN_BOOL(leased);
 }
 
 /*
- * Resets the counters and times of the server's pools; of all pools, in any
- * database, if no server is given.
+ * Resets the counters and times of the server's pools, or of all pools in all
+ * databases if the server is NULL.
  */
 Datum
 pool_sql_stats_reset(PG_FUNCTION_ARGS)
@@ -361,7 +397,7 @@ pool_sql_stats_reset(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* Does that process hold a lease? */
+/* Whether that process holds a lease, of any pool. */
 static bool
 holds_lease(int pid)
 {
@@ -382,8 +418,10 @@ holds_lease(int pid)
 }
 
 /*
- * Cancels what a session is doing, here and on the remote, provided that it
- * holds a connection; with the rules of pg_cancel_backend().
+ * Cancels the statement of a session that holds a lease, here and on the remote;
+ * returns false if it holds none.  The lease may end before the cancel arrives,
+ * as a statement may with pg_cancel_backend(), whose privileges it asks for and
+ * whose errors it raises.
  */
 Datum
 pool_sql_cancel(PG_FUNCTION_ARGS)

@@ -1,6 +1,6 @@
 /*
  * args.c
- *		Arguments of SQL functions.
+ *		Arguments of SQL functions: what several of them check and convert.
  */
 #include "postgres.h"
 
@@ -10,9 +10,10 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "base/clock.h"
 #include "sql/args.h"
 
-/* Raises 22004. */
+/* Raises 22004 if the argument, which the message calls "what", is NULL. */
 void
 pool_args_refuse_null(FunctionCallInfo fcinfo, int arg, const char *what)
 {
@@ -21,7 +22,7 @@ pool_args_refuse_null(FunctionCallInfo fcinfo, int arg, const char *what)
 						errmsg("%s must not be null", what)));
 }
 
-/* The first argument, a server's name. */
+/* The first argument, a server's name.  Raises 22004 if it is NULL. */
 char *
 pool_args_server(FunctionCallInfo fcinfo)
 {
@@ -31,7 +32,7 @@ pool_args_server(FunctionCallInfo fcinfo)
 
 /*
  * An interval in milliseconds; -1 for NULL, which means the default.  Raises
- * 22023.
+ * 22023 if it is negative or longer than an int.
  */
 int64
 pool_args_timeout(FunctionCallInfo fcinfo, int arg)
@@ -42,9 +43,10 @@ pool_args_timeout(FunctionCallInfo fcinfo, int arg)
 	if (PG_ARGISNULL(arg))
 		return -1;
 	interval = PG_GETARG_INTERVAL_P(arg);
-	ms = interval->time / 1000.0 +
-		 ((double) interval->month * DAYS_PER_MONTH + interval->day) *
-			 SECS_PER_DAY * 1000.0;
+	ms = ((double) interval->time +
+		  ((double) interval->month * DAYS_PER_MONTH + interval->day) *
+			  (double) USECS_PER_DAY) /
+		 (double) POOL_CLOCK_US_PER_MS;
 	if (ms < 0 || ms > INT_MAX)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("timeout is out of range"),

@@ -1,6 +1,6 @@
 /*
  * args.h
- *		Arguments of SQL functions.
+ *		Arguments of SQL functions: what several of them check and convert.
  */
 #ifndef POOL_ARGS_H
 #define POOL_ARGS_H

@@ -1,6 +1,9 @@
 /*
  * functions.c
- *		The SQL functions: arguments in, the real work elsewhere.
+ *		The SQL functions that run statements and hold leases.
+ *
+ * They turn arguments into a statement and a result; the work is done in
+ * session/session.c and session/lease.c, which say what is raised.
  */
 #include "postgres.h"
 
@@ -22,6 +25,7 @@ PG_FUNCTION_INFO_V1(pool_sql_exec_lease);
 PG_FUNCTION_INFO_V1(pool_sql_acquire);
 PG_FUNCTION_INFO_V1(pool_sql_release);
 
+/* Runs the statement on a connection leased for it alone. */
 static PoolResult *
 run_on_server(FunctionCallInfo fcinfo, PoolResultMode mode)
 {
@@ -34,6 +38,7 @@ run_on_server(FunctionCallInfo fcinfo, PoolResultMode mode)
 	return result;
 }
 
+/* Runs the statement on the connection of a lease. */
 static PoolResult *
 run_on_lease(FunctionCallInfo fcinfo, PoolResultMode mode)
 {
@@ -93,6 +98,7 @@ pool_sql_exec_lease(PG_FUNCTION_ARGS)
 		pool_result_affected(run_on_lease(fcinfo, POOL_RESULT_COUNT)));
 }
 
+/* Leases a connection; returns the lease's number. */
 Datum
 pool_sql_acquire(PG_FUNCTION_ARGS)
 {
@@ -107,6 +113,7 @@ pool_sql_acquire(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(lease->id);
 }
 
+/* Ends a lease. */
 Datum
 pool_sql_release(PG_FUNCTION_ARGS)
 {

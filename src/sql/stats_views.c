@@ -1,8 +1,15 @@
 /*
  * stats_views.c
- *		What pool_stats and pool_histogram() show.
+ *		What pool_stats_all() and pool_histogram() show.
  *
- * Each pool is copied under its lock, and made into rows outside it.
+ * Each pool is copied under its lock, and made into rows outside it; so a row
+ * is of one moment, but for the races in shared/stats.h.
+ *
+ * Columns are put in the order of pool_stats_all() in sql/pool--1.0.sql, which
+ * has the counters in the order of PoolCounter, the reasons for closing in that
+ * of PoolCloseReason and the times in that of PoolTimed.  Whoever adds one to
+ * an enum adds a column there in the same place; pool_view_row_store() notices
+ * a wrong number of columns, not a wrong order.
  */
 #include "postgres.h"
 
@@ -12,6 +19,7 @@
 #include "miscadmin.h"
 #include "utils/float.h"
 
+#include "base/clock.h"
 #include "shared/breaker.h"
 #include "shared/histogram.h"
 #include "shared/pool.h"
@@ -24,6 +32,7 @@
 PG_FUNCTION_INFO_V1(pool_sql_stats_all);
 PG_FUNCTION_INFO_V1(pool_sql_histogram);
 
+/* Column state: the first that holds. */
 static const char *
 pool_state_name(const Pool *pool)
 {
@@ -36,6 +45,7 @@ pool_state_name(const Pool *pool)
 	return pool->failures > 0 ? "failing" : "ready";
 }
 
+/* From min_size to breaker_opened_at. */
 static void
 put_sizes(PoolViewRow *row, const Pool *pool)
 {
@@ -61,7 +71,7 @@ put_sizes(PoolViewRow *row, const Pool *pool)
 	pool_view_row_put_time(row, pool->breaker_opened_at);
 }
 
-/* The counters in the order of their enum, then the reasons for closing. */
+/* From acquires to closed, then a column for each reason for closing. */
 static void
 put_counters(PoolViewRow *row, PoolStats *stats)
 {
@@ -69,20 +79,23 @@ put_counters(PoolViewRow *row, PoolStats *stats)
 		pool_view_row_put(row, UInt64GetDatum(
 								   pg_atomic_read_u64(&stats->counters[i])));
 
-	/* An attempt that failed never was a connection: see connect_errors. */
+	/*
+	 * Without CONNECT_FAILED, since what never was usable is not closed: it
+	 * is counted in connect_errors.
+	 */
 	for (int i = POOL_CLOSE_CONNECT_FAILED + 1; i < POOL_NCLOSE_REASONS; i++)
 		pool_view_row_put(row,
 						  UInt64GetDatum(pg_atomic_read_u64(&stats->closed[i])));
 }
 
-/* A time in milliseconds. */
+/* A time given in microseconds, as milliseconds. */
 static void
 put_ms(PoolViewRow *row, double us)
 {
-	pool_view_row_put(row, Float8GetDatum(us / 1000));
+	pool_view_row_put(row, Float8GetDatum(us / (double) POOL_CLOCK_US_PER_MS));
 }
 
-/* Number, average, percentiles and maximum of what is timed. */
+/* The six columns of one PoolTimed: count, average, percentiles, maximum. */
 static void
 put_times(PoolViewRow *row, const PoolHistogram *histogram)
 {
@@ -93,6 +106,7 @@ put_times(PoolViewRow *row, const PoolHistogram *histogram)
 	pool_view_row_put(row, UInt64GetDatum(times.count));
 	if (times.count == 0)
 	{
+		/* There is no average, percentile or maximum of nothing. */
 		for (size_t i = 0; i < lengthof(fractions) + 2; i++)
 			pool_view_row_put_null(row);
 		return;
@@ -103,7 +117,7 @@ put_times(PoolViewRow *row, const PoolHistogram *histogram)
 	put_ms(row, (double) times.max_us);
 }
 
-/* Copies a pool; false if there is none in that place, or not for the caller. */
+/* Copies a pool; false if the place is not in use or the caller may not see it. */
 static bool
 copy_pool(const Pool *pool, Pool *copy)
 {
@@ -113,9 +127,7 @@ copy_pool(const Pool *pool, Pool *copy)
 	return copy->id != 0 && pool_view_row_is_visible(copy);
 }
 
-/*
- * A row for each pool.
- */
+/* A row for each pool that the caller may see. */
 Datum
 pool_sql_stats_all(PG_FUNCTION_ARGS)
 {
@@ -143,7 +155,7 @@ pool_sql_stats_all(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* The rows of one histogram: every "step" buckets one, and the last one. */
+/* The rows of one histogram: one for "step" buckets, and one for the last. */
 static void
 put_histogram(const Pool *pool, PoolTimed what, int step, ReturnSetInfo *rsinfo)
 {
@@ -170,9 +182,10 @@ put_histogram(const Pool *pool, PoolTimed what, int step, ReturnSetInfo *rsinfo)
 }
 
 /*
- * The histograms, for one server or all, as cumulative counts.  The second
- * argument is how many buckets there are for each doubling of the time: 1, 2, 4
- * or 8.  Raises 22023 for another number.
+ * The histograms as cumulative counts, of the pools of a server in this database
+ * or, if it is NULL, of all that the caller may see.  The second argument is how
+ * many buckets there are for each doubling of the time: 1, 2, 4 or 8.  Raises
+ * 22023 for another number, 42704 if there is no such server.
  */
 Datum
 pool_sql_histogram(PG_FUNCTION_ARGS)

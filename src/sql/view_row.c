@@ -3,8 +3,8 @@
  *		Rows of the views, built column by column.
  *
  * What all views have in common: how values become columns, which pools a
- * caller sees, and how a row names its pool.  A view copies under the pool's
- * lock, and comes here without it.
+ * caller sees, and how a row names its pool.  All functions that get a Pool get
+ * a copy of it, and are called without its lock: they look into catalogs.
  */
 #include "postgres.h"
 
@@ -18,6 +18,7 @@
 #include "base/compat.h"
 #include "sql/view_row.h"
 
+/* Adds a column that is not NULL. */
 void
 pool_view_row_put(PoolViewRow *row, Datum value)
 {
@@ -26,6 +27,7 @@ pool_view_row_put(PoolViewRow *row, Datum value)
 	row->values[row->n++] = value;
 }
 
+/* Adds a column that is NULL. */
 void
 pool_view_row_put_null(PoolViewRow *row)
 {
@@ -34,7 +36,7 @@ pool_view_row_put_null(PoolViewRow *row)
 	row->nulls[row->n++] = true;
 }
 
-/* NULL or "" is NULL. */
+/* Adds a text; no text and the empty one are NULL. */
 void
 pool_view_row_put_text(PoolViewRow *row, const char *text)
 {
@@ -44,7 +46,7 @@ pool_view_row_put_text(PoolViewRow *row, const char *text)
 		pool_view_row_put_null(row);
 }
 
-/* 0 is NULL. */
+/* Adds a time; 0 is NULL. */
 void
 pool_view_row_put_time(PoolViewRow *row, TimestampTz time)
 {
@@ -54,7 +56,7 @@ pool_view_row_put_time(PoolViewRow *row, TimestampTz time)
 		pool_view_row_put_null(row);
 }
 
-/* The wall clock's time of a moment of pool_clock_us(); 0 is NULL. */
+/* Adds the wall clock's time of a moment of pool_clock_us(); 0 is NULL. */
 void
 pool_view_row_put_clock(PoolViewRow *row, int64 clock_us)
 {
@@ -64,7 +66,7 @@ pool_view_row_put_clock(PoolViewRow *row, int64 clock_us)
 										  (pool_clock_us() - clock_us));
 }
 
-/* 0 is NULL. */
+/* Adds a process's number; 0 is NULL. */
 void
 pool_view_row_put_pid(PoolViewRow *row, int pid)
 {
@@ -74,7 +76,10 @@ pool_view_row_put_pid(PoolViewRow *row, int pid)
 		pool_view_row_put_null(row);
 }
 
-/* Database, server and role of the user mapping. */
+/*
+ * Adds the columns that name the pool: database, server and role of the user
+ * mapping.  A database or role that was dropped is NULL.
+ */
 void
 pool_view_row_put_identity(PoolViewRow *row, const Pool *pool)
 {
@@ -85,7 +90,10 @@ pool_view_row_put_identity(PoolViewRow *row, const Pool *pool)
 									: "public");
 }
 
-/* Adds the row to the function's result. */
+/*
+ * Adds the row to the function's result.  Raises 55000 if the extension in this
+ * database has other columns than this library.
+ */
 void
 pool_view_row_store(PoolViewRow *row, ReturnSetInfo *rsinfo)
 {
@@ -93,28 +101,28 @@ pool_view_row_store(PoolViewRow *row, ReturnSetInfo *rsinfo)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg(
-					 "extension pool in this database does not fit the loaded library"),
+					 "extension \"pool\" in this database does not match the loaded library"),
 				 errhint("Use ALTER EXTENSION pool UPDATE.")));
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, row->values,
 						 row->nulls);
 }
 
 /*
- * May the caller see that pool?  He sees those of the mappings that are his
- * own; members of pg_read_all_stats see all.
+ * Whether the caller may see a pool: members of pg_read_all_stats see all, other
+ * roles those of their own user mappings.
  */
 bool
 pool_view_row_is_visible(const Pool *pool)
 {
-	Oid me = GetUserId();
+	Oid caller = GetUserId();
 
-	if (has_privs_of_role(me, ROLE_PG_READ_ALL_STATS))
+	if (has_privs_of_role(caller, ROLE_PG_READ_ALL_STATS))
 		return true;
 	if (OidIsValid(pool->mapping_user))
-		return has_privs_of_role(me, pool->mapping_user);
+		return has_privs_of_role(caller, pool->mapping_user);
 
-	/* FOR PUBLIC: whoever may use the server shares the pool. */
+	/* A mapping FOR PUBLIC is everybody's who may use the server. */
 	return pool->key.database == MyDatabaseId && !pool->dropped &&
 		   SearchSysCacheExists1(FOREIGNSERVEROID, pool->key.server) &&
-		   pool_server_aclcheck(pool->key.server, me) == ACLCHECK_OK;
+		   pool_server_aclcheck(pool->key.server, caller) == ACLCHECK_OK;
 }

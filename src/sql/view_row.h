@@ -9,13 +9,14 @@
 
 #include "shared/pool.h"
 
-#define POOL_MAX_COLUMNS 128
+#define POOL_MAX_COLUMNS 128 /* pool_stats_all() has the most */
 
+/* A row under way; begins as {.n = 0}. */
 typedef struct PoolViewRow
 {
 	Datum values[POOL_MAX_COLUMNS];
 	bool nulls[POOL_MAX_COLUMNS];
-	int n;
+	int n; /* columns put so far */
 } PoolViewRow;
 
 extern void pool_view_row_put(PoolViewRow *row, Datum value);
