@@ -2,11 +2,11 @@
  * addresses.c
  *		The addresses that an attempt to connect tries.
  *
- * They are what came of the look-ups in hosts.c, for one attempt.  libpq goes
+ * They are what the look-ups in hosts.c have found, for one attempt.  libpq goes
  * through them, with all that it knows about a list of hosts
  * (target_session_attrs and so on).  One that does not answer within
- * connect_timeout is taken out of the list, and libpq begins again with the
- * others: it has no way to be told to go on.
+ * connect_timeout is left out, and libpq begins again with the others: it has
+ * no way to be told to go on.
  */
 #include "postgres.h"
 
@@ -20,22 +20,22 @@ typedef struct Address
 	char *host;
 	char *hostaddr;
 	char *port;
-	bool silent; /* it did not answer in time */
+	bool skipped; /* it did not answer in time */
 } Address;
 
 struct PoolAddresses
 {
 	MemoryContext context;
-	int count; /* 0: as the options have them */
+	int count; /* 0: libpq reads them from the options */
 	Address list[FLEXIBLE_ARRAY_MEMBER];
 };
 
+/* Adds an address, unless it is there: libpq would try it twice. */
 static void
 add_address(PoolAddresses *addresses, const PoolHost *host, const char *hostaddr)
 {
 	Address *address = &addresses->list[addresses->count];
 
-	/* libpq would try it twice. */
 	for (int i = 0; i < addresses->count; i++)
 	{
 		if (strcmp(addresses->list[i].host, host->host) == 0 &&
@@ -49,7 +49,7 @@ add_address(PoolAddresses *addresses, const PoolHost *host, const char *hostaddr
 	addresses->count++;
 }
 
-/* All addresses of an entry.  Returns why a name has none, or NULL. */
+/* Adds all addresses of a host.  Returns NULL, or why its name has none. */
 static const char *
 add_host(PoolAddresses *addresses, const PoolHosts *hosts, const PoolHost *host)
 {
@@ -74,10 +74,10 @@ add_host(PoolAddresses *addresses, const PoolHosts *hosts, const PoolHost *host)
 }
 
 /*
- * The addresses of the hosts as far as they are known: names that are still
- * being looked up, or are unknown, are left out.  *problem tells of the last of
- * those, in the current memory context; NULL if there are none.  The caller
- * frees the result, which is NULL if nothing is left.
+ * Returns the addresses of the hosts as far as they are known: names that are
+ * still being looked up, or are unknown, are left out.  *problem tells about the
+ * last of those, in the current memory context; NULL if there are none.  The
+ * caller frees the result, which is NULL if nothing is left.
  */
 PoolAddresses *
 pool_addresses_make(PoolHosts *hosts, const char **problem)
@@ -114,7 +114,7 @@ pool_addresses_make(PoolHosts *hosts, const char **problem)
 				psprintf("could not translate host name \"%s\" to address: %s",
 						 host->host, missing);
 
-		/* As long as one hangs, the others are asked for each attempt. */
+		/* While one look-up hangs, the others are repeated for each attempt. */
 		host->known = false;
 	}
 	if (addresses->count > 0 || hosts->count == 0)
@@ -123,7 +123,7 @@ pool_addresses_make(PoolHosts *hosts, const char **problem)
 	return NULL;
 }
 
-/* Appends one to a list with commas. */
+/* Appends an item, the nth from 0, to a list with commas. */
 static void
 append_item(StringInfo list, int n, const char *item)
 {
@@ -132,7 +132,7 @@ append_item(StringInfo list, int n, const char *item)
 	appendStringInfoString(list, item);
 }
 
-/* Is it what the addresses take the place of? */
+/* Do the addresses take the place of this option? */
 static bool
 names_host(const char *keyword)
 {
@@ -141,8 +141,8 @@ names_host(const char *keyword)
 }
 
 /*
- * Has libpq begin to connect, with these parameters, to those of the addresses
- * that were not silent.
+ * Has libpq begin to connect, with these options, to those of the addresses that
+ * were not left out.  Returns NULL if there is no memory.
  */
 PGconn *
 pool_addresses_connect(const PoolAddresses *addresses,
@@ -161,7 +161,7 @@ pool_addresses_connect(const PoolAddresses *addresses,
 	{
 		const Address *address = &addresses->list[i];
 
-		if (address->silent)
+		if (address->skipped)
 			continue;
 		append_item(&values[0], n, address->host);
 		append_item(&values[1], n, address->hostaddr);
@@ -186,7 +186,10 @@ pool_addresses_connect(const PoolAddresses *addresses,
 	return PQconnectStartParams(to.keywords, to.values, 0);
 }
 
-/* Which of the addresses libpq is trying now; -1 if that cannot be told. */
+/*
+ * Returns the index of the address that libpq is trying now; -1 if that cannot
+ * be told.
+ */
 int
 pool_addresses_current(const PoolAddresses *addresses, const PGconn *pg)
 {
@@ -195,7 +198,7 @@ pool_addresses_current(const PoolAddresses *addresses, const PGconn *pg)
 		const Address *address = &addresses->list[i];
 
 		/* libpq fills in what is empty. */
-		if (!address->silent && strcmp(address->port, PQport(pg)) == 0 &&
+		if (!address->skipped && strcmp(address->port, PQport(pg)) == 0 &&
 			(!address->host[0] || strcmp(address->host, PQhost(pg)) == 0) &&
 			(!address->hostaddr[0] ||
 			 strcmp(address->hostaddr, PQhostaddr(pg)) == 0))
@@ -205,23 +208,24 @@ pool_addresses_current(const PoolAddresses *addresses, const PGconn *pg)
 }
 
 /*
- * That one does not answer: it is left out from now on.  Returns whether
- * another one is left.
+ * Leaves out the address of that index, which did not answer, from now on.
+ * Returns whether another one is left; false if the index is -1.
  */
 bool
 pool_addresses_skip(PoolAddresses *addresses, int current)
 {
 	if (current < 0)
 		return false;
-	addresses->list[current].silent = true;
+	addresses->list[current].skipped = true;
 	for (int i = 0; i < addresses->count; i++)
 	{
-		if (!addresses->list[i].silent)
+		if (!addresses->list[i].skipped)
 			return true;
 	}
 	return false;
 }
 
+/* Frees the addresses. */
 void
 pool_addresses_free(PoolAddresses *addresses)
 {

@@ -3,17 +3,17 @@
  *		Cancelling a statement on a remote, from the worker.
  *
  * A session that gives up on a statement leaves its slot to the worker as
- * CLOSING and is free at once; the cancel request is the worker's business,
- * which has the key and never waits for one connection alone.  The slot stays
- * taken until the remote has gone, so no cancel can hit a later user.
+ * CLOSING and is free at once; the cancel request is sent by the worker, which
+ * has the key and never waits for one connection alone.  The slot is not free
+ * until the remote has gone, so no cancel can hit a later session.
  *
  * libpq's own PQcancel() blocks, so the request is made here: 16 bytes on a
  * connection of its own (PostgreSQL documentation, "Frontend/Backend
  * Protocol", CancelRequest).  The key comes from libpq_trace.c.
  *
  * The key of an encrypted connection is not sent in the clear.  libpq makes an
- * encrypted connection with the same options to the same host, and stops
- * where it would send the start-up packet: a request can stand there as well.
+ * encrypted connection with the same options to the same host.  Where libpq
+ * would send the start-up packet, the request is sent instead.
  */
 #include "postgres.h"
 
@@ -28,12 +28,19 @@
 #include "worker/cancel.h"
 #include "worker/conn.h"
 
-/* A request may come before the statement that it is for; so it is repeated. */
-#define FIRST_RETRY_US INT64CONST(50000)
-#define MAX_RETRY_US INT64CONST(1000000)
+/*
+ * A request may come before the statement that it is for; so it is repeated,
+ * after a time that doubles from the first to the longest.
+ */
+#define FIRST_RETRY_US (50 * POOL_CLOCK_US_PER_MS)
+#define MAX_RETRY_US (1 * POOL_CLOCK_US_PER_S)
+#define MAX_DOUBLINGS 10 /* more would be beyond MAX_RETRY_US anyway */
 
-/* How long it may take to get one out. */
-#define ATTEMPT_US INT64CONST(2000000)
+/* How long it may take to connect and send one. */
+#define ATTEMPT_US (2 * POOL_CLOCK_US_PER_S)
+
+/* Parameters of a connection, the ending NULL included. */
+#define MAX_PARAMETERS 128
 
 /* The code of a cancel request is 1234 and 5678. */
 typedef struct CancelPacket
@@ -51,9 +58,9 @@ make_packet(const PoolCancelKey *key)
 	return packet;
 }
 
-/* Connects to where the connection goes, without waiting. */
+/* Begins to connect to the address that the connection has. */
 static void
-connect_like(PoolCancel *cancel, PGconn *conn)
+connect_plain(PoolCancel *cancel, PGconn *conn)
 {
 	struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
 	socklen_t len = sizeof(address);
@@ -69,8 +76,8 @@ connect_like(PoolCancel *cancel, PGconn *conn)
 }
 
 /*
- * The value of the connection's option for a request, NULL to leave it out:
- * what is about more than the way to the host.
+ * Returns the value of the connection's option for a cancel request; NULL to
+ * leave it out, since it is about more than the way to the host.
  */
 static const char *
 option_for_request(const PQconninfoOption *option, const PGconn *conn)
@@ -95,13 +102,13 @@ option_for_request(const PQconninfoOption *option, const PGconn *conn)
 	return value;
 }
 
-/* The same with TLS. */
+/* Has libpq begin an encrypted connection to the host of the connection. */
 static void
 connect_encrypted(PoolCancel *cancel, PGconn *conn)
 {
 	PQconninfoOption *options = PQconninfo(conn);
-	const char *keywords[128];
-	const char *values[128];
+	const char *keywords[MAX_PARAMETERS];
+	const char *values[MAX_PARAMETERS];
 	int n = 0;
 
 	for (PQconninfoOption *option = options;
@@ -126,15 +133,16 @@ connect_encrypted(PoolCancel *cancel, PGconn *conn)
 		pool_cancel_end(cancel);
 }
 
-/* When to begin another one. */
+/* Sets when to begin the next request. */
 static void
 plan_next(PoolCancel *cancel)
 {
-	int64 pause = FIRST_RETRY_US << Min(cancel->attempts - 1, 10);
+	int64 pause = FIRST_RETRY_US << Min(cancel->attempts - 1, MAX_DOUBLINGS);
 
 	cancel->next = pool_clock_us() + Min(pause, MAX_RETRY_US);
 }
 
+/* Begins a request. */
 static void
 begin(PoolCancel *cancel, const PoolCancelKey *key, PGconn *conn)
 {
@@ -144,7 +152,7 @@ begin(PoolCancel *cancel, const PoolCancelKey *key, PGconn *conn)
 	if (key->encrypted)
 		connect_encrypted(cancel, conn);
 	else
-		connect_like(cancel, conn);
+		connect_plain(cancel, conn);
 	cancel->attempts++;
 	cancel->serial++;
 	cancel->events = WL_SOCKET_WRITEABLE;
@@ -152,7 +160,10 @@ begin(PoolCancel *cancel, const PoolCancelKey *key, PGconn *conn)
 		plan_next(cancel);
 }
 
-/* Sends it if it can be sent by now; gives up on this attempt if it fails. */
+/*
+ * Sends the request if it can be sent by now; returns whether it did.  Ends it
+ * if it fails.
+ */
 static bool
 send_plain(PoolCancel *cancel, const CancelPacket *packet)
 {
@@ -164,7 +175,10 @@ send_plain(PoolCancel *cancel, const CancelPacket *packet)
 	return sent == sizeof(*packet);
 }
 
-/* Has what the attempt waits for happened?  libpq trusts its caller in that. */
+/*
+ * Has what libpq waits for happened?  PQconnectPoll() relies on its caller to
+ * know that, and would block.
+ */
 static bool
 is_ready(const PoolCancel *cancel)
 {
@@ -176,7 +190,10 @@ is_ready(const PoolCancel *cancel)
 	return poll(&wanted, 1, 0) == 1;
 }
 
-/* The same with TLS. */
+/*
+ * Has libpq go on to connect, and sends the request if the connection is
+ * encrypted by now; returns whether it did.  Ends it if it fails.
+ */
 static bool
 send_encrypted(PoolCancel *cancel, const CancelPacket *packet)
 {
@@ -202,12 +219,12 @@ send_encrypted(PoolCancel *cancel, const CancelPacket *packet)
 }
 
 /*
- * Goes on with a cancel request: begins one when it is time, sends it when
+ * Goes on with cancel requests: begins one when it is time, sends it when
  * connected, ends it when the remote has closed.  Returns true each time one
- * was sent.  To be called whenever its socket is ready or "next" has come.
+ * was sent.  To be called whenever its socket is ready and when "next" has come.
  */
 bool
-pool_cancel_step(PoolCancel *cancel, const PoolCancelKey *key, PGconn *conn)
+pool_cancel_continue(PoolCancel *cancel, const PoolCancelKey *key, PGconn *conn)
 {
 	char waste[1024];
 	ssize_t got;
@@ -243,7 +260,7 @@ pool_cancel_step(PoolCancel *cancel, const PoolCancelKey *key, PGconn *conn)
 	return false;
 }
 
-/* Gives up on it. */
+/* Ends the request under way, if there is one. */
 void
 pool_cancel_end(PoolCancel *cancel)
 {

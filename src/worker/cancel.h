@@ -14,16 +14,16 @@ typedef struct PoolCancel
 {
 	pgsocket sock; /* PGINVALID_SOCKET: none */
 	PGconn *pg;	   /* makes the socket, if it is to be encrypted */
-	bool sent;
-	int attempts;
-	int requests;  /* that went out */
+	bool sent;	   /* and the remote has not closed the socket yet */
+	int attempts;  /* requests begun so far */
+	int requests;  /* requests sent so far */
 	int64 next;	   /* when to begin the next one, pool_clock_us() */
 	uint32 events; /* what to wait for */
 	uint32 serial; /* grows when sock or events change */
 } PoolCancel;
 
-extern bool pool_cancel_step(PoolCancel *cancel, const PoolCancelKey *key,
-							 PGconn *conn);
+extern bool pool_cancel_continue(PoolCancel *cancel, const PoolCancelKey *key,
+								 PGconn *conn);
 extern void pool_cancel_end(PoolCancel *cancel);
 
 #endif /* POOL_CANCEL_H */

@@ -2,15 +2,15 @@
  * closer.c
  *		Closing connections, in the worker.
  *
- * A slot in CLOSING still counts against the pool's size, because the session
- * on the remote still exists.  So the worker says Terminate, or, if a statement
- * may be running, sends cancel requests; shuts its sending half; reads and
- * throws away what still comes (a remote that is blocked in sending would not
- * notice a cancel); and frees the slot when the remote has closed.  After
- * CLOSE_TIMEOUT_MS it cuts the connection instead.
+ * A slot in CLOSING still counts against the limit of the pool, because the
+ * session on the remote still exists.  So the worker sends a Terminate message,
+ * or cancel requests if a statement may be running; shuts its sending half;
+ * reads and throws away what still comes (a remote that is blocked in sending
+ * would not notice a cancel); and frees the slot when the remote has closed.
+ * After CLOSE_TIMEOUT_MS it cuts the connection instead.
  *
- * Other sessions may have copies of the descriptor.  shutdown() reaches all
- * of them, close() would not.
+ * Sessions may have copies of the connection.  shutdown() reaches all of them,
+ * close() would not.
  */
 #include "postgres.h"
 
@@ -37,15 +37,29 @@
  */
 #define CLOSE_TIMEOUT_MS 5000
 
-/* The same when the worker itself stops and everything waits for it. */
+/*
+ * How long all remotes together may take to go when the worker stops, in
+ * milliseconds: the server's shutdown waits for that.
+ */
 #define EXIT_TIMEOUT_MS 3000
 
-/* How many cancel requests are sent where the remote's end cannot be seen. */
-#define BLIND_CANCELS 3
+/* How often to look, at exit, whether they have gone, in milliseconds. */
+#define EXIT_POLL_MS 10
 
-/* How much of an unread result is thrown away before others get a turn. */
-#define DRAIN_ROUNDS 16
+/*
+ * How many cancel requests are sent for a connection that is cut, of which it
+ * cannot be seen whether one has helped.
+ */
+#define CANCELS_AFTER_CUT 3
 
+/*
+ * How many buffers of an unread result are thrown away before other connections
+ * get a turn, and the bytes of each.
+ */
+#define DRAIN_READS 16
+#define DRAIN_SIZE (64 * 1024)
+
+/* Frees the slot of a connection that is closed. */
 static void
 free_slot(Pool *pool, PoolSlot *slot)
 {
@@ -55,10 +69,11 @@ free_slot(Pool *pool, PoolSlot *slot)
 	LWLockRelease(&pool->lock);
 	LWLockRelease(&pool_shmem->registry_lock);
 	pool_wake_starved();
-	pool_loop_wake_at(0);
+	pool_loop_wake_now();
 	ConditionVariableBroadcast(&pool->changed);
 }
 
+/* Ends a connection that the remote has closed, or that is given up. */
 static void
 finish(PoolConn *conn)
 {
@@ -76,85 +91,94 @@ finish(PoolConn *conn)
 	free_slot(pool, slot);
 }
 
-/* Tells the remote to end the session, and half closes. */
+/*
+ * Asks the remote to end its session: a Terminate message, then the end of what
+ * is sent.
+ */
 static void
-terminate(PoolConn *conn)
+shut_sending(PoolConn *conn)
 {
 	static const char terminate[5] = {'X', 0, 0, 0, 4};
 	int sock = PQsocket(conn->pg);
 
-	if (conn->terminated)
+	if (conn->sending_shut)
 		return;
-	conn->terminated = true;
+	conn->sending_shut = true;
 
-	/* After a message that was cut short it would be taken for its rest. */
+	/*
+	 * A statement that is to be cancelled may have been sent in part; then the
+	 * remote would take the message for the rest of it.
+	 */
 	if (conn->relay.ssl != NULL)
-		pool_relay_send_last(&conn->relay, conn->pg, terminate,
-							 conn->cancels ? 0 : sizeof(terminate));
-	else if (!conn->cancels)
+		pool_relay_shutdown(&conn->relay, conn->pg, terminate,
+							conn->cancel_needed ? 0 : sizeof(terminate));
+	else if (!conn->cancel_needed)
 		(void) send(sock, terminate, sizeof(terminate),
 					MSG_DONTWAIT | MSG_NOSIGNAL);
 	(void) shutdown(sock, SHUT_WR);
 }
 
 /*
- * Cancels, and says goodbye when that is done or cannot be done: something
+ * Goes on with the cancel requests, if a statement may be running.  The sending
+ * half is shut only when the first request is out or cannot be sent: something
  * between here and the remote may take a half closed connection for a closed
  * one, and then there would be no telling whether the statement goes on.
  */
 static void
-cancel_step(PoolConn *conn)
+continue_cancel(PoolConn *conn)
 {
-	if (!conn->cancels)
+	if (!conn->cancel_needed)
 		return;
-	if (pool_cancel_step(&conn->cancel, &conn->key, conn->pg))
+	if (pool_cancel_continue(&conn->cancel, &conn->cancel_key, conn->pg))
 		pool_stats_add(&conn->pool->stats, POOL_COUNT_CANCELS, 1);
 	pool_loop_wake_at(conn->cancel.next);
-	if (conn->cancel.serial != conn->watched_cancel)
+	if (conn->cancel.serial != conn->watched_cancel_serial)
 	{
 		pool_conn_watch(conn, POOL_SOCKET_CANCEL, conn->cancel.sock,
 						conn->cancel.events);
-		conn->watched_cancel = conn->cancel.serial;
+		conn->watched_cancel_serial = conn->cancel.serial;
 	}
 	if (conn->cancel.sent || conn->cancel.sock == PGINVALID_SOCKET)
-		terminate(conn);
+		shut_sending(conn);
 }
 
-/* Where the remote's end cannot be seen: has enough been done? */
+/* Have cancel requests enough been sent for a connection that is cut? */
 static bool
-cancel_is_over(const PoolConn *conn)
+enough_cancels(const PoolConn *conn)
 {
-	return !conn->cancels || !conn->key.known ||
-		   conn->cancel.requests >= BLIND_CANCELS ||
-		   (conn->cancel.attempts >= BLIND_CANCELS &&
+	return !conn->cancel_needed || !conn->cancel_key.known ||
+		   conn->cancel.requests >= CANCELS_AFTER_CUT ||
+		   (conn->cancel.attempts >= CANCELS_AFTER_CUT &&
 			conn->cancel.sock == PGINVALID_SOCKET);
 }
 
 /*
- * Is there no way to see the remote's end?  That is so when libpq has found the
- * connection broken and closed it, and after a lease was reclaimed: the session
- * may be at the socket just now, so it is cut.
+ * Is the connection cut on this side, so that the remote's end cannot be seen?
+ * That is so when libpq has found it broken and closed it, and after its lease
+ * was reclaimed: the session may be at the socket just now, and must not find
+ * it usable.
  */
 static bool
-is_blind(const PoolConn *conn)
+is_cut(const PoolConn *conn)
 {
 	return PQsocket(conn->pg) == PGINVALID_SOCKET ||
 		   (conn->slot->reclaimed && conn->relay.ssl == NULL);
 }
 
+/* Sends what is to be sent at once, and lets sessions see the end. */
 static void
-begin_close(PoolConn *conn, bool cancels)
+begin_close(PoolConn *conn, bool cancel_needed)
 {
-	conn->cancels = cancels;
+	conn->cancel_needed = cancel_needed;
 	pool_conn_watch(conn, POOL_SOCKET_SESSION, PGINVALID_SOCKET, 0);
-	pool_relay_hang_up(&conn->relay);
-	if (cancels)
-		cancel_step(conn);
+	pool_relay_disconnect_sessions(&conn->relay);
+	if (cancel_needed)
+		continue_cancel(conn);
 	else
-		terminate(conn);
+		shut_sending(conn);
 }
 
-/* Starts to close a slot that is CLOSING. */
+/* Starts to close the connection of a slot that is CLOSING. */
 void
 pool_closer_begin(PoolSlot *slot)
 {
@@ -162,52 +186,64 @@ pool_closer_begin(PoolSlot *slot)
 
 	if (conn->task == POOL_TASK_NONE)
 	{
-		/* An earlier worker had the connection; it ended with it. */
+		/* An earlier worker had the connection, which ended with it. */
 		free_slot(&pool_shmem_pools[slot->pool], slot);
 		return;
 	}
 	if (conn->task == POOL_TASK_CLOSE)
 		return;
-	pool_conn_begin(conn, POOL_TASK_CLOSE, CLOSE_TIMEOUT_MS);
-	if (is_blind(conn))
+	pool_conn_begin_task(conn, POOL_TASK_CLOSE, CLOSE_TIMEOUT_MS);
+	if (is_cut(conn))
 		(void) shutdown(PQsocket(conn->pg), SHUT_RDWR);
-	pool_conn_watch_remote(conn, is_blind(conn) ? 0 : WL_SOCKET_READABLE);
+	pool_conn_watch_remote(conn, is_cut(conn) ? 0 : WL_SOCKET_READABLE);
 	begin_close(conn, slot->cancel);
-	pool_loop_wake_at(0);
+	pool_loop_wake_now();
 }
 
-/* Something happened on one of its sockets, or it is time to cancel again. */
-void
-pool_closer_step(PoolConn *conn)
+/*
+ * Reads and throws away what has come, at most that many buffers.  Returns true
+ * if the remote has closed the connection.
+ */
+static bool
+drain(PoolConn *conn, int max_reads)
 {
-	static char waste[65536];
+	static char waste[DRAIN_SIZE];
 
-	if (is_blind(conn))
-	{
-		cancel_step(conn);
-		if (cancel_is_over(conn))
-			finish(conn);
-		return;
-	}
-	for (int i = 0; i < DRAIN_ROUNDS; i++)
+	for (int i = 0; i < max_reads; i++)
 	{
 		ssize_t got =
 			recv(PQsocket(conn->pg), waste, sizeof(waste), MSG_DONTWAIT);
 
 		if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
-		{
-			finish(conn);
-			return;
-		}
+			return true;
 		if (got < 0)
 			break;
 	}
-	cancel_step(conn);
+	return false;
 }
 
-/* The remote did not go in time. */
+/*
+ * Goes on closing.  Called on each event of the connection and in each round,
+ * since it may be time for the next cancel request.
+ */
 void
-pool_closer_timeout(PoolConn *conn)
+pool_closer_continue(PoolConn *conn)
+{
+	if (is_cut(conn))
+	{
+		continue_cancel(conn);
+		if (enough_cancels(conn))
+			finish(conn);
+	}
+	else if (drain(conn, DRAIN_READS))
+		finish(conn);
+	else
+		continue_cancel(conn);
+}
+
+/* The remote has not closed the connection in time: gives it up. */
+void
+pool_closer_on_timeout(PoolConn *conn)
 {
 	ereport(LOG,
 			(errmsg("pool for server \"%s\" gave up waiting for remote process %d to end",
@@ -215,21 +251,49 @@ pool_closer_timeout(PoolConn *conn)
 	finish(conn);
 }
 
-/* One round of the end of a connection at exit; true when it is over. */
-static bool
-exit_step(PoolConn *conn, bool leased)
+/* The worker stops: begins to close a connection, or cuts a leased one. */
+static void
+begin_close_at_exit(PoolConn *conn, bool leased)
 {
-	char waste[8192];
-	ssize_t got;
-
-	cancel_step(conn);
 	if (leased)
-		return cancel_is_over(conn);
-	do
+		(void) shutdown(PQsocket(conn->pg), SHUT_RDWR);
+	if (conn->task != POOL_TASK_CONNECT)
+		begin_close(conn, leased || conn->slot->cancel);
+	pool_conn_watch_remote(conn, leased ? 0 : WL_SOCKET_READABLE);
+}
+
+/* Goes on closing a connection at exit.  Returns true when that is done. */
+static bool
+continue_at_exit(PoolConn *conn, bool leased)
+{
+	continue_cancel(conn);
+	if (leased)
+		return enough_cancels(conn);
+	return drain(conn, INT_MAX);
+}
+
+/* Goes on closing all connections at exit.  Returns true when that is done. */
+static bool
+continue_all_at_exit(const bool *leased)
+{
+	bool done = true;
+
+	for (int i = 0; i < pool_shmem->nslots; i++)
 	{
-		got = recv(PQsocket(conn->pg), waste, sizeof(waste), MSG_DONTWAIT);
-	} while (got > 0);
-	return got == 0 || (errno != EAGAIN && errno != EINTR);
+		PoolConn *conn = pool_conn_of(&pool_shmem_slots[i]);
+
+		if (conn->pg == NULL || conn->eof || conn->task == POOL_TASK_CONNECT)
+			continue;
+		if (continue_at_exit(conn, leased[i]))
+		{
+			(void) shutdown(PQsocket(conn->pg), SHUT_RDWR);
+			conn->eof = true;
+			pool_conn_watch_remote(conn, 0);
+		}
+		else
+			done = false;
+	}
+	return done;
 }
 
 /*
@@ -241,48 +305,24 @@ exit_step(PoolConn *conn, bool leased)
 void
 pool_closer_all(const bool *leased)
 {
-	int64 deadline = pool_clock_us() + INT64CONST(1000) * EXIT_TIMEOUT_MS;
-	bool busy;
+	int64 deadline = pool_clock_after_ms(EXIT_TIMEOUT_MS);
 
 	for (int i = 0; i < pool_shmem->nslots; i++)
 	{
 		PoolConn *conn = pool_conn_of(&pool_shmem_slots[i]);
 
-		if (conn->pg == NULL)
-			continue;
-		if (leased[i])
-			(void) shutdown(PQsocket(conn->pg), SHUT_RDWR);
-		if (conn->task != POOL_TASK_CONNECT)
-			begin_close(conn, leased[i] || conn->slot->cancel);
-		pool_conn_watch_remote(conn, leased[i] ? 0 : WL_SOCKET_READABLE);
+		if (conn->pg != NULL)
+			begin_close_at_exit(conn, leased[i]);
 	}
-	do
+	while (!continue_all_at_exit(leased) && pool_clock_us() < deadline)
 	{
-		bool request;
-		PoolEvent ready[64];
+		bool messages_ready;
+		PoolEvent ready[POOL_LOOP_MAX_EVENTS];
 
-		busy = false;
-		for (int i = 0; i < pool_shmem->nslots; i++)
-		{
-			PoolConn *conn = pool_conn_of(&pool_shmem_slots[i]);
-
-			if (conn->pg == NULL || conn->eof || conn->task == POOL_TASK_CONNECT)
-				continue;
-			if (exit_step(conn, leased[i]))
-			{
-				(void) shutdown(PQsocket(conn->pg), SHUT_RDWR);
-				conn->eof = true;
-				pool_conn_watch_remote(conn, 0);
-			}
-			else
-				busy = true;
-		}
-		pool_loop_wake_at(pool_clock_us() + 10000);
-		if (busy)
-			(void) pool_loop_wait(&request, ready, lengthof(ready));
-		(void) pool_loop_is_due();
-	} while (busy && pool_clock_us() < deadline);
-
+		pool_loop_wake_at(pool_clock_after_ms(EXIT_POLL_MS));
+		(void) pool_loop_wait(&messages_ready, ready);
+		(void) pool_loop_begin_round();
+	}
 	for (int i = 0; i < pool_shmem->nslots; i++)
 	{
 		PoolConn *conn = pool_conn_of(&pool_shmem_slots[i]);

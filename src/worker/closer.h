@@ -9,8 +9,8 @@
 #include "worker/conn.h"
 
 extern void pool_closer_begin(PoolSlot *slot);
-extern void pool_closer_step(PoolConn *conn);
-extern void pool_closer_timeout(PoolConn *conn);
+extern void pool_closer_continue(PoolConn *conn);
+extern void pool_closer_on_timeout(PoolConn *conn);
 extern void pool_closer_all(const bool *leased);
 
 #endif /* POOL_CLOSER_H */

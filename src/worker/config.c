@@ -3,9 +3,9 @@
  *		How the worker is to connect, for each pool.
  *
  * A session that finds that the worker does not know a pool's options, or not
- * as the catalogs have them now, sends them (acquire.c).  They are kept here,
- * in memory of the worker alone, and wiped when they are replaced or the pool
- * goes.
+ * as the catalogs have them now, sends them (session/acquire.c).  They are kept
+ * here, in memory of the worker alone, and wiped when they are replaced or the
+ * pool goes.
  */
 #include "postgres.h"
 
@@ -21,12 +21,12 @@
 #include "shared/wire.h"
 #include "worker/config.h"
 
-/* By pool index.  The password is here and nowhere else. */
+/* By pool index.  The password is kept here and nowhere else. */
 typedef struct PoolConfig
 {
 	uint64 pool_id;
 	MemoryContext context;
-	char *block; /* all strings, to wipe them */
+	char *block; /* all strings together, to wipe them */
 	Size block_size;
 	PoolConninfo conninfo;
 	PoolHosts *hosts;
@@ -35,8 +35,8 @@ typedef struct PoolConfig
 static PoolConfig *configs;
 
 /*
- * Once, when the worker starts.  The environment of the server must not lend
- * its PG* variables to connections: what a connection is made of comes from
+ * Called once, when the worker starts.  libpq must not take PG* variables of the
+ * server's environment for connections: what a connection is made of comes from
  * SQL alone.
  */
 void
@@ -61,21 +61,25 @@ pool_config_init(void)
 	unsetenv("PGGEQO");
 }
 
+/* Are the options in the message those that are kept? */
 static bool
-same_config(const PoolConfig *config, const PoolListenerRequest *request)
+same_config(const PoolConfig *config, const PoolListenerMessage *message)
 {
-	if (config->conninfo.count * 2 != request->head.nstrings)
+	if (config->conninfo.count * 2 != message->head.nstrings)
 		return false;
 	for (int i = 0; i < config->conninfo.count; i++)
 	{
-		if (strcmp(config->conninfo.keywords[i], request->strings[2 * i]) != 0 ||
-			strcmp(config->conninfo.values[i], request->strings[2 * i + 1]) != 0)
+		if (strcmp(config->conninfo.keywords[i], message->strings[2 * i]) != 0 ||
+			strcmp(config->conninfo.values[i], message->strings[2 * i + 1]) != 0)
 			return false;
 	}
 	return true;
 }
 
-/* How to connect for the pool; NULL if its options are not known here. */
+/*
+ * Returns how to connect for the pool of that id; NULL if its options are not
+ * known here.
+ */
 const PoolConninfo *
 pool_config_of(const Pool *pool, uint64 pool_id)
 {
@@ -84,14 +88,14 @@ pool_config_of(const Pool *pool, uint64 pool_id)
 	return config->pool_id == pool_id ? &config->conninfo : NULL;
 }
 
-/* The hosts in it.  Only if pool_config_of() knows the pool. */
+/* Returns the hosts of a pool that pool_config_of() knows. */
 PoolHosts *
 pool_config_hosts(const Pool *pool)
 {
 	return configs[pool_index(pool)].hosts;
 }
 
-/* Forgets it, and leaves no password behind. */
+/* Forgets how to connect for the pool, and wipes it from memory. */
 void
 pool_config_wipe(const Pool *pool)
 {
@@ -107,11 +111,12 @@ pool_config_wipe(const Pool *pool)
 	memset(config, 0, sizeof(*config));
 }
 
+/* Keeps the options in the message, in the place of what was kept. */
 static void
-keep_config(const Pool *pool, const PoolListenerRequest *request)
+keep_config(const Pool *pool, const PoolListenerMessage *message)
 {
 	PoolConfig *config = &configs[pool_index(pool)];
-	int n = request->head.nstrings;
+	int n = message->head.nstrings;
 	PoolHosts *hosts = config->hosts;
 	char *at;
 
@@ -119,11 +124,11 @@ keep_config(const Pool *pool, const PoolListenerRequest *request)
 	pool_config_wipe(pool);
 	config->context = AllocSetContextCreate(TopMemoryContext, "pool options",
 											ALLOCSET_SMALL_SIZES);
-	config->pool_id = request->head.pool_id;
+	config->pool_id = message->head.pool_id;
 	config->conninfo.count = n / 2;
 	config->block_size = 1;
 	for (int i = 0; i < n; i++)
-		config->block_size += strlen(request->strings[i]) + 1;
+		config->block_size += strlen(message->strings[i]) + 1;
 	at = config->block = MemoryContextAlloc(config->context, config->block_size);
 	config->conninfo.keywords =
 		MemoryContextAllocZero(config->context, sizeof(char *) * (n / 2 + 1));
@@ -131,7 +136,7 @@ keep_config(const Pool *pool, const PoolListenerRequest *request)
 		MemoryContextAllocZero(config->context, sizeof(char *) * (n / 2 + 1));
 	for (int i = 0; i < n; i++)
 	{
-		strcpy(at, request->strings[i]);
+		strcpy(at, message->strings[i]);
 		if (i % 2 == 0)
 			config->conninfo.keywords[i / 2] = at;
 		else
@@ -143,25 +148,55 @@ keep_config(const Pool *pool, const PoolListenerRequest *request)
 		pool_hosts_free(hosts);
 }
 
-/* No connection made with the old options is used again.  Needs the lock. */
+/*
+ * Retires all connections, which were made with the old options, and forgets
+ * what they have failed with.  Needs the pool's lock.
+ */
 static void
-outdate_connections(Pool *pool)
+retire_connections(Pool *pool)
 {
+	POOL_ASSERT_LOCKED(pool);
+
 	pool_breaker_reset(pool);
 	memset(&pool->last_error, 0, sizeof(pool->last_error));
 	pool_slot_retire_all(pool, POOL_CLOSE_CONFIG_CHANGED);
 }
 
 /*
- * A session tells how a pool's connections are to be made.  It has checked the
- * rights of its user, and the worker that it is a session; here the request
- * has to be about the pool that is in that place, or one user's connections
- * would be made for another's pool.  Returns false if it is not.
+ * Sets the pool's options to those in the message.  Needs the pool's lock.
+ */
+static void
+set_options(Pool *pool, const PoolTarget *target)
+{
+	PoolOptions old = pool->options;
+
+	POOL_ASSERT_LOCKED(pool);
+
+	if (!pool_target_stamp_equal(&pool->stamp, &target->stamp))
+		pool->resized = false;
+	pool->stamp = target->stamp;
+	pool->options = target->options;
+	if (pool->resized)
+	{
+		pool->options.min_size = old.min_size;
+		pool->options.max_size = old.max_size;
+	}
+	pool_autoscale_begin(pool);
+	pool->server_name = target->server_name;
+	pool->user_name = target->user_name;
+	pool->database_name = target->database_name;
+}
+
+/*
+ * Takes over how a pool's connections are to be made, as a session tells.  It
+ * has checked the rights of its user, and the caller that it is a session; here
+ * the message has to be about the pool that is in that place, or one user's
+ * connections would be made for another's pool.  Returns false if it is not.
  */
 bool
-pool_config_accept(const PoolListenerRequest *request, int worker)
+pool_config_accept(const PoolListenerMessage *message, int worker)
 {
-	const PoolMessage *head = &request->head;
+	const PoolMessage *head = &message->head;
 	PoolConfig *config;
 	Pool *pool;
 	bool known;
@@ -175,34 +210,20 @@ pool_config_accept(const PoolListenerRequest *request, int worker)
 	if (pool_worker_number(pool) != worker)
 		return false;
 
-	changed = config->pool_id != head->pool_id || !same_config(config, request);
+	changed = config->pool_id != head->pool_id || !same_config(config, message);
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 	known = pool->id == head->pool_id && pool->id != 0 && !pool->dropped &&
 			pool_target_key_equal(&pool->key, &head->target.key);
 	if (known)
 	{
-		PoolOptions old = pool->options;
-
-		if (!pool_target_stamp_equal(&pool->stamp, &head->target.stamp))
-			pool->resized = false;
-		pool->stamp = head->target.stamp;
-		pool->options = head->target.options;
-		if (pool->resized)
-		{
-			pool->options.min_size = old.min_size;
-			pool->options.max_size = old.max_size;
-		}
-		pool_autoscale_begin(pool);
-		pool->server_name = head->target.server_name;
-		pool->user_name = head->target.user_name;
-		pool->database_name = head->target.database_name;
+		set_options(pool, &head->target);
 		if (changed || !pool->configured)
-			outdate_connections(pool);
+			retire_connections(pool);
 		pool_slot_close_surplus(pool);
 		pool->configured = true;
 	}
 	LWLockRelease(&pool->lock);
 	if (known && changed)
-		keep_config(pool, request);
+		keep_config(pool, message);
 	return known;
 }

@@ -11,7 +11,7 @@
 #include "worker/listener.h"
 
 extern void pool_config_init(void);
-extern bool pool_config_accept(const PoolListenerRequest *request, int worker);
+extern bool pool_config_accept(const PoolListenerMessage *message, int worker);
 extern const PoolConninfo *pool_config_of(const Pool *pool, uint64 pool_id);
 extern PoolHosts *pool_config_hosts(const Pool *pool);
 extern void pool_config_wipe(const Pool *pool);

@@ -1,17 +1,12 @@
 /*
  * conn.c
- *		The connections as the worker holds them, and what it waits for.
+ *		The connections as the worker holds them.
  *
- * One PoolConn for each slot, in an array of the worker's own memory.  One
- * WaitEventSet holds the latch, the socket for requests, and the sockets of
- * each connection.  One that is idle or leased is watched only for its end
- * (WL_SOCKET_CLOSED), which does not fire on data, so the worker sleeps while
- * sessions talk to the remote; but what is encrypted is relayed (relay.c).
- *
- * A look-up of host names that is done rings a descriptor of its own.
- *
- * Members of a WaitEventSet cannot be taken out, so the set is made anew when
- * a socket goes, and only modified when what is waited for changes.
+ * One PoolConn for each slot, in an array of the worker's own memory.  It has
+ * one task at a time.  A connection that is idle or leased is watched only for
+ * its end (WL_SOCKET_CLOSED), which does not fire on data, so the worker sleeps
+ * while sessions talk to the remote; but what is encrypted is relayed
+ * (relay.c).
  */
 #include "postgres.h"
 
@@ -25,7 +20,7 @@
 
 static PoolConn *conns;
 
-/* Once, when the worker starts. */
+/* Called once, when the worker starts. */
 void
 pool_conn_init(void)
 {
@@ -33,7 +28,10 @@ pool_conn_init(void)
 								   sizeof(PoolConn) * pool_shmem->nslots);
 }
 
-/* The worker's side of a slot; its task is NONE if there is no connection. */
+/*
+ * Returns the worker's side of a slot; its task is NONE if there is no
+ * connection.
+ */
 PoolConn *
 pool_conn_of(const PoolSlot *slot)
 {
@@ -41,8 +39,8 @@ pool_conn_of(const PoolSlot *slot)
 }
 
 /*
- * A connection begins in that slot.  The caller has acquired an external
- * descriptor for it, and gives it a task.
+ * Begins a connection in that slot.  The caller has called AcquireExternalFD()
+ * for it, and gives it a task (pool_conn_begin_task).
  */
 PoolConn *
 pool_conn_open(Pool *pool, PoolSlot *slot)
@@ -65,15 +63,15 @@ pool_conn_open(Pool *pool, PoolSlot *slot)
 }
 
 /*
- * From now on waits for these events on one of the connection's sockets; 0:
- * for none.
+ * Waits for these events on one of the connection's sockets from now on; 0: for
+ * none.
  */
 void
 pool_conn_watch(PoolConn *conn, PoolSocket which, pgsocket sock, uint32 events)
 {
 	/*
 	 * While connecting libpq may replace its socket by another of the same
-	 * number.  So may a cancel request.
+	 * number.  So may the next cancel request.
 	 */
 	bool may_be_another =
 		conn->task == POOL_TASK_CONNECT || which == POOL_SOCKET_CANCEL;
@@ -81,14 +79,19 @@ pool_conn_watch(PoolConn *conn, PoolSocket which, pgsocket sock, uint32 events)
 	pool_loop_watch(&conn->watches[which], sock, events, may_be_another);
 }
 
-/* The same for the remote's. */
+/*
+ * Waits for these events on the socket to the remote from now on; 0: for none.
+ */
 void
 pool_conn_watch_remote(PoolConn *conn, uint32 events)
 {
 	pool_conn_watch(conn, POOL_SOCKET_REMOTE, PQsocket(conn->pg), events);
 }
 
-/* Ends libpq's connection, which may be only half made, if there is one. */
+/*
+ * Ends libpq's connection, if there is one; it may be only half made.  Its trace,
+ * which has the password in it, is wiped.
+ */
 void
 pool_conn_disconnect(PoolConn *conn)
 {
@@ -99,50 +102,56 @@ pool_conn_disconnect(PoolConn *conn)
 	conn->pg = NULL;
 }
 
-/* The connection is over: lets go of all that belongs to it. */
+/*
+ * Ends the connection and frees all that belongs to it.  The slot is the
+ * caller's to move.
+ */
 void
 pool_conn_free(PoolConn *conn)
 {
 	pool_conn_watch(conn, POOL_SOCKET_CANCEL, PGINVALID_SOCKET, 0);
 	pool_conn_watch(conn, POOL_SOCKET_SESSION, PGINVALID_SOCKET, 0);
-	pool_relay_end(&conn->relay);
+	pool_relay_free(&conn->relay);
 	pool_cancel_end(&conn->cancel);
 	pool_conn_disconnect(conn);
 	if (conn->addresses != NULL)
 		pool_addresses_free(conn->addresses);
 	conn->addresses = NULL;
 	ReleaseExternalFD();
-	explicit_bzero(&conn->key, sizeof(conn->key));
+	explicit_bzero(&conn->cancel_key, sizeof(conn->cancel_key));
 	conn->task = POOL_TASK_NONE;
 }
 
-/* Begins another task, which has this long (0: for ever). */
+/*
+ * Gives the connection another task, with that many milliseconds for it; 0: no
+ * deadline.
+ */
 void
-pool_conn_begin(PoolConn *conn, PoolTask task, int64 timeout_ms)
+pool_conn_begin_task(PoolConn *conn, PoolTask task, int64 timeout_ms)
 {
 	conn->task = task;
 	conn->deadline =
-		timeout_ms > 0 ? pool_clock_us() + timeout_ms * 1000 : PG_INT64_MAX;
+		timeout_ms > 0 ? pool_clock_after_ms(timeout_ms) : PG_INT64_MAX;
 	pool_loop_wake_at(conn->deadline);
 }
 
-/* Waits for what the relay wants. */
+/* Waits for what the relay wants on both of its sockets. */
 void
 pool_conn_watch_relay(PoolConn *conn)
 {
 	pool_conn_watch_remote(conn, conn->relay.remote_events);
-	pool_conn_watch(conn, POOL_SOCKET_SESSION, conn->relay.mine,
+	pool_conn_watch(conn, POOL_SOCKET_SESSION, conn->relay.worker_end,
 					conn->relay.session_events);
 }
 
 /*
- * The worker has nothing more to do with the connection: from now on it
- * relays, if the connection is encrypted, or else watches for its end.
+ * The worker itself has no more use for the connection: from now on it relays,
+ * if the connection is encrypted, or else watches for its end.
  */
 void
 pool_conn_stand_by(PoolConn *conn)
 {
-	pool_conn_begin(conn, POOL_TASK_WATCH, 0);
+	pool_conn_begin_task(conn, POOL_TASK_WATCH, 0);
 	if (conn->relay.ssl != NULL)
 	{
 		pool_relay_resume(&conn->relay);
@@ -153,8 +162,8 @@ pool_conn_stand_by(PoolConn *conn)
 }
 
 /*
- * For connections of the worker: libpq would write the remote's notices into the
- * log of this server.
+ * A notice receiver that does nothing.  Without one libpq would write the
+ * remote's notices into the log of this server.
  */
 void
 pool_conn_ignore_notice(void *arg, const PGresult *res)

@@ -21,11 +21,11 @@
 /* What the worker is doing with a connection. */
 typedef enum PoolTask
 {
-	POOL_TASK_NONE,	   /* there is none in this slot */
-	POOL_TASK_WATCH,   /* nothing: only watch for its end */
-	POOL_TASK_LOOK_UP, /* the addresses of its hosts; no PGconn yet */
+	POOL_TASK_NONE,	   /* there is no connection in this slot */
+	POOL_TASK_WATCH,   /* watches for its end, or relays */
+	POOL_TASK_LOOK_UP, /* looks up its hosts; no PGconn yet */
 	POOL_TASK_CONNECT,
-	POOL_TASK_RESET, /* RESETTING and CHECKING */
+	POOL_TASK_RESET, /* RESETTING, or CHECKING: resets or health check */
 	POOL_TASK_CLOSE
 } PoolTask;
 
@@ -49,20 +49,28 @@ typedef struct PoolConn
 	uint64 generation;
 	PoolTask task;
 	int64 deadline; /* of the task, pool_clock_us() */
-	bool eof;		/* seen its end; not watched any more */
+	bool eof;		/* the remote's end was seen; not watched any more */
 
-	PoolAddresses *addresses; /* while connecting */
-	int address;			  /* the one being tried, -1: not known */
-	PoolConnectError silence; /* of those that did not answer */
-	PoolLibpqTrace trace;	  /* while connecting */
-	PoolCancelKey key;		  /* how to cancel a statement on it */
-	PoolCancel cancel;		  /* one under way, while closing */
-	uint32 watched_cancel;	  /* its serial */
-	bool cancels;			  /* closing: a statement may be running */
-	bool terminated;		  /* closing: nothing more is sent */
-	int syncs_left;			  /* while resetting */
-	bool health_check;		  /* and that is what it is */
-	PoolRelay relay;		  /* once connected, if encrypted */
+	/* Connecting. */
+	PoolAddresses *addresses;
+	int address;					/* index of the one tried, -1: not known */
+	PoolConnectError skipped_error; /* why earlier hosts or addresses of this
+									 * attempt were left out; message "": none */
+	PoolLibpqTrace trace;
+
+	/* Connected. */
+	PoolCancelKey cancel_key; /* how to cancel a statement on it */
+	PoolRelay relay;		  /* if encrypted */
+
+	/* Resetting. */
+	int syncs_left;		  /* answers to a Sync that are still to come */
+	bool is_health_check; /* it is a health check, not a reset */
+
+	/* Closing. */
+	bool cancel_needed;			  /* a statement may be running */
+	bool sending_shut;			  /* nothing more is sent */
+	PoolCancel cancel;			  /* the request under way */
+	uint32 watched_cancel_serial; /* its serial when it was last watched */
 
 	PoolWatch watches[POOL_NSOCKETS];
 } PoolConn;
@@ -78,6 +86,7 @@ extern void pool_conn_watch_remote(PoolConn *conn, uint32 events);
 extern void pool_conn_watch_relay(PoolConn *conn);
 extern void pool_conn_stand_by(PoolConn *conn);
 extern void pool_conn_free(PoolConn *conn);
-extern void pool_conn_begin(PoolConn *conn, PoolTask task, int64 timeout_ms);
+extern void pool_conn_begin_task(PoolConn *conn, PoolTask task,
+								 int64 timeout_ms);
 
 #endif /* POOL_CONN_H */

@@ -2,7 +2,7 @@
  * connect_error.c
  *		Why an attempt to connect failed.
  *
- * A failure is told to those who wait, shown in pool_stats and written to the
+ * The error is told to those who wait, shown in pool_stats and written to the
  * log.  It goes to sessions of databases with other encodings, so its text is
  * kept to ASCII.
  */
@@ -14,9 +14,9 @@
 
 #include "worker/connect_error.h"
 
-/* Can trying again not help? */
+/* Does the SQLSTATE say that trying again cannot help? */
 static bool
-permanent(int sqlstate)
+is_permanent_sqlstate(int sqlstate)
 {
 	return ERRCODE_TO_CATEGORY(sqlstate) ==
 			   ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION ||
@@ -26,9 +26,10 @@ permanent(int sqlstate)
 }
 
 /*
- * The same for what libpq itself finds wrong with encryption, which has no
- * SQLSTATE.  The worker sees to it that libpq speaks English; what comes from
- * OpenSSL always is.  A remote that goes away meanwhile is not among these.
+ * Does the message say that trying again cannot help?  That is for what libpq
+ * itself finds wrong with encryption, which has no SQLSTATE.  The worker sets
+ * lc_messages so that libpq's messages are in English; OpenSSL's always are.  A
+ * remote that goes away meanwhile is not among these.
  */
 static bool
 is_permanent_message(const char *message)
@@ -52,7 +53,10 @@ is_permanent_message(const char *message)
 	return false;
 }
 
-/* Makes a failure of that moment. */
+/*
+ * Sets an error of this moment.  The message is made one line of ASCII, without
+ * white space at its end.
+ */
 void
 pool_connect_error_set(PoolConnectError *error, int sqlstate,
 					   const char *message)
@@ -60,7 +64,7 @@ pool_connect_error_set(PoolConnectError *error, int sqlstate,
 	size_t len;
 
 	error->sqlstate = sqlstate;
-	error->permanent = permanent(sqlstate);
+	error->permanent = is_permanent_sqlstate(sqlstate);
 	error->at = GetCurrentTimestamp();
 	strlcpy(error->message, message, POOL_ERROR_LEN);
 	len = strlen(error->message);
@@ -75,7 +79,7 @@ pool_connect_error_set(PoolConnectError *error, int sqlstate,
 	}
 }
 
-/* What failed before, in the same attempt, is told as well. */
+/* Puts the message of what failed before, in the same attempt, in front. */
 void
 pool_connect_error_prepend(PoolConnectError *error,
 						   const PoolConnectError *before)
@@ -88,7 +92,7 @@ pool_connect_error_prepend(PoolConnectError *error,
 }
 
 /*
- * Makes a failure of libpq's verbose message "...FATAL:  28P01: text\nLOCATION:
+ * Sets an error from libpq's verbose message "...FATAL:  28P01: text\nLOCATION:
  * ...".  libpq has no other way to tell the SQLSTATE of a failed attempt.
  */
 void

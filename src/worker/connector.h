@@ -1,16 +1,12 @@
 /*
  * connector.h
- *		Opening connections, in the worker.
+ *		Which connections are to be opened, in the worker.
  */
 #ifndef POOL_CONNECTOR_H
 #define POOL_CONNECTOR_H
 
 #include "shared/pool.h"
-#include "worker/conn.h"
 
-extern void pool_connector_demand(Pool *pool);
-extern void pool_connector_tick(PoolConn *conn);
-extern void pool_connector_step(PoolConn *conn);
-extern void pool_connector_timeout(PoolConn *conn);
+extern void pool_connector_open_missing(Pool *pool);
 
 #endif /* POOL_CONNECTOR_H */

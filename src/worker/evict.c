@@ -1,11 +1,11 @@
 /*
  * evict.c
- *		Limits over several pools, and who gives way when they are reached.
+ *		Limits over several pools, and evicting when they are reached.
  *
- * max_server_size bounds the pools of a server, pool.max_connections all of
- * them.  One pool is locked after the other, never two; what was decided on may
- * have changed by then, so it is looked at again under the victim's lock.  The
- * victim may be another worker's: it is only made CLOSING here.
+ * max_server_size bounds the pools of a server together, pool.max_connections
+ * all pools.  One pool is locked after the other, never two; what was decided on
+ * may have changed by then, so it is looked at again under the victim's lock.
+ * The victim may be another worker's: it is only made CLOSING here.
  */
 #include "postgres.h"
 
@@ -18,11 +18,11 @@
 #include "worker/evict.h"
 #include "worker/loop.h"
 
-/* How often to look for one that another pool can spare. */
-#define EVICT_LOOK_US INT64CONST(100000)
+/* How often to look for a connection that another pool can spare. */
+#define RETRY_US (100 * POOL_CLOCK_US_PER_MS)
 
-/* How long to wait for one that is being closed before another one goes. */
-#define EVICT_PATIENCE_US INT64CONST(500000)
+/* How long a closing connection may take before another one is evicted. */
+#define CLOSING_US (500 * POOL_CLOCK_US_PER_MS)
 
 static bool
 same_server(const PoolKey *a, const PoolKey *b)
@@ -31,14 +31,18 @@ same_server(const PoolKey *a, const PoolKey *b)
 }
 
 /*
- * Has the server, over all its pools, as many connections as it may?  Needs
- * the registry's lock, under which slots come to pools and leave them.
+ * Returns whether the pool's server has, over all its pools, as many connections
+ * as max_server_size lets it have.  Needs the registry's lock, under which slots
+ * come to pools and leave them, and the pool's.
  */
 bool
-pool_evict_server_is_full(const Pool *pool)
+pool_evict_server_at_limit(const Pool *pool)
 {
 	int limit = pool->options.max_server_size;
 	int n = 0;
+
+	POOL_ASSERT_REGISTRY_LOCKED();
+	POOL_ASSERT_LOCKED_SHARED(pool);
 
 	for (int i = 0; limit > 0 && i < pool_shmem->nslots; i++)
 	{
@@ -52,8 +56,10 @@ pool_evict_server_is_full(const Pool *pool)
 }
 
 /*
- * May that pool give one up for this one, which waits?  Returns since when the
- * oldest that it can spare was not used, PG_INT64_MAX if it can spare none.
+ * Can the other pool spare a connection for this one?  Returns the time at which
+ * the lease of the one that was not used for the longest time ended,
+ * PG_INT64_MAX if it can spare none.  One of another server's pools is of use
+ * only if what is missing is a free slot.
  */
 static int64
 oldest_surplus(const Pool *pool, Pool *other)
@@ -73,8 +79,9 @@ oldest_surplus(const Pool *pool, Pool *other)
 }
 
 /*
- * Is one on its way out already?  Not one of a remote that does not answer.
- * Without locks, since only the time of the next eviction depends on it.
+ * Is a connection being closed, whose place will be free soon?  One that takes
+ * longer does not count: its remote may not be responding.  No lock is held,
+ * since only the time of the next eviction depends on it.
  */
 static bool
 is_closing_one(void)
@@ -84,24 +91,25 @@ is_closing_one(void)
 	for (int i = 0; i < pool_shmem->nslots; i++)
 	{
 		if (pool_shmem_slots[i].state == POOL_SLOT_CLOSING &&
-			now - pool_shmem_slots[i].since < EVICT_PATIENCE_US)
+			now - pool_shmem_slots[i].since < CLOSING_US)
 			return true;
 	}
 	return false;
 }
 
 /*
- * There is no place for a connection that a session waits for: the pool whose
- * surplus was not used for the longest time gives up one.  To be called again
- * as long as that is so, for which the worker is woken.
+ * Evicts one connection, because there is no place for one that a session of
+ * the pool waits for: of all that other pools can spare, the one that was not
+ * used for the longest time.  It is to be called again as long as that is so;
+ * for that it has the worker woken.
  */
 void
-pool_evict_one_for(Pool *pool)
+pool_evict_idle_for(Pool *pool)
 {
 	Pool *victim = NULL;
 	int64 oldest = PG_INT64_MAX;
 
-	pool_loop_wake_at(pool_clock_us() + EVICT_LOOK_US);
+	pool_loop_wake_at(pool_clock_us() + RETRY_US);
 	if (is_closing_one())
 		return;
 	for (int i = 0; i < pool_shmem->npools; i++)

@@ -3,8 +3,9 @@
  *		The hosts that a pool's options name, and their addresses.
  *
  * libpq is given addresses, so that it does not have to look up names, which
- * would hold up the whole worker.  Names are looked up beside the loop (lookup.c)
- * each time connections are opened.  All here is memory of the worker alone.
+ * would hold up the whole worker.  Names are looked up in threads (lookup.c)
+ * each time connections are opened.  Everything here is memory of the worker
+ * alone.
  */
 #include "postgres.h"
 
@@ -16,9 +17,9 @@
 #include "worker/hosts.h"
 
 /* Connections that are opened within this time share a look-up. */
-#define FRESH_US INT64CONST(1000000)
+#define FRESH_US (1 * POOL_CLOCK_US_PER_S)
 
-/* The value that counts of several is the last one; "" if there is none. */
+/* The value of an option; "" if it is not given.  The last of several counts. */
 static const char *
 value_of(const PoolConninfo *conninfo, const char *keyword)
 {
@@ -30,7 +31,10 @@ value_of(const PoolConninfo *conninfo, const char *keyword)
 	return "";
 }
 
-/* The nth item of a list; of a list of one, or none, that one for any n. */
+/*
+ * The nth item of a list with commas, from 0; the last one if there are not so
+ * many.
+ */
 static char *
 item_of(const char *list, int n)
 {
@@ -62,9 +66,9 @@ numeric_form(const char *text)
 	return result;
 }
 
-/* Fills in the rest of an entry: would libpq have to look it up? */
+/* Fills in the rest of an entry, and whether its name has to be looked up. */
 static void
-examine(PoolHosts *hosts, int at)
+fill_in(PoolHosts *hosts, int at)
 {
 	PoolHost *host = &hosts->list[at];
 	char *numeric;
@@ -80,7 +84,7 @@ examine(PoolHosts *hosts, int at)
 		return;
 	}
 
-	/* Nothing, or the directory of a socket. */
+	/* The default, or the directory of a socket. */
 	if (host->host[0] == '\0' || host->host[0] == '/' || host->host[0] == '@')
 		return;
 	host->is_name = numeric_form(host->host) == NULL;
@@ -93,9 +97,10 @@ examine(PoolHosts *hosts, int at)
 }
 
 /*
- * The hosts that a pool's options name.  "before" is what the pool had, or
- * NULL: that stays, with its look-ups under way, if it says the same.  The
- * caller frees the result, and "before" if it is another one.
+ * Returns the hosts that a pool's options name.  "before" are those that the
+ * pool had, or NULL: they are returned again, with their look-ups under way, if
+ * the options name the same ones.  The caller frees the result, and "before" if
+ * that is not the result.
  */
 PoolHosts *
 pool_hosts_make(const PoolConninfo *conninfo, PoolHosts *before)
@@ -119,7 +124,10 @@ pool_hosts_make(const PoolConninfo *conninfo, PoolHosts *before)
 		return before;
 	}
 
-	/* What does not fit, and what a service says, is for libpq to read. */
+	/*
+	 * Lists of different lengths are for libpq to complain about, and what a
+	 * service file says is for libpq to read.
+	 */
 	if ((host[0] && pool_conninfo_count_items(host) != n) ||
 		(hostaddr[0] && pool_conninfo_count_items(hostaddr) != n) ||
 		(pool_conninfo_count_items(port) > 1 &&
@@ -138,7 +146,7 @@ pool_hosts_make(const PoolConninfo *conninfo, PoolHosts *before)
 		entry->host = item_of(host, i);
 		entry->hostaddr = item_of(hostaddr, i);
 		entry->port = item_of(port, i);
-		examine(hosts, i);
+		fill_in(hosts, i);
 		if (entry->is_name)
 			hosts->fresh_until = 0;
 	}
@@ -146,6 +154,7 @@ pool_hosts_make(const PoolConninfo *conninfo, PoolHosts *before)
 	return hosts;
 }
 
+/* Keeps the addresses that were found; NULL: none. */
 static void
 set_addresses(PoolHosts *hosts, PoolHost *host, const struct addrinfo *found)
 {
@@ -164,7 +173,10 @@ set_addresses(PoolHosts *hosts, PoolHost *host, const struct addrinfo *found)
 	MemoryContextSwitchTo(old);
 }
 
-/* Begins to look up a name, or notes the result.  Is it under way? */
+/*
+ * Begins to look up a name, or notes the result.  Returns whether the look-up is
+ * under way.
+ */
 static bool
 look_up_host(PoolHosts *hosts, PoolHost *host)
 {
@@ -213,13 +225,13 @@ pool_hosts_look_up(PoolHosts *hosts)
 	if (under_way)
 		return false;
 	for (int i = 0; i < hosts->count; i++)
-		hosts->list[i].known = false; /* by the next round */
+		hosts->list[i].known = false; /* in the next look-up */
 	if (found_all)
 		hosts->fresh_until = pool_clock_us() + FRESH_US;
 	return true;
 }
 
-/* The pool's options are others now, or forgotten. */
+/* Frees the hosts, and gives up their look-ups under way. */
 void
 pool_hosts_free(PoolHosts *hosts)
 {

@@ -10,7 +10,7 @@
 #include "options/conninfo.h"
 #include "worker/lookup.h"
 
-/* An entry of the list. */
+/* One host of the list. */
 typedef struct PoolHost
 {
 	char *host;		/* may be empty */
@@ -21,17 +21,17 @@ typedef struct PoolHost
 	bool is_name;
 	int same_as;		/* an earlier entry with that name, or -1 */
 	PoolLookup *lookup; /* under way */
-	bool known;			/* the two below are of this round of look-ups */
-	List *addresses;	/* of char * */
-	char problem[128];
+	bool known;			/* the two below are of the look-up under way */
+	List *addresses;	/* of char *; NIL: none was found */
+	char problem[128];	/* why none was found */
 } PoolHost;
 
 typedef struct PoolHosts
 {
 	MemoryContext context;
-	char *origin;	   /* what it was made from */
+	char *origin;	   /* the options it was made from */
 	int64 fresh_until; /* no need to look up before then, pool_clock_us() */
-	int count;		   /* 0: libpq knows by itself, or finds a mistake */
+	int count;		   /* 0: libpq is to read the options itself */
 	PoolHost list[FLEXIBLE_ARRAY_MEMBER];
 } PoolHosts;
 

@@ -1,27 +1,26 @@
 /*
  * janitor.c
- *		Resetting, checking and ageing of connections, in the worker.
+ *		What becomes of connections that nobody asks about, in the worker.
  *
- * pool_janitor_look() goes through the slots of a pool, which is cheap, each
- * time the worker wakes, and at least every TICK_MS while there are any:
+ * In each round, and at least every ROUND_MS while a pool has connections,
+ * pool_janitor_on_round() goes through the slots of the pool.  Under the lock it
+ * decides what is to be done about each and makes the slot's first move; then,
+ * without the lock, it does the rest and writes the log:
  *
- *	- RETURNED: rolls back and resets, then offers the slot again.
+ *	- RETURNED: has it reset (reset.c).
  *	- CLOSING: hands it to closer.c.
- *	- IDLE and used a while ago: resets it.  A statement may have left a lock
- *	  or a temporary table that no one would ask for again; the next user's
+ *	- IDLE and used a while ago: has it reset.  A statement may have left a lock
+ *	  or a temporary table that nobody would ask for again; the next session's
  *	  reset would come too late for those who wait for such a lock.
- *	- IDLE for longer than health_check_interval: asks health_check_query.
+ *	- IDLE for longer than health_check_interval: has health_check_query asked.
  *	- IDLE and not used for longer than idle_timeout: closes it, down to
  *	  min_size.
  *	- Older than max_lifetime: see pool_lifetime_phase().  Has another one opened
  *	  first if there is room, so that nobody has to wait for it.
- *	- LEASED for longer than leak_threshold, and no statement running: says so,
- *	  once, and takes it away if leak_action says so.
+ *	- LEASED for longer than leak_threshold, and no statement running: logs it,
+ *	  once, and reclaims the lease if leak_action says so.
  *	- LEASED by a session that no longer exists: closes it.  The session's own
  *	  exit does that, so this is for the day when it could not.
- *
- * The reset runs in libpq's pipeline mode and so never blocks; it must answer
- * exactly as expected, or the connection is closed.
  */
 #include "postgres.h"
 
@@ -43,14 +42,36 @@
 #include "worker/reset.h"
 #include "worker/worker_log.h"
 
-/* How often to look, and how long a used connection lies before its reset. */
-#define TICK_MS 1000
-#define MIN_TICK_MS 10 /* where options ask for more often than that */
-#define SETTLE_US INT64CONST(1000000)
+/* How often to look, and after which time idle a used connection is reset. */
+#define ROUND_MS 1000
+#define MIN_ROUND_MS 10 /* however short the times in the options are */
+#define RESET_AFTER_US (1 * POOL_CLOCK_US_PER_S)
+
+/* What is to be done about a slot after its first move. */
+typedef enum Errand
+{
+	ERRAND_NONE,
+	ERRAND_RESET, /* RETURNED is RESETTING now, or IDLE is CHECKING */
+	ERRAND_CHECK, /* IDLE is CHECKING, by health_check_query */
+	ERRAND_LEAK,  /* LEASED for too long */
+	ERRAND_CLOSE  /* is CLOSING */
+} Errand;
+
+/* What a round has found out about a pool. */
+typedef struct Findings
+{
+	PoolOptions options;
+	bool scaled; /* by "move" */
+	PoolAutoscaleMove move;
+	bool breaker_closed;
+	bool refuses_waiters;
+	Errand *errands; /* by slot */
+} Findings;
 
 /*
- * The remote closed a connection that is idle or leased.  A leased one is the
- * session's; it will notice, and must not be able to return it as good.
+ * The remote has closed a connection that is idle or leased: closes it.  A
+ * leased one is its session's, which will notice, and must not be able to
+ * release it as good.
  */
 void
 pool_janitor_remote_closed(PoolConn *conn)
@@ -61,9 +82,10 @@ pool_janitor_remote_closed(PoolConn *conn)
 	conn->eof = true;
 	if (conn->relay.ssl == NULL)
 		pool_conn_watch_remote(conn, 0);
-	pool_worker_log_lost(conn->pool, slot,
-						 conn->relay.failure ? conn->relay.failure
-											 : "it was closed by the remote");
+	pool_worker_log_connection_lost(conn->pool, slot,
+									conn->relay.failure
+										? conn->relay.failure
+										: "it was closed by the remote");
 	LWLockAcquire(&conn->pool->lock, LW_EXCLUSIVE);
 	if (slot->state == POOL_SLOT_IDLE || slot->state == POOL_SLOT_RETURNED)
 	{
@@ -79,6 +101,7 @@ pool_janitor_remote_closed(PoolConn *conn)
 		pool_closer_begin(slot);
 }
 
+/* Has the session that leased the slot ended? */
 static bool
 owner_is_gone(const PoolSlot *slot)
 {
@@ -87,66 +110,16 @@ owner_is_gone(const PoolSlot *slot)
 	return entry->session.serial != slot->owner.serial;
 }
 
-/*
- * Says who holds a connection for too long, and takes it away from him if it
- * is still his and not in use.
- */
-static void
-report_leak(Pool *pool, PoolSlot *slot, bool reclaim)
-{
-	PoolSlot copy;
-	const char *activity;
-
-	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
-	copy = *slot;
-	reclaim = reclaim && slot->state == POOL_SLOT_LEASED && slot->leaked &&
-			  !slot->running;
-	if (reclaim)
-	{
-		pool_slot_reclaim(pool, slot, POOL_CLOSE_RECLAIMED);
-		pool_stats_add(&pool->stats, POOL_COUNT_LEAKS_RECLAIMED, 1);
-	}
-	LWLockRelease(&pool->lock);
-	if (!copy.leaked)
-		return; /* it was returned this very moment */
-
-	activity = pgstat_get_backend_current_activity(copy.owner.pid, false);
-	ereport(LOG,
-			(errmsg("connection %d of pool for server \"%s\" is leased for %d seconds by process %d",
-					pool_slot_index(slot), NameStr(pool->server_name),
-					(int) ((pool_clock_us() - copy.since) / 1000000),
-					copy.owner.pid),
-			 OidIsValid(copy.holder.userid)
-				 ? errdetail("Role \"%s\", application \"%s\", last query: %s",
-							 NameStr(copy.holder.user),
-							 NameStr(copy.holder.application), activity)
-				 : errdetail("Last query: %s", activity),
-			 reclaim ? errhint("It is taken away (leak_action).") : 0,
-			 copy.holder.context[0] ? errcontext("%s", copy.holder.context) : 0));
-	if (reclaim)
-		pool_closer_begin(slot);
-}
-
-/* What is to be done with one slot. */
-typedef enum Errand
-{
-	ERRAND_NONE,
-	ERRAND_RESET, /* RETURNED is RESETTING now, or IDLE is CHECKING */
-	ERRAND_CHECK, /* IDLE is CHECKING, by health_check_query */
-	ERRAND_LEAK,  /* LEASED for too long */
-	ERRAND_CLOSE  /* is CLOSING */
-} Errand;
-
-/* The same for a slot that is IDLE.  Needs the pool's lock. */
+/* Decides about a slot that is IDLE.  Needs the pool's lock. */
 static Errand
-look_at_idle(Pool *pool, PoolSlot *slot, int64 now)
+decide_idle(Pool *pool, PoolSlot *slot, int64 now)
 {
 	const PoolOptions *options = &pool->options;
-	int64 rest = now - slot->since;
-	PoolLifetime age = pool_lifetime_phase(pool, slot, now);
+	int64 idle_us = now - slot->since;
+	PoolLifetime phase = pool_lifetime_phase(pool, slot, now);
 
 	if (options->idle_timeout > 0 &&
-		now - slot->returned > INT64CONST(1000) * options->idle_timeout &&
+		now - slot->returned > pool_clock_from_ms(options->idle_timeout) &&
 		pool_slot_count_live(pool) > options->min_size)
 	{
 		pool_slot_close(pool, slot, POOL_CLOSE_IDLE_TIMEOUT, false);
@@ -154,21 +127,21 @@ look_at_idle(Pool *pool, PoolSlot *slot, int64 now)
 	}
 
 	/* Where there is room, another one is opened first (renewals). */
-	if (age == POOL_LIFETIME_OVER ||
-		(age == POOL_LIFETIME_DUE && pool->failures == 0 &&
+	if (phase == POOL_LIFETIME_OVER ||
+		(phase == POOL_LIFETIME_DUE && pool->failures == 0 &&
 		 pool_slot_count_limited(pool) >= pool->limit &&
 		 pool->nslots[POOL_SLOT_CLOSING] == 0))
 	{
 		pool_lifetime_close(pool, slot);
 		return ERRAND_CLOSE;
 	}
-	if (slot->used && rest > SETTLE_US && options->reset_query[0])
+	if (slot->used && idle_us > RESET_AFTER_US && options->reset_query[0])
 	{
 		pool_slot_move(pool, slot, POOL_SLOT_CHECKING);
 		return ERRAND_RESET;
 	}
 	if (options->health_check_interval > 0 &&
-		rest > INT64CONST(1000) * options->health_check_interval)
+		idle_us > pool_clock_from_ms(options->health_check_interval))
 	{
 		pool_slot_move(pool, slot, POOL_SLOT_CHECKING);
 		return ERRAND_CHECK;
@@ -176,9 +149,9 @@ look_at_idle(Pool *pool, PoolSlot *slot, int64 now)
 	return ERRAND_NONE;
 }
 
-/* The same for a slot that is LEASED.  Needs the pool's lock. */
+/* Decides about a slot that is LEASED.  Needs the pool's lock. */
 static Errand
-look_at_leased(Pool *pool, PoolSlot *slot, int64 now)
+decide_leased(Pool *pool, PoolSlot *slot, int64 now)
 {
 	const PoolOptions *options = &pool->options;
 
@@ -188,17 +161,22 @@ look_at_leased(Pool *pool, PoolSlot *slot, int64 now)
 		return ERRAND_CLOSE;
 	}
 	if (options->leak_threshold == 0 || slot->leaked || slot->running ||
-		now - slot->since < INT64CONST(1000) * options->leak_threshold)
+		now - slot->since < pool_clock_from_ms(options->leak_threshold))
 		return ERRAND_NONE;
 	slot->leaked = true;
 	pool_stats_add(&pool->stats, POOL_COUNT_LEAKS, 1);
 	return ERRAND_LEAK;
 }
 
-/* Decides and makes the first move.  Needs the pool's lock. */
+/*
+ * Decides what is to be done about a slot, and makes its first move.  Needs the
+ * pool's lock.
+ */
 static Errand
-look_at_slot(Pool *pool, PoolSlot *slot, int64 now)
+decide_slot(Pool *pool, PoolSlot *slot, int64 now)
 {
+	POOL_ASSERT_LOCKED(pool);
+
 	switch (slot->state)
 	{
 		case POOL_SLOT_CLOSING:
@@ -207,9 +185,9 @@ look_at_slot(Pool *pool, PoolSlot *slot, int64 now)
 			pool_slot_move(pool, slot, POOL_SLOT_RESETTING);
 			return ERRAND_RESET;
 		case POOL_SLOT_LEASED:
-			return look_at_leased(pool, slot, now);
+			return decide_leased(pool, slot, now);
 		case POOL_SLOT_IDLE:
-			return look_at_idle(pool, slot, now);
+			return decide_idle(pool, slot, now);
 		default:
 			return ERRAND_NONE;
 	}
@@ -217,9 +195,9 @@ look_at_slot(Pool *pool, PoolSlot *slot, int64 now)
 
 /* How soon to look again, in microseconds. */
 static int64
-tick(const PoolOptions *options)
+round_interval(const PoolOptions *options)
 {
-	int ms = TICK_MS;
+	int ms = ROUND_MS;
 
 	if (options->health_check_interval > 0)
 		ms = Min(ms, options->health_check_interval);
@@ -227,88 +205,166 @@ tick(const PoolOptions *options)
 		ms = Min(ms, options->max_lifetime / 10);
 	if (options->leak_threshold > 0)
 		ms = Min(ms, options->leak_threshold);
-	return INT64CONST(1000) * Max(ms, MIN_TICK_MS);
+	return pool_clock_from_ms(Max(ms, MIN_ROUND_MS));
 }
 
-/* What has changed by the look, for the log; "scaling" NULL: nothing. */
+/* Looks at the pool and decides about all its slots.  Needs its lock. */
 static void
-tell(const Pool *pool, bool recovered, const PoolAutoscaleMove *scaling)
+decide(Pool *pool, Findings *found)
 {
-	if (recovered)
-		ereport(LOG,
-				(errmsg("circuit breaker of pool for server \"%s\" is closed",
-						NameStr(pool->server_name))));
-
-	if (scaling != NULL)
-		ereport(LOG,
-				(errmsg("limit of pool for server \"%s\" %s from %d to %d connections",
-						NameStr(pool->server_name),
-						scaling->to > scaling->from ? "raised" : "lowered",
-						scaling->from, scaling->to),
-				 errdetail("Utilization was %d%%.", scaling->utilization)));
-}
-
-/* Looks after all slots of a pool. */
-void
-pool_janitor_look(Pool *pool)
-{
-	static Errand *errands = NULL;
 	int64 now = pool_clock_us();
-	PoolOptions options;
-	bool recovered;
-	bool refused;
-	bool scaled;
-	PoolAutoscaleMove scaling;
 
-	if (errands == NULL)
-		errands = MemoryContextAlloc(TopMemoryContext,
-									 sizeof(Errand) * pool_shmem->nslots);
+	POOL_ASSERT_LOCKED(pool);
 
-	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
-	options = pool->options;
-	scaled = pool_autoscale_look(pool, now, &scaling);
-	pool_loop_wake_at(scaling.next);
+	found->options = pool->options;
+	found->scaled = pool_autoscale_look(pool, now, &found->move);
+	pool_loop_wake_at(found->move.next);
 	pool->renewals = 0;
 	for (int i = 0; i < pool_shmem->nslots; i++)
 	{
 		PoolSlot *slot = &pool_shmem_slots[i];
 
-		errands[i] = slot->pool == pool_index(pool)
-						 ? look_at_slot(pool, slot, now)
-						 : ERRAND_NONE;
+		found->errands[i] = slot->pool == pool_index(pool)
+								? decide_slot(pool, slot, now)
+								: ERRAND_NONE;
 		if (pool_lifetime_is_due(pool, slot, now))
 			pool->renewals++;
 	}
 	if (pool_slot_count_live(pool) >= Min(pool->prewarm, pool->limit))
 		pool->prewarm = 0;
 	if (pool_slot_count_all(pool) > 0)
-		pool_loop_wake_at(now + tick(&options));
-	recovered = pool_breaker_close_if_recovered(pool);
-	refused = pool->nwaiting > 0 && pool_breaker_refuses(pool);
+		pool_loop_wake_at(now + round_interval(&found->options));
+	found->breaker_closed = pool_breaker_close_if_recovered(pool);
+	found->refuses_waiters = pool->nwaiting > 0 && pool_breaker_refuses(pool);
+}
+
+/* Logs what the round has changed in the pool. */
+static void
+log_findings(const Pool *pool, const Findings *found)
+{
+	const PoolAutoscaleMove *move = &found->move;
+	const char *server = NameStr(pool->server_name);
+
+	if (found->breaker_closed)
+		ereport(LOG,
+				(errmsg("circuit breaker of pool for server \"%s\" is closed",
+						server)));
+	if (found->scaled)
+		ereport(LOG,
+				(move->to > move->from
+					 ? errmsg("limit of pool for server \"%s\" raised from %d to %d connections",
+							  server, move->from, move->to)
+					 : errmsg("limit of pool for server \"%s\" lowered from %d to %d connections",
+							  server, move->from, move->to),
+				 errdetail("Utilization was %d%%.", move->utilization)));
+}
+
+/*
+ * Logs which session has held a connection for too long.  "lease" is the slot as
+ * it was under the lock.
+ */
+static void
+log_leak(const Pool *pool, int slot, const PoolSlot *lease)
+{
+	int seconds = (int) ((pool_clock_us() - lease->since) / POOL_CLOCK_US_PER_S);
+	const PoolHolder *holder = &lease->holder;
+	const char *query =
+		pgstat_get_backend_current_activity(lease->owner.pid, false);
+
+	ereport(LOG,
+			(errmsg("connection %d of pool for server \"%s\" has been leased for %d seconds by process %d",
+					slot, NameStr(pool->server_name), seconds, lease->owner.pid),
+			 OidIsValid(holder->userid)
+				 ? errdetail("The session has role \"%s\" and application name \"%s\"; its last query was: %s",
+							 NameStr(holder->user),
+							 NameStr(holder->application), query)
+				 : errdetail("The last query of the session was: %s", query),
+			 holder->context[0] ? errcontext("%s", holder->context) : 0));
+}
+
+/*
+ * Logs a leak, and reclaims the lease, if that is wanted and it is still there
+ * and not in use.
+ */
+static void
+handle_leak(Pool *pool, PoolSlot *slot, bool reclaim)
+{
+	PoolSlot lease;
+
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	lease = *slot;
+	reclaim = reclaim && slot->state == POOL_SLOT_LEASED && slot->leaked &&
+			  !slot->running;
+	if (reclaim)
+	{
+		pool_slot_reclaim(pool, slot, POOL_CLOSE_RECLAIMED);
+		pool_stats_add(&pool->stats, POOL_COUNT_LEAKS_RECLAIMED, 1);
+	}
+	LWLockRelease(&pool->lock);
+	if (!lease.leaked)
+		return; /* another session has leased it meanwhile */
+
+	log_leak(pool, pool_slot_index(slot), &lease);
+	if (reclaim)
+	{
+		ereport(LOG,
+				(errmsg("connection %d of pool for server \"%s\" was reclaimed from process %d by leak_action",
+						pool_slot_index(slot), NameStr(pool->server_name),
+						lease.owner.pid)));
+		pool_closer_begin(slot);
+	}
+}
+
+/* Does what was decided about a slot. */
+static void
+run_errand(Pool *pool, PoolSlot *slot, Errand errand, const PoolOptions *options)
+{
+	PoolConn *conn = pool_conn_of(slot);
+	const char *reset_query =
+		options->reset_query[0] != '\0' ? options->reset_query : NULL;
+
+	switch (errand)
+	{
+		case ERRAND_NONE:
+			break;
+		case ERRAND_RESET:
+			conn->is_health_check = false;
+			pool_reset_begin(conn, slot->in_transaction, reset_query,
+							 options->health_check_timeout);
+			break;
+		case ERRAND_CHECK:
+			conn->is_health_check = true;
+			pool_reset_begin(conn, slot->in_transaction,
+							 options->health_check_query,
+							 options->health_check_timeout);
+			break;
+		case ERRAND_LEAK:
+			handle_leak(pool, slot, options->leak_action == POOL_LEAK_RECLAIM);
+			break;
+		case ERRAND_CLOSE:
+			pool_closer_begin(slot);
+			break;
+	}
+}
+
+/* Looks after all slots of a pool.  Called for each pool in each round. */
+void
+pool_janitor_on_round(Pool *pool)
+{
+	static Findings found;
+
+	if (found.errands == NULL)
+		found.errands = MemoryContextAlloc(TopMemoryContext,
+										   sizeof(Errand) * pool_shmem->nslots);
+
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	decide(pool, &found);
 	LWLockRelease(&pool->lock);
 
 	/* They waited for a connection that was there, and is no more. */
-	if (refused)
+	if (found.refuses_waiters)
 		pool_queue_tell(pool, POOL_VERDICT_FAILED);
-	tell(pool, recovered, scaled ? &scaling : NULL);
+	log_findings(pool, &found);
 	for (int i = 0; i < pool_shmem->nslots; i++)
-	{
-		PoolSlot *slot = &pool_shmem_slots[i];
-		PoolConn *conn = pool_conn_of(slot);
-
-		if (errands[i] == ERRAND_CLOSE)
-			pool_closer_begin(slot);
-		else if (errands[i] == ERRAND_LEAK)
-			report_leak(pool, slot, options.leak_action == POOL_LEAK_RECLAIM);
-		else if (errands[i] != ERRAND_NONE)
-		{
-			conn->health_check = errands[i] == ERRAND_CHECK;
-			pool_reset_begin(conn, slot->in_transaction,
-							 conn->health_check ? options.health_check_query
-							 : options.reset_query[0] != '\0'
-								 ? options.reset_query
-								 : NULL,
-							 options.health_check_timeout);
-		}
-	}
+		run_errand(pool, &pool_shmem_slots[i], found.errands[i], &found.options);
 }

@@ -1,6 +1,6 @@
 /*
  * janitor.h
- *		Resetting, checking and ageing of connections, in the worker.
+ *		What becomes of connections that nobody asks about, in the worker.
  */
 #ifndef POOL_JANITOR_H
 #define POOL_JANITOR_H
@@ -8,7 +8,7 @@
 #include "shared/pool.h"
 #include "worker/conn.h"
 
-extern void pool_janitor_look(Pool *pool);
+extern void pool_janitor_on_round(Pool *pool);
 extern void pool_janitor_remote_closed(PoolConn *conn);
 
 #endif /* POOL_JANITOR_H */

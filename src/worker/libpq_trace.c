@@ -2,8 +2,8 @@
  * libpq_trace.c
  *		Learning the cancel key of a connection from what libpq traces.
  *
- * Nothing before libpq 17 gives the key away but the trace of the messages; so
- * the worker listens to that while it connects.
+ * Before version 17 libpq tells the key nowhere but in the trace of the messages
+ * (PQtrace); so the worker has it written into memory while it connects.
  */
 #include "postgres.h"
 
@@ -13,8 +13,9 @@
 #define TRACE_SIZE (64 * 1024)
 
 /*
- * From now on what libpq says and hears is written down.  That has the
- * password in it, so the memory is of a fixed place and wiped afterwards.
+ * Begins to trace what libpq sends and receives.  That has the password in it,
+ * so it is kept in one fixed block of memory, which is wiped afterwards.  If
+ * there is no memory there is no trace, and the key will not be known.
  */
 void
 pool_libpq_trace_begin(PoolLibpqTrace *trace, PGconn *conn)
@@ -35,8 +36,9 @@ pool_libpq_trace_begin(PoolLibpqTrace *trace, PGconn *conn)
 }
 
 /*
- * Ends that, and finds the cancel key of that backend in it, if "key" is not
- * NULL.  The caller has called PQuntrace().
+ * Ends the trace, if there is one, and wipes it.  If "key" is not NULL, the
+ * cancel key of that backend is looked for in it first.  The caller has called
+ * PQuntrace().
  */
 void
 pool_libpq_trace_end(PoolLibpqTrace *trace, PoolCancelKey *key, int backend_pid)

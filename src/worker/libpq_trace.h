@@ -9,7 +9,7 @@
 
 #include "libpq-fe.h"
 
-/* Listens to libpq while it connects. */
+/* What libpq and the remote say to each other while connecting. */
 typedef struct PoolLibpqTrace
 {
 	FILE *file;
@@ -20,7 +20,7 @@ typedef struct PoolLibpqTrace
 typedef struct PoolCancelKey
 {
 	bool known;
-	bool encrypted; /* it must not be seen on the wire */
+	bool encrypted; /* it must not be sent in the clear */
 	int32 pid;
 	int32 secret;
 } PoolCancelKey;

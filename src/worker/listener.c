@@ -1,6 +1,10 @@
 /*
  * listener.c
- *		The worker's end of what sessions ask (see handover.c).
+ *		Messages from sessions to the worker, and its replies.
+ *
+ * A session sends a datagram (PoolMessage and its strings) to the worker's
+ * socket, and with it one end of a socket pair, over which the reply goes
+ * (session/handover.c is the other side).  The kernel tells who has sent it.
  */
 #include "postgres.h"
 
@@ -14,8 +18,8 @@
 #include "worker/listener.h"
 
 /*
- * The parameters that libpq and its users ask for.  libpq has no call to
- * enumerate what the server reported.
+ * The parameters that libpq and its callers ask for.  libpq has no call to
+ * enumerate what the remote has reported.
  */
 static const char *const reported_parameters[] = {"server_version",
 												  "server_encoding",
@@ -32,8 +36,9 @@ static const char *const reported_parameters[] = {"server_version",
 												  "in_hot_standby"};
 
 /*
- * Makes the socket.  Whatever stood at its path before, a stale socket or a
- * planted link, is removed and not followed.
+ * Makes the socket of that worker and returns it.  Whatever stood at its path
+ * before, a stale socket or a planted link, is removed and not followed.  Raises
+ * an error if that fails.
  */
 int
 pool_listener_open(int worker)
@@ -66,7 +71,7 @@ pool_listener_open(int worker)
 	return sock;
 }
 
-/* Closes the socket; those whose requests are in it see that at once. */
+/* Closes the socket; sessions whose messages are in it see that at once. */
 void
 pool_listener_close(int worker, int sock)
 {
@@ -80,7 +85,7 @@ pool_listener_close(int worker, int sock)
 /* The last message; it may have a password in it. */
 static char *buffer = NULL;
 
-/* Wipes what was received last. */
+/* Wipes the message that was received last. */
 void
 pool_listener_wipe(void)
 {
@@ -89,12 +94,13 @@ pool_listener_wipe(void)
 }
 
 /*
- * Receives the next request into memory of the current context.  Returns
- * false if there is none.  What is malformed, or comes from another user or
- * without a way to answer, is dropped with a line in the log.
+ * Receives the next message; its strings stay until the next call, in memory of
+ * the current context.  Returns false if there is none.  What is malformed, or
+ * comes from another operating system user or without a way to reply, is dropped
+ * with a line in the log.
  */
 bool
-pool_listener_receive(int sock, PoolListenerRequest *request)
+pool_listener_receive(int sock, PoolListenerMessage *message)
 {
 	struct ucred peer;
 	ssize_t len;
@@ -105,59 +111,63 @@ pool_listener_receive(int sock, PoolListenerRequest *request)
 	for (;;)
 	{
 		len = pool_wire_receive(sock, buffer, POOL_MESSAGE_MAX,
-								&request->reply_fd, &peer);
+								&message->reply_fd, &peer);
 		if (len < 0 && errno != EPROTO && errno != EMFILE)
 			return false;
-		if (len >= (ssize_t) sizeof(PoolMessage) && request->reply_fd >= 0 &&
+		if (len >= (ssize_t) sizeof(PoolMessage) && message->reply_fd >= 0 &&
 			peer.pid > 0 && peer.uid == geteuid())
 		{
-			memcpy(&request->head, buffer, sizeof(PoolMessage));
-			request->peer_pid = peer.pid;
-			request->strings = pool_wire_strings(buffer + sizeof(PoolMessage),
+			memcpy(&message->head, buffer, sizeof(PoolMessage));
+			message->peer_pid = peer.pid;
+			message->strings = pool_wire_strings(buffer + sizeof(PoolMessage),
 												 len - sizeof(PoolMessage),
-												 request->head.nstrings);
-			if (request->strings != NULL)
+												 message->head.nstrings);
+			if (message->strings != NULL)
 				return true;
 		}
-		if (request->reply_fd >= 0)
-			close(request->reply_fd);
+		if (message->reply_fd >= 0)
+			close(message->reply_fd);
 		ereport(LOG,
 				(errcode(ERRCODE_PROTOCOL_VIOLATION),
-				 errmsg("pool worker ignored a malformed request from process %d",
+				 errmsg("pool worker ignored a malformed message from process %d",
 						(int) peer.pid)));
 	}
 }
 
+/* Sends the reply, with that descriptor if it is not -1. */
 static void
-answer(PoolListenerRequest *request, const void *data, size_t len, int fd)
+reply_with(PoolListenerMessage *message, const void *data, size_t len, int fd)
 {
 	/* If the session is gone there is nobody to tell. */
-	(void) pool_wire_send(request->reply_fd, data, len, fd);
-	close(request->reply_fd);
-	request->reply_fd = -1;
+	(void) pool_wire_send(message->reply_fd, data, len, fd);
+	close(message->reply_fd);
+	message->reply_fd = -1;
 }
 
-/* Answers no. */
+/* Replies that the message is refused. */
 void
-pool_listener_refuse(PoolListenerRequest *request)
+pool_listener_refuse(PoolListenerMessage *message)
 {
 	PoolReply reply = {.status = POOL_REPLY_REFUSED};
 
-	answer(request, &reply, sizeof(reply), -1);
+	reply_with(message, &reply, sizeof(reply), -1);
 }
 
-/* Answers yes. */
+/* Replies that the message is accepted. */
 void
-pool_listener_accept(PoolListenerRequest *request)
+pool_listener_accept(PoolListenerMessage *message)
 {
 	PoolReply reply = {.status = POOL_REPLY_OK};
 
-	answer(request, &reply, sizeof(reply), -1);
+	reply_with(message, &reply, sizeof(reply), -1);
 }
 
-/* Answers with a descriptor of the connection and what is known about it. */
+/*
+ * Replies with "sock", which stands for the connection, and what the remote has
+ * reported about itself.
+ */
 void
-pool_listener_send(PoolListenerRequest *request, PGconn *conn, pgsocket sock)
+pool_listener_send(PoolListenerMessage *message, PGconn *conn, pgsocket sock)
 {
 	PoolReply reply = {.status = POOL_REPLY_OK,
 					   .remote_pid = PQbackendPID(conn)};
@@ -177,6 +187,6 @@ pool_listener_send(PoolListenerRequest *request, PGconn *conn, pgsocket sock)
 		reply.nstrings += 2;
 	}
 	memcpy(data.data, &reply, sizeof(reply));
-	answer(request, data.data, data.len, sock);
+	reply_with(message, data.data, data.len, sock);
 	pfree(data.data);
 }

@@ -1,6 +1,6 @@
 /*
  * listener.h
- *		The worker's end of what sessions ask.
+ *		Messages from sessions to the worker, and its replies.
  */
 #ifndef POOL_LISTENER_H
 #define POOL_LISTENER_H
@@ -9,22 +9,22 @@
 
 #include "shared/wire.h"
 
-/* What the worker gets. */
-typedef struct PoolListenerRequest
+/* A message that the worker has received, and where to reply. */
+typedef struct PoolListenerMessage
 {
 	PoolMessage head;
 	const char **strings; /* head.nstrings of them */
 	pid_t peer_pid;		  /* as the kernel tells */
 	int reply_fd;
-} PoolListenerRequest;
+} PoolListenerMessage;
 
 extern int pool_listener_open(int worker);
 extern void pool_listener_close(int worker, int sock);
 extern void pool_listener_wipe(void);
-extern bool pool_listener_receive(int sock, PoolListenerRequest *request);
-extern void pool_listener_refuse(PoolListenerRequest *request);
-extern void pool_listener_accept(PoolListenerRequest *request);
-extern void pool_listener_send(PoolListenerRequest *request, PGconn *conn,
+extern bool pool_listener_receive(int sock, PoolListenerMessage *message);
+extern void pool_listener_refuse(PoolListenerMessage *message);
+extern void pool_listener_accept(PoolListenerMessage *message);
+extern void pool_listener_send(PoolListenerMessage *message, PGconn *conn,
 							   pgsocket sock);
 
 #endif /* POOL_LISTENER_H */

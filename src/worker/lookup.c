@@ -9,8 +9,9 @@
  * no signals: to PostgreSQL the worker has one thread.
  *
  * There are at most MAX_LOOKUPS threads, since they count against the limits of
- * the operating system's user.  A thread cannot be stopped.  The state tells who frees the PoolLookup: the
- * thread if the worker has given up on it by then, otherwise the worker.
+ * the operating system's user.  A thread cannot be stopped.  The state tells who
+ * frees the PoolLookup: the thread if the worker has given up on it by then,
+ * otherwise the worker.
  */
 #include "postgres.h"
 
@@ -24,7 +25,7 @@
 
 #include "worker/lookup.h"
 
-/* At a time; each may be there for as long as name servers are silent. */
+/* At a time; each may last for as long as name servers do not respond. */
 #define MAX_LOOKUPS 64
 
 typedef enum LookupState
@@ -43,31 +44,35 @@ struct PoolLookup
 	char name[FLEXIBLE_ARRAY_MEMBER];
 };
 
-/* Becomes readable when a look-up is done. */
-static int bell = -1;
+/* An eventfd: becomes readable when a look-up is done. */
+static int done_event = -1;
 
+/* Running now, those that were given up included. */
 static pg_atomic_uint32 nthreads;
 
-/* Once, when the worker starts.  Returns the descriptor to wait for. */
+/*
+ * Called once, when the worker starts.  Returns a descriptor that becomes
+ * readable when a look-up is done.
+ */
 pgsocket
 pool_lookup_init(void)
 {
-	bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (bell < 0)
+	done_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (done_event < 0)
 		ereport(FATAL, (errcode_for_file_access(),
 						errmsg("could not create an event descriptor: %m")));
 	ReserveExternalFD();
 	pg_atomic_init_u32(&nthreads, 0);
-	return bell;
+	return done_event;
 }
 
-/* It is readable, and will be looked after: it is not readable any more. */
+/* Makes the descriptor unreadable again, before the results are looked at. */
 void
 pool_lookup_clear_event(void)
 {
 	uint64 count;
 
-	(void) !read(bell, &count, sizeof(count));
+	(void) !read(done_event, &count, sizeof(count));
 }
 
 static void
@@ -78,6 +83,7 @@ free_lookup(PoolLookup *lookup)
 	free(lookup);
 }
 
+/* What a thread runs. */
 static void *
 look_up(void *arg)
 {
@@ -91,7 +97,7 @@ look_up(void *arg)
 	if (pg_atomic_exchange_u32(&lookup->state, LOOKUP_DONE) == LOOKUP_GIVEN_UP)
 		free_lookup(lookup);
 	else
-		(void) !write(bell, &one, sizeof(one));
+		(void) !write(done_event, &one, sizeof(one));
 	pg_atomic_fetch_sub_u32(&nthreads, 1);
 	return NULL;
 }
@@ -119,7 +125,7 @@ start_thread(void *(*function)(void *), void *arg)
 
 /*
  * Begins to look up the addresses of a name.  The caller ends it by
- * pool_lookup_end().  Returns NULL with the reason in "problem" if that is not
+ * pool_lookup_end().  Returns NULL, with the reason in "problem", if that is not
  * possible.
  */
 PoolLookup *
@@ -151,7 +157,7 @@ pool_lookup_begin(const char *name, char *problem, size_t size)
 	return NULL;
 }
 
-/* Is there a result? */
+/* Returns whether there is a result. */
 bool
 pool_lookup_is_done(PoolLookup *lookup)
 {
@@ -162,8 +168,8 @@ pool_lookup_is_done(PoolLookup *lookup)
 }
 
 /*
- * What a look-up that is done has found; NULL with the reason in "problem" if
- * that is nothing.
+ * Returns what a look-up that is done has found; NULL, with the reason in
+ * "problem", if that is nothing.
  */
 const struct addrinfo *
 pool_lookup_result(const PoolLookup *lookup, char *problem, size_t size)
@@ -177,7 +183,7 @@ pool_lookup_result(const PoolLookup *lookup, char *problem, size_t size)
 	return NULL;
 }
 
-/* The look-up is not needed any more, whether it is done or not. */
+/* Ends a look-up, whether it is done or not, and frees its result. */
 void
 pool_lookup_end(PoolLookup *lookup)
 {

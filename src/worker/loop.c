@@ -2,15 +2,17 @@
  * loop.c
  *		What the worker waits for: sockets, its latch, and times.
  *
- * One WaitEventSet holds the latch, the socket for requests, the descriptor
- * that a finished look-up of a host name rings, and the sockets of each
+ * One WaitEventSet holds the latch, the listener's socket, the descriptor that
+ * tells of finished look-ups of host names, and the sockets of each
  * connection.  Members of a WaitEventSet cannot be taken out, so the set is
  * made anew when a socket goes, and only modified when what is waited for
  * changes.
  *
- * The next time to look is one number for all: whoever looks at something and
- * finds that it is too early names the time (pool_loop_wake_at), and names it
- * again at the next look.
+ * What happens on a socket is handled at once.  All else waits for the next
+ * round, in which the worker looks at every pool and every connection
+ * (worker.c).  One number says when that is: whatever a round finds to be too
+ * early names its time (pool_loop_wake_at), and names it again in the next
+ * round.
  */
 #include "postgres.h"
 
@@ -23,40 +25,37 @@
 #include "worker/lookup.h"
 #include "worker/loop.h"
 
-/* The latch, the postmaster's end, the look-ups, the requests. */
+/* The latch, the postmaster's end, the look-ups, the listener. */
 #define NOWN_EVENTS 4
-
-/* Events that one call of WaitEventSetWait() can return. */
-#define MAX_EVENTS 64
 
 static dlist_head watches = DLIST_STATIC_INIT(watches);
 static int nwatches = 0;
-static pgsocket requests;
+static pgsocket listener;
 static pgsocket lookups;
 static WaitEventSet *wait_set = NULL;
 static bool wait_set_stale = true;
-static int64 next_wake = 0; /* pool_clock_us() */
+static int64 next_round = 0; /* pool_clock_us() */
 
-/* Once, when the worker starts. */
+/* Called once, when the worker starts. */
 void
-pool_loop_init(pgsocket request_socket)
+pool_loop_init(pgsocket listener_socket)
 {
-	requests = request_socket;
+	listener = listener_socket;
 	lookups = pool_lookup_init();
 }
 
-/* The socket for requests is closed. */
+/* The listener's socket is closed, and not waited for any more. */
 void
-pool_loop_stop_requests(void)
+pool_loop_stop_listening(void)
 {
-	requests = PGINVALID_SOCKET;
+	listener = PGINVALID_SOCKET;
 	wait_set_stale = true;
 }
 
 /*
- * From now on waits for these events on that socket; 0: for none.
- * "may_be_another": it may be another socket of the same number, which is not
- * in the set.
+ * Waits for these events on that socket from now on; 0: for none.
+ * "may_be_another": it may be another socket than before, of the same number,
+ * which is not in the wait set.
  */
 void
 pool_loop_watch(PoolWatch *watch, pgsocket sock, uint32 events,
@@ -84,23 +83,30 @@ pool_loop_watch(PoolWatch *watch, pgsocket sock, uint32 events,
 	watch->events = events;
 }
 
-/* The worker is to look again at that time, in pool_clock_us(). */
+/* Has a round at that time, in pool_clock_us(), or before. */
 void
 pool_loop_wake_at(int64 when)
 {
-	next_wake = Min(next_wake, when);
+	next_round = Min(next_round, when);
+}
+
+/* Has a round before anything is waited for. */
+void
+pool_loop_wake_now(void)
+{
+	next_round = 0;
 }
 
 /*
- * Is it time to look?  If so those times are forgotten, and whoever looks
- * names its own again.
+ * Returns whether it is time for a round.  If so all times that were named are
+ * forgotten: the round names them again.
  */
 bool
-pool_loop_is_due(void)
+pool_loop_begin_round(void)
 {
-	if (pool_clock_us() < next_wake)
+	if (pool_clock_us() < next_round)
 		return false;
-	next_wake = PG_INT64_MAX;
+	next_round = PG_INT64_MAX;
 	return true;
 }
 
@@ -117,8 +123,8 @@ build_wait_set(void)
 	AddWaitEventToSet(wait_set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL,
 					  NULL);
 	AddWaitEventToSet(wait_set, WL_SOCKET_READABLE, lookups, NULL, NULL);
-	if (requests != PGINVALID_SOCKET)
-		AddWaitEventToSet(wait_set, WL_SOCKET_READABLE, requests, NULL, NULL);
+	if (listener != PGINVALID_SOCKET)
+		AddWaitEventToSet(wait_set, WL_SOCKET_READABLE, listener, NULL, NULL);
 
 	dlist_foreach (iter, &watches)
 	{
@@ -133,23 +139,24 @@ build_wait_set(void)
 }
 
 /*
- * Waits until something happens, or until it is time to look.  Returns how
- * many sockets of connections are ready, at most nready.  A set latch makes it
- * time to look, and so does the end of a look-up.
+ * Waits until something happens or it is time for a round.  A set latch makes
+ * it time for one, and so does the end of a look-up.  Returns how many events
+ * of connections are in ready[], which has POOL_LOOP_MAX_EVENTS places, and in
+ * *messages_ready whether the listener has messages.
  */
 int
-pool_loop_wait(bool *requests_ready, PoolEvent *ready, int nready)
+pool_loop_wait(bool *messages_ready, PoolEvent *ready)
 {
-	WaitEvent events[MAX_EVENTS];
+	WaitEvent events[POOL_LOOP_MAX_EVENTS];
 	int n;
 	int found = 0;
 
 	if (wait_set_stale)
 		build_wait_set();
 
-	*requests_ready = false;
-	n = WaitEventSetWait(wait_set, pool_clock_left_ms(next_wake), events,
-						 Min(nready, MAX_EVENTS),
+	*messages_ready = false;
+	n = WaitEventSetWait(wait_set, pool_clock_left_ms(next_round), events,
+						 POOL_LOOP_MAX_EVENTS,
 						 pool_wait_event(POOL_WAIT_WORKER));
 	for (int i = 0; i < n; i++)
 	{
@@ -158,15 +165,15 @@ pool_loop_wait(bool *requests_ready, PoolEvent *ready, int nready)
 		if (events[i].events & WL_LATCH_SET)
 		{
 			ResetLatch(MyLatch);
-			next_wake = 0;
+			pool_loop_wake_now();
 		}
 		else if (events[i].fd == lookups)
 		{
 			pool_lookup_clear_event();
-			next_wake = 0;
+			pool_loop_wake_now();
 		}
 		else if (watch == NULL)
-			*requests_ready = true;
+			*messages_ready = true;
 		else
 		{
 			ready[found].watch = watch;

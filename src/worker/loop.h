@@ -12,8 +12,8 @@
 struct PoolConn;
 
 /*
- * What is waited for on one socket of a connection.  Zero, but for "conn", it
- * waits for nothing.
+ * What is waited for on one socket of a connection.  All zero, but for "conn",
+ * it waits for nothing.
  */
 typedef struct PoolWatch
 {
@@ -24,19 +24,23 @@ typedef struct PoolWatch
 	int position;	 /* in the wait set, -1: not there */
 } PoolWatch;
 
-/* Something that happened. */
+/* What happened on one socket of a connection. */
 typedef struct PoolEvent
 {
 	PoolWatch *watch;
 	uint32 events;
 } PoolEvent;
 
-extern void pool_loop_init(pgsocket requests);
-extern void pool_loop_stop_requests(void);
+/* How many events one call of pool_loop_wait() can return. */
+#define POOL_LOOP_MAX_EVENTS 64
+
+extern void pool_loop_init(pgsocket listener_socket);
+extern void pool_loop_stop_listening(void);
 extern void pool_loop_watch(PoolWatch *watch, pgsocket sock, uint32 events,
 							bool may_be_another);
 extern void pool_loop_wake_at(int64 when);
-extern bool pool_loop_is_due(void);
-extern int pool_loop_wait(bool *requests_ready, PoolEvent *ready, int nready);
+extern void pool_loop_wake_now(void);
+extern bool pool_loop_begin_round(void);
+extern int pool_loop_wait(bool *messages_ready, PoolEvent *ready);
 
 #endif /* POOL_LOOP_H */

@@ -6,20 +6,20 @@
  * descriptor.  So the worker makes a socket pair, gives sessions one end of it
  * instead of the remote's socket, and passes bytes between the other end and
  * the remote without looking at them.  The pair lives as long as the
- * connection, so copies of its end are kept and handed over exactly like
- * copies of a socket.
+ * connection, so sessions keep and use their end like the socket of a
+ * connection that is not encrypted.
  *
  *		remote  --TLS-->  to_session  --pair-->  session
  *		remote  <--TLS--  to_remote   <--pair--  session
  *
  * Each direction has one buffer and is read again only when that is empty: so
- * memory is bounded, and whoever is slow slows down the other side.  A step
+ * memory is bounded, and whoever is slow slows down the other side.  A call
  * moves at most one buffer in each direction, so that no connection keeps the
  * others waiting; what is left to do shows in the events that are waited for.
  *
  * While the worker itself speaks to the remote (a reset), libpq uses the same
- * TLS session, and the relay rests.  That is safe only when nothing is on its
- * way (pool_relay_suspend).
+ * TLS session, and nothing is relayed.  That is safe only when nothing is on
+ * its way (pool_relay_suspend).
  */
 #include "postgres.h"
 
@@ -45,27 +45,30 @@ is_empty(const PoolRelayBuffer *buffer)
 }
 
 static void
-empty(PoolRelayBuffer *buffer)
+clear(PoolRelayBuffer *buffer)
 {
 	buffer->start = buffer->end = 0;
 }
 
-/* No more comes from the remote; "failure" as in PoolRelay. */
+/*
+ * Nothing more comes from the remote, or is sent to it; "failure" as in
+ * PoolRelay.
+ */
 static void
-end_of_remote(PoolRelay *relay, const char *failure)
+end_remote(PoolRelay *relay, const char *failure)
 {
-	relay->ended = true;
+	relay->remote_ended = true;
 	relay->failure = failure;
-	empty(&relay->to_remote);
+	clear(&relay->to_remote);
 }
 
 /*
- * What SSL_read() or SSL_write() says when it did not do it.  Returns what it
- * waits for; 0 if it will never do it, and then *failure is the reason, NULL
- * for the end that the remote made.
+ * Why SSL_read() or SSL_write() has moved nothing.  Returns the events that it
+ * waits for; 0 if it will never move anything more, and then *failure is the
+ * reason, NULL if the remote has closed.
  */
 static uint32
-what_it_wants(PoolRelay *relay, int result, const char **failure)
+events_wanted(PoolRelay *relay, int result, const char **failure)
 {
 	int save_errno = errno;
 	int error = SSL_get_error(relay->ssl, result);
@@ -86,7 +89,7 @@ what_it_wants(PoolRelay *relay, int result, const char **failure)
 			return 0;
 		default:
 #ifdef SSL_R_UNEXPECTED_EOF_WHILE_READING
-			/* Closed without a word, as TCP without TLS does. */
+			/* Closed without close_notify, as without TLS. */
 			if (ERR_GET_REASON(detail) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
 				return 0;
 #endif
@@ -117,55 +120,58 @@ read_remote(PoolRelay *relay)
 			buffer->end += got;
 		else
 		{
-			relay->read_wants = what_it_wants(relay, got, &failure);
+			relay->read_wants = events_wanted(relay, got, &failure);
 			if (relay->read_wants == 0)
-				end_of_remote(relay, failure);
+				end_remote(relay, failure);
 			break;
 		}
 		/* Asking the kernel once more would mostly be in vain. */
 		if (!SSL_has_pending(relay->ssl))
 			break;
 	}
-	relay->unread = buffer->end == RELAY_BUFFER_SIZE;
+	relay->maybe_unread = buffer->end == RELAY_BUFFER_SIZE;
 }
 
+/* Passes on to the session what was read, as far as the pair has room. */
 static void
 write_session(PoolRelay *relay)
 {
 	PoolRelayBuffer *buffer = &relay->to_session;
 	ssize_t sent =
-		send(relay->mine, buffer->data + buffer->start,
+		send(relay->worker_end, buffer->data + buffer->start,
 			 buffer->end - buffer->start, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 	if (sent > 0)
 		buffer->start += sent;
 	else if (errno != EAGAIN && errno != EINTR && errno != ENOBUFS)
 	{
-		/* Never a hole in what the session reads. */
-		end_of_remote(relay, strerror(errno));
+		/* The rest is lost, so nothing that comes later may follow. */
+		end_remote(relay, strerror(errno));
 		buffer->start = buffer->end;
 	}
 	if (is_empty(buffer))
-		empty(buffer);
+		clear(buffer);
 }
 
+/* Reads what the session has sent. */
 static void
 read_session(PoolRelay *relay)
 {
 	PoolRelayBuffer *buffer = &relay->to_remote;
 	ssize_t got =
-		recv(relay->mine, buffer->data, RELAY_BUFFER_SIZE, MSG_DONTWAIT);
+		recv(relay->worker_end, buffer->data, RELAY_BUFFER_SIZE, MSG_DONTWAIT);
 
 	if (got == 0)
-		end_of_remote(relay, NULL); /* a session has shut the pair */
-	else if (got > 0 && !relay->ended)
+		end_remote(relay, NULL); /* a session has shut the pair */
+	else if (got > 0 && !relay->remote_ended)
 		buffer->end = (int) got;
 }
 
 /*
- * All or nothing: when SSL_write() was interrupted it must be called again
- * with the same bytes.  That the socket is broken it does not tell, since libpq
- * keeps that to itself until the remote's last words have been read.
+ * Passes on to the remote what was read.  It is all or nothing: when SSL_write()
+ * was interrupted it must be called again with the same bytes.  It does not tell
+ * that the socket is broken, since libpq keeps that to itself until all that the
+ * remote sent has been read.
  */
 static void
 write_remote(PoolRelay *relay)
@@ -179,39 +185,43 @@ write_remote(PoolRelay *relay)
 	sent = SSL_write(relay->ssl, buffer->data, buffer->end);
 	if (sent <= 0)
 	{
-		relay->write_wants = what_it_wants(relay, sent, &failure);
+		relay->write_wants = events_wanted(relay, sent, &failure);
 		if (relay->write_wants != 0)
 			return;
-		end_of_remote(relay, failure ? failure : "TLS error");
+		end_remote(relay, failure ? failure : "TLS error");
 	}
-	empty(buffer);
+	clear(buffer);
 }
 
+/* Sets what is to be waited for. */
 static void
 set_events(PoolRelay *relay)
 {
 	relay->remote_events = relay->session_events = 0;
 	if (!is_empty(&relay->to_remote))
 		relay->remote_events |= relay->write_wants;
-	else if (relay->mine != PGINVALID_SOCKET)
+	else if (relay->worker_end != PGINVALID_SOCKET)
 		relay->session_events |= WL_SOCKET_READABLE;
 
-	/* What is unread shows on no socket; so this comes back when others had
-	 * their turn, for the pair can mostly be written to. */
-	if (!is_empty(&relay->to_session) || relay->unread)
+	/*
+	 * What is unread shows on no socket.  The pair can mostly be written to, so
+	 * waiting for that comes back here when other connections had their turn.
+	 */
+	if (!is_empty(&relay->to_session) || relay->maybe_unread)
 		relay->session_events |= WL_SOCKET_WRITEABLE;
-	else if (!relay->ended)
+	else if (!relay->remote_ended)
 		relay->remote_events |= relay->read_wants;
 
 	/* A socket with nothing to wait for would have to leave the wait set. */
-	if (relay->remote_events == 0 && !relay->remote_closed)
+	if (relay->remote_events == 0 && !relay->remote_close_seen)
 		relay->remote_events = WL_SOCKET_CLOSED;
-	if (relay->session_events == 0 && !relay->session_closed)
+	if (relay->session_events == 0 && !relay->session_close_seen)
 		relay->session_events = WL_SOCKET_CLOSED;
 }
 
+/* Makes the socket pair; false if that is not possible. */
 static bool
-acquire_pair(int pair[2])
+make_pair(int pair[2])
 {
 	if (!AcquireExternalFD())
 		return false;
@@ -228,7 +238,7 @@ acquire_pair(int pair[2])
 
 /*
  * Begins to relay if the connection, which libpq has just made, is encrypted.
- * Returns NULL, or what is wrong.
+ * Returns NULL, or a message if that is not possible.
  */
 const char *
 pool_relay_begin(PoolRelay *relay, PGconn *conn)
@@ -236,17 +246,17 @@ pool_relay_begin(PoolRelay *relay, PGconn *conn)
 	int pair[2];
 
 	memset(relay, 0, sizeof(*relay));
-	relay->mine = relay->theirs = PGINVALID_SOCKET;
+	relay->worker_end = relay->session_end = PGINVALID_SOCKET;
 	if (!PQsslInUse(conn))
 		return NULL;
 	if (PQsslStruct(conn, "OpenSSL") == NULL)
 		return "libpq does not use OpenSSL";
 
-	if (!acquire_pair(pair))
+	if (!make_pair(pair))
 		return POOL_CONNECT_ERROR_FILES;
 	relay->ssl = PQsslStruct(conn, "OpenSSL");
-	relay->mine = pair[0];
-	relay->theirs = pair[1];
+	relay->worker_end = pair[0];
+	relay->session_end = pair[1];
 	relay->to_session.data =
 		MemoryContextAlloc(TopMemoryContext, 2 * RELAY_BUFFER_SIZE);
 	relay->to_remote.data = relay->to_session.data + RELAY_BUFFER_SIZE;
@@ -255,19 +265,21 @@ pool_relay_begin(PoolRelay *relay, PGconn *conn)
 }
 
 /*
- * Goes on, with what was seen on the remote's socket and on the pair.  The
- * caller then waits for relay->remote_events and relay->session_events.
+ * Passes on what can be passed on, after these events on the remote's socket
+ * and on the worker's end of the pair.  The caller then waits for
+ * relay->remote_events and relay->session_events.
  */
 void
-pool_relay_step(PoolRelay *relay, uint32 remote_events, uint32 session_events)
+pool_relay_transfer(PoolRelay *relay, uint32 remote_events,
+					uint32 session_events)
 {
 	if (remote_events & WL_SOCKET_CLOSED)
-		relay->remote_closed = true;
+		relay->remote_close_seen = true;
 	if (session_events & WL_SOCKET_CLOSED)
-		relay->session_closed = true;
+		relay->session_close_seen = true;
 
-	if (is_empty(&relay->to_session) && !relay->ended &&
-		(remote_events != 0 || relay->unread))
+	if (is_empty(&relay->to_session) && !relay->remote_ended &&
+		(remote_events != 0 || relay->maybe_unread))
 		read_remote(relay);
 	if (!is_empty(&relay->to_session))
 		write_session(relay);
@@ -275,14 +287,15 @@ pool_relay_step(PoolRelay *relay, uint32 remote_events, uint32 session_events)
 		read_session(relay);
 	if (!is_empty(&relay->to_remote))
 		write_remote(relay);
-	if (relay->ended && is_empty(&relay->to_session))
-		pool_relay_hang_up(relay);
+	if (relay->remote_ended && is_empty(&relay->to_session))
+		pool_relay_disconnect_sessions(relay);
 	set_events(relay);
 }
 
 /*
- * From now on the worker itself uses the connection.  Returns false if it
- * cannot, because something is still on its way between the two.
+ * Stops relaying, because the worker itself is to use the connection.  Returns
+ * false if it cannot, because something is still on its way between the session
+ * and the remote.
  */
 bool
 pool_relay_suspend(PoolRelay *relay)
@@ -290,8 +303,8 @@ pool_relay_suspend(PoolRelay *relay)
 	char byte;
 
 	if (!is_empty(&relay->to_session) || !is_empty(&relay->to_remote) ||
-		relay->ended || SSL_has_pending(relay->ssl) ||
-		recv(relay->mine, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0)
+		relay->remote_ended || SSL_has_pending(relay->ssl) ||
+		recv(relay->worker_end, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0)
 		return false;
 
 	/* libpq waits for the socket, and must not find that TLS has read it. */
@@ -299,66 +312,65 @@ pool_relay_suspend(PoolRelay *relay)
 	return true;
 }
 
-/*
- * Has the TLS session data for libpq that no longer shows on the socket?
- */
+/* Has the TLS session data for libpq that no longer shows on the socket? */
 bool
-pool_relay_has_more(const PoolRelay *relay)
+pool_relay_has_pending(const PoolRelay *relay)
 {
 	return relay->ssl != NULL && SSL_pending(relay->ssl) > 0;
 }
 
-/* The worker does not use the connection any more. */
+/* Relays again: the worker itself does not use the connection any more. */
 void
 pool_relay_resume(PoolRelay *relay)
 {
 	SSL_set_read_ahead(relay->ssl, 1);
-	relay->unread = SSL_has_pending(relay->ssl);
+	relay->maybe_unread = SSL_has_pending(relay->ssl);
 	relay->read_wants = WL_SOCKET_READABLE;
 	set_events(relay);
 }
 
 /*
- * Says a last word to the remote (len 0: none) and that it was the last, if
- * that can be done at once.  libpq gives up its TLS session when it finds the
- * connection broken.
+ * Ends the TLS session: sends a message (len 0: none) and then close_notify to
+ * the remote, if that can be done at once.  Does nothing if libpq has found the
+ * connection broken and given up the TLS session.
  */
 void
-pool_relay_send_last(PoolRelay *relay, PGconn *conn, const char *last, int len)
+pool_relay_shutdown(PoolRelay *relay, PGconn *conn, const char *message, int len)
 {
-	if (PQsslStruct(conn, "OpenSSL") != relay->ssl || relay->ended ||
+	if (PQsslStruct(conn, "OpenSSL") != relay->ssl || relay->remote_ended ||
 		!is_empty(&relay->to_remote))
 		return;
 	ERR_clear_error();
 	if (len > 0)
-		(void) SSL_write(relay->ssl, last, len);
+		(void) SSL_write(relay->ssl, message, len);
 	(void) SSL_shutdown(relay->ssl);
 }
 
 /*
- * Sessions see the end of the connection: as a close, or as a reset if reading
- * from the remote failed.  A pair is reset when the other end is closed with
+ * Closes the worker's end of the pair, if it is open, so that sessions see the
+ * end of the connection: as a close, or as a connection reset if reading from
+ * the remote failed.  A socket pair is reset when one end is closed with
  * something unread.
  */
 void
-pool_relay_hang_up(PoolRelay *relay)
+pool_relay_disconnect_sessions(PoolRelay *relay)
 {
-	if (relay->ssl == NULL || relay->mine == PGINVALID_SOCKET)
+	if (relay->ssl == NULL || relay->worker_end == PGINVALID_SOCKET)
 		return;
 	if (relay->failure != NULL)
-		(void) send(relay->theirs, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
-	close(relay->mine);
-	relay->mine = PGINVALID_SOCKET;
+		(void) send(relay->session_end, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+	close(relay->worker_end);
+	relay->worker_end = PGINVALID_SOCKET;
 }
 
-/* Lets go of all that belongs to the relay, if there is one. */
+/* Frees all that belongs to the relay, if there is one. */
 void
-pool_relay_end(PoolRelay *relay)
+pool_relay_free(PoolRelay *relay)
 {
 	if (relay->ssl == NULL)
 		return;
-	pool_relay_hang_up(relay);
-	close(relay->theirs);
+	pool_relay_disconnect_sessions(relay);
+	close(relay->session_end);
 	ReleaseExternalFD();
 	ReleaseExternalFD();
 	pfree(relay->to_session.data);

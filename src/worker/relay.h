@@ -17,31 +17,31 @@ typedef struct PoolRelayBuffer
 
 typedef struct PoolRelay
 {
-	struct ssl_st *ssl; /* libpq's; NULL: not encrypted, so no relay */
-	pgsocket mine;		/* the worker's end of the pair */
-	pgsocket theirs;	/* of this one sessions get copies */
+	struct ssl_st *ssl;	  /* libpq's; NULL: not encrypted, so no relay */
+	pgsocket worker_end;  /* of the pair, PGINVALID_SOCKET: closed */
+	pgsocket session_end; /* of this one sessions get copies */
 	PoolRelayBuffer to_session;
 	PoolRelayBuffer to_remote;
-	bool unread;		   /* stopped reading for want of room */
-	bool ended;			   /* nothing more comes from the remote */
-	const char *failure;   /* why, unless it simply closed */
-	bool remote_closed;	   /* its end shows on its socket */
-	bool session_closed;   /* and that of the pair */
-	uint32 read_wants;	   /* what SSL_read() and SSL_write() wait for */
-	uint32 write_wants;	   /* on the remote's socket */
-	uint32 remote_events;  /* what to wait for on the remote's socket */
-	uint32 session_events; /* and on "mine" */
+	bool maybe_unread;		 /* more may be there than shows on the socket */
+	bool remote_ended;		 /* nothing more comes from the remote */
+	const char *failure;	 /* why, unless the remote simply closed */
+	bool remote_close_seen;	 /* WL_SOCKET_CLOSED, on the remote's socket */
+	bool session_close_seen; /* and on the worker's end of the pair */
+	uint32 read_wants;		 /* what SSL_read() and SSL_write() wait for */
+	uint32 write_wants;		 /* on the remote's socket */
+	uint32 remote_events;	 /* what to wait for on the remote's socket */
+	uint32 session_events;	 /* and on the worker's end of the pair */
 } PoolRelay;
 
 extern const char *pool_relay_begin(PoolRelay *relay, PGconn *conn);
-extern void pool_relay_step(PoolRelay *relay, uint32 remote_events,
-							uint32 session_events);
-extern bool pool_relay_has_more(const PoolRelay *relay);
+extern void pool_relay_transfer(PoolRelay *relay, uint32 remote_events,
+								uint32 session_events);
+extern bool pool_relay_has_pending(const PoolRelay *relay);
 extern bool pool_relay_suspend(PoolRelay *relay);
 extern void pool_relay_resume(PoolRelay *relay);
-extern void pool_relay_send_last(PoolRelay *relay, PGconn *conn,
-								 const char *last, int len);
-extern void pool_relay_hang_up(PoolRelay *relay);
-extern void pool_relay_end(PoolRelay *relay);
+extern void pool_relay_shutdown(PoolRelay *relay, PGconn *conn,
+								const char *message, int len);
+extern void pool_relay_disconnect_sessions(PoolRelay *relay);
+extern void pool_relay_free(PoolRelay *relay);
 
 #endif /* POOL_RELAY_H */

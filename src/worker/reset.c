@@ -2,11 +2,12 @@
  * reset.c
  *		Resets and health checks of connections, in the worker.
  *
- * A connection that is RESETTING or CHECKING is sent a rollback, if a
- * transaction is open in it, and a query: reset_query or health_check_query.
- * Each has a Sync of its own, in libpq's pipeline mode, so that nothing blocks.
- * The remote must answer exactly as expected within health_check_timeout, or
- * the connection is closed.  Which slots are due is the janitor's decision.
+ * The janitor decides which slots are due, and makes them RESETTING or
+ * CHECKING.  Such a connection is sent a rollback, if a transaction is open in
+ * it, and a query: reset_query or health_check_query.  Each has a Sync of its
+ * own, in libpq's pipeline mode, so that nothing blocks.  The remote must answer
+ * exactly as expected within health_check_timeout, or the connection is closed.
+ * A slot that was reset is offered to waiters, or becomes idle.
  */
 #include "postgres.h"
 
@@ -28,9 +29,9 @@ reset_failed(PoolConn *conn, PoolCloseReason reason)
 {
 	Pool *pool = conn->pool;
 
-	if (conn->health_check)
+	if (conn->is_health_check)
 		pool_stats_add(&pool->stats, POOL_COUNT_HEALTH_CHECK_FAILURES, 1);
-	if (conn->health_check && reason == POOL_CLOSE_RESET_FAILED)
+	if (conn->is_health_check && reason == POOL_CLOSE_RESET_FAILED)
 		reason = POOL_CLOSE_CHECK_FAILED;
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 	pool_slot_close(pool, conn->slot, reason, true);
@@ -47,12 +48,12 @@ reset_done(PoolConn *conn)
 
 	pool_conn_stand_by(conn);
 	pool_stats_add(&conn->pool->stats,
-				   conn->health_check ? POOL_COUNT_HEALTH_CHECKS
-									  : POOL_COUNT_RESETS,
+				   conn->is_health_check ? POOL_COUNT_HEALTH_CHECKS
+										 : POOL_COUNT_RESETS,
 				   1);
 
 	LWLockAcquire(&conn->pool->lock, LW_EXCLUSIVE);
-	if (!conn->health_check)
+	if (!conn->is_health_check)
 		slot->used = slot->in_transaction = false;
 	handed = pool_queue_offer(conn->pool, slot, &wake);
 	LWLockRelease(&conn->pool->lock);
@@ -69,20 +70,24 @@ send_reset(PoolConn *conn, const char *sql)
 		   PQpipelineSync(conn->pg);
 }
 
-/* Sessions have no business with the connection now: nothing is relayed. */
+/*
+ * The worker itself uses the connection from now on, so nothing is relayed.
+ * Returns false if something is on its way already.
+ */
 static bool
 suspend_relay(PoolConn *conn)
 {
 	if (conn->relay.ssl == NULL)
 		return true;
-	pool_conn_watch(conn, POOL_SOCKET_SESSION, conn->relay.mine,
+	pool_conn_watch(conn, POOL_SOCKET_SESSION, conn->relay.worker_end,
 					WL_SOCKET_CLOSED);
 	return pool_relay_suspend(&conn->relay);
 }
 
 /*
- * Starts the reset or the check of a slot that is RESETTING or CHECKING.
- * "query" NULL: none.
+ * Starts the reset or the health check of a slot that is RESETTING or CHECKING;
+ * conn->is_health_check tells which.  "query" NULL: none.  The remote has that
+ * many milliseconds; 0: no deadline.
  */
 void
 pool_reset_begin(PoolConn *conn, bool rollback, const char *query,
@@ -92,7 +97,7 @@ pool_reset_begin(PoolConn *conn, bool rollback, const char *query,
 
 	conn->slot->last_holder = 0;
 	conn->syncs_left = 0;
-	pool_conn_begin(conn, POOL_TASK_RESET, timeout_ms);
+	pool_conn_begin_task(conn, POOL_TASK_RESET, timeout_ms);
 	if (!suspend_relay(conn))
 	{
 		reset_failed(conn, POOL_CLOSE_UNCLEAN);
@@ -107,15 +112,16 @@ pool_reset_begin(PoolConn *conn, bool rollback, const char *query,
 		reset_failed(conn, POOL_CLOSE_RESET_FAILED);
 }
 
-/* The remote answers to the reset. */
+/* Reads what the remote answers to the reset, as far as it has come. */
 void
-pool_reset_step(PoolConn *conn)
+pool_reset_on_event(PoolConn *conn)
 {
 	PGresult *res;
 	int ends = 0;
 
 	for (int i = 0;
-		 i == 0 || (i < READ_ROUNDS && pool_relay_has_more(&conn->relay)); i++)
+		 i == 0 || (i < READ_ROUNDS && pool_relay_has_pending(&conn->relay));
+		 i++)
 	{
 		if (!PQconsumeInput(conn->pg))
 		{
@@ -152,9 +158,9 @@ pool_reset_step(PoolConn *conn)
 		reset_failed(conn, POOL_CLOSE_RESET_FAILED);
 }
 
-/* The remote did not answer to the reset in time. */
+/* The remote has not answered to the reset in time: closes the connection. */
 void
-pool_reset_timeout(PoolConn *conn)
+pool_reset_on_timeout(PoolConn *conn)
 {
 	reset_failed(conn, POOL_CLOSE_RESET_FAILED);
 }

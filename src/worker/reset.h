@@ -9,7 +9,7 @@
 
 extern void pool_reset_begin(PoolConn *conn, bool rollback, const char *query,
 							 int timeout_ms);
-extern void pool_reset_step(PoolConn *conn);
-extern void pool_reset_timeout(PoolConn *conn);
+extern void pool_reset_on_event(PoolConn *conn);
+extern void pool_reset_on_timeout(PoolConn *conn);
 
 #endif /* POOL_RESET_H */

@@ -33,7 +33,10 @@ launch(const char *database)
 				 errhint("Raise max_worker_processes.")));
 }
 
-/* In a worker: has the pools of pool.warm_databases filled. */
+/*
+ * Starts a process for each database of pool.warm_databases; they have the
+ * workers fill its pools.  One that cannot be started is a warning.
+ */
 void
 pool_warm_launch(void)
 {
@@ -42,7 +45,7 @@ pool_warm_launch(void)
 	ListCell *cell;
 
 	if (!SplitIdentifierString(names, ',', &databases))
-		return; /* refused when it was set */
+		return; /* the setting does not accept such a list */
 	foreach (cell, databases)
 	{
 		launch(lfirst(cell));

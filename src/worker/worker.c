@@ -5,8 +5,13 @@
  *
  * It is connected to no database, so it blocks no DROP DATABASE and reads no
  * catalog.  Its loop never waits for one connection, one session or one
- * remote alone: everything is a step of a state machine that the next event
- * or the next deadline carries on.
+ * remote alone: each connection has a task, and does what it can when something
+ * happens on its socket, in each round, and when its deadline has come.
+ *
+ * A round looks at every pool and every connection of the worker.  There is one
+ * when the latch is set, when a time has come that something named
+ * (pool_loop_wake_at), and when more than data to relay has come.  Names of
+ * functions tell which of these calls them: _on_event, _on_round, _on_timeout.
  *
  * When it exits, for whatever reason but a crash of the server, it cuts every
  * connection, so that no session goes on with a socket that nobody watches.
@@ -36,6 +41,7 @@
 #include "shared/slot.h"
 #include "shared/stats.h"
 #include "shared/wire.h"
+#include "worker/attempt.h"
 #include "worker/closer.h"
 #include "worker/config.h"
 #include "worker/conn.h"
@@ -52,7 +58,10 @@
 static int my_number = -1;
 static pgsocket listener = PGINVALID_SOCKET;
 
-/* From _PG_init() in the postmaster. */
+/*
+ * Registers pool.workers background workers.  Called by _PG_init() in the
+ * postmaster.
+ */
 void
 pool_worker_register(void)
 {
@@ -73,9 +82,9 @@ pool_worker_register(void)
 }
 
 /*
- * Leaves no slot that looks usable: what a session holds is doomed, the rest
- * is CLOSING.  Fills leased[].  Waiters are told to look again; those who
- * come later wait for the next worker.
+ * Leaves no slot that looks usable: leased ones are retired, the rest is
+ * CLOSING.  Sets leased[] by slot.  Waiters are told to look again; sessions
+ * that come later wait for the next worker.
  */
 static void
 disown_slots(bool *leased)
@@ -113,10 +122,10 @@ worker_exit(int code, Datum arg)
 	pg_atomic_write_u32(&pool_shmem->worker_procno[my_number],
 						(uint32) POOL_NONE);
 	pool_listener_close(my_number, listener);
-	pool_loop_stop_requests();
+	pool_loop_stop_listening();
 	disown_slots(leased);
 	pool_closer_all(leased);
-	pool_worker_log_end();
+	pool_worker_log_flush();
 }
 
 static void
@@ -133,7 +142,7 @@ worker_start(void)
 	pool_worker_log_init();
 	before_shmem_exit(worker_exit, (Datum) 0);
 
-	/* An earlier worker may not have come to do this. */
+	/* An earlier worker may have ended without doing this. */
 	disown_slots(leased);
 
 	pg_atomic_write_u32(&pool_shmem->worker_procno[my_number],
@@ -148,111 +157,118 @@ worker_start(void)
 	pg_atomic_fetch_or_u32(&pool_shmem->was_started, bit);
 }
 
-/* A session asks for a descriptor: only of a slot that is its own. */
-static void
-serve_fetch(PoolListenerRequest *request)
+/* Does the message come from the session that has that slot leased? */
+static bool
+may_fetch(const PoolConn *conn, const PoolListenerMessage *message)
 {
-	const PoolMessage *head = &request->head;
-	PoolConn *conn;
-	PoolSlot *slot;
-	bool good = false;
+	const PoolMessage *head = &message->head;
+	const PoolSlot *slot = conn->slot;
+	bool allowed;
 
-	if (head->slot >= 0 && head->slot < pool_shmem->nslots)
-	{
-		slot = &pool_shmem_slots[head->slot];
-		conn = pool_conn_of(slot);
-		if (conn->pg != NULL && conn->generation == head->generation)
-		{
-			LWLockAcquire(&conn->pool->lock, LW_SHARED);
-			good = pool_slot_is(slot, conn->pool, head->generation,
-								POOL_SLOT_LEASED) &&
-				   slot->owner.pid == request->peer_pid &&
-				   slot->owner.serial == head->sender.serial;
-			LWLockRelease(&conn->pool->lock);
-		}
-	}
-	if (good)
-		pool_listener_send(request, conn->pg,
-						   conn->relay.ssl ? conn->relay.theirs
+	if (conn->pg == NULL || conn->generation != head->generation)
+		return false;
+	LWLockAcquire(&conn->pool->lock, LW_SHARED);
+	allowed =
+		pool_slot_is(slot, conn->pool, head->generation, POOL_SLOT_LEASED) &&
+		slot->owner.pid == message->peer_pid &&
+		slot->owner.serial == head->sender.serial;
+	LWLockRelease(&conn->pool->lock);
+	return allowed;
+}
+
+/* A session asks for the descriptor of the slot that it has leased. */
+static void
+serve_fetch(PoolListenerMessage *message)
+{
+	int slot = message->head.slot;
+	const PoolConn *conn = NULL;
+
+	if (slot >= 0 && slot < pool_shmem->nslots)
+		conn = pool_conn_of(&pool_shmem_slots[slot]);
+	if (conn != NULL && may_fetch(conn, message))
+		pool_listener_send(message, conn->pg,
+						   conn->relay.ssl ? conn->relay.session_end
 										   : PQsocket(conn->pg));
 	else
-		pool_listener_refuse(request);
+		pool_listener_refuse(message);
 }
 
 /* Only a session of this server may say how to connect. */
 static bool
-is_session(const PoolListenerRequest *request)
+is_from_session(const PoolListenerMessage *message)
 {
-	const PoolSessionRef *sender = &request->head.sender;
+	const PoolSessionRef *sender = &message->head.sender;
 
-	return sender->pid == request->peer_pid && pool_self_exists(sender);
+	return sender->pid == message->peer_pid && pool_self_exists(sender);
 }
 
 static void
-serve_requests(void)
+serve_messages(void)
 {
-	PoolListenerRequest request;
+	PoolListenerMessage message;
 
-	while (pool_listener_receive(listener, &request))
+	while (pool_listener_receive(listener, &message))
 	{
-		if (request.head.kind == POOL_MESSAGE_FETCH)
-			serve_fetch(&request);
-		else if (request.head.kind == POOL_MESSAGE_CONFIGURE &&
-				 is_session(&request) && pool_config_accept(&request, my_number))
+		if (message.head.kind == POOL_MESSAGE_FETCH)
+			serve_fetch(&message);
+		else if (message.head.kind == POOL_MESSAGE_CONFIGURE &&
+				 is_from_session(&message) &&
+				 pool_config_accept(&message, my_number))
 		{
-			pool_listener_accept(&request);
-			pool_loop_wake_at(0);
+			pool_listener_accept(&message);
+			pool_loop_wake_now();
 		}
 		else
-			pool_listener_refuse(&request);
-		if (request.head.kind != POOL_MESSAGE_FETCH)
+			pool_listener_refuse(&message);
+		if (message.head.kind != POOL_MESSAGE_FETCH)
 			pool_listener_wipe();
 	}
 }
 
 /*
- * What is to be done for each task: "step" when something happened on a socket
- * of the connection, "tick" whenever the worker looks at its deadlines,
- * "timeout" when the task's own has come.
+ * What a connection does, by its task: "on_event" when something happened on
+ * one of its sockets; in each round "on_round" before the task's deadline, and
+ * "on_timeout" after it.
  */
 static const struct
 {
-	void (*step)(PoolConn *conn);
-	void (*tick)(PoolConn *conn);
-	void (*timeout)(PoolConn *conn);
+	void (*on_event)(PoolConn *conn);
+	void (*on_round)(PoolConn *conn);
+	void (*on_timeout)(PoolConn *conn);
 } tasks[POOL_NTASKS] = {
-	[POOL_TASK_WATCH] = {.step = pool_janitor_remote_closed},
-	[POOL_TASK_LOOK_UP] = {.tick = pool_connector_tick,
-						   .timeout = pool_connector_timeout},
-	[POOL_TASK_CONNECT] = {.step = pool_connector_step,
-						   .tick = pool_connector_tick,
-						   .timeout = pool_connector_timeout},
-	[POOL_TASK_RESET] = {.step = pool_reset_step, .timeout = pool_reset_timeout},
-	[POOL_TASK_CLOSE] = {.step = pool_closer_step,
-						 .tick = pool_closer_step,
-						 .timeout = pool_closer_timeout},
+	[POOL_TASK_WATCH] = {.on_event = pool_janitor_remote_closed},
+	[POOL_TASK_LOOK_UP] = {.on_round = pool_attempt_on_round,
+						   .on_timeout = pool_attempt_on_timeout},
+	[POOL_TASK_CONNECT] = {.on_event = pool_attempt_on_event,
+						   .on_round = pool_attempt_on_round,
+						   .on_timeout = pool_attempt_on_timeout},
+	[POOL_TASK_RESET] = {.on_event = pool_reset_on_event,
+						 .on_timeout = pool_reset_on_timeout},
+	[POOL_TASK_CLOSE] = {.on_event = pool_closer_continue,
+						 .on_round = pool_closer_continue,
+						 .on_timeout = pool_closer_on_timeout},
 };
 
 /* Passes data on between a session and its remote. */
 static void
-step_relay(PoolConn *conn, const PoolEvent *event)
+relay_on_event(PoolConn *conn, const PoolEvent *event)
 {
 	PoolSocket which = (PoolSocket) (event->watch - conn->watches);
 
-	pool_relay_step(&conn->relay,
-					which == POOL_SOCKET_REMOTE ? event->events : 0,
-					which == POOL_SOCKET_SESSION ? event->events : 0);
+	pool_relay_transfer(&conn->relay,
+						which == POOL_SOCKET_REMOTE ? event->events : 0,
+						which == POOL_SOCKET_SESSION ? event->events : 0);
 	pool_conn_watch_relay(conn);
-	if (conn->relay.ended && !conn->eof)
+	if (conn->relay.remote_ended && !conn->eof)
 	{
 		pool_janitor_remote_closed(conn);
-		pool_loop_wake_at(0);
+		pool_loop_wake_now();
 	}
 }
 
-/* Something happened on a connection's socket. */
+/* Something happened on one of a connection's sockets. */
 static void
-serve_event(const PoolEvent *event)
+conn_on_event(const PoolEvent *event)
 {
 	PoolConn *conn = event->watch->conn;
 
@@ -260,18 +276,19 @@ serve_event(const PoolEvent *event)
 		return; /* an event before this one ended it */
 	if (conn->task == POOL_TASK_WATCH && conn->relay.ssl != NULL)
 	{
-		step_relay(conn, event);
-		return; /* nothing for the rest of the worker to look at */
+		relay_on_event(conn, event);
+		return; /* data alone is no reason for a round */
 	}
-	pool_loop_wake_at(0);
-	if (tasks[conn->task].step != NULL)
-		tasks[conn->task].step(conn);
+	pool_loop_wake_now();
+	if (tasks[conn->task].on_event != NULL)
+		tasks[conn->task].on_event(conn);
 }
 
-/* Carries on with what has come due. */
 static void
-serve_deadlines(int64 now)
+conns_on_round(void)
 {
+	int64 now = pool_clock_us();
+
 	for (int i = 0; i < pool_shmem->nslots; i++)
 	{
 		PoolConn *conn = pool_conn_of(&pool_shmem_slots[i]);
@@ -279,19 +296,19 @@ serve_deadlines(int64 now)
 
 		if (task == POOL_TASK_NONE)
 			continue;
-		if (tasks[task].tick != NULL)
-			tasks[task].tick(conn);
-		if (conn->task != task)
-			continue; /* it went on, and looks at its new deadline next time */
 		if (now < conn->deadline)
+		{
 			pool_loop_wake_at(conn->deadline);
-		else if (tasks[task].timeout != NULL)
-			tasks[task].timeout(conn);
+			if (tasks[task].on_round != NULL)
+				tasks[task].on_round(conn);
+		}
+		else if (tasks[task].on_timeout != NULL)
+			tasks[task].on_timeout(conn);
 	}
 }
 
 static void
-serve_pools(void)
+pools_on_round(void)
 {
 	for (int i = 0; i < pool_shmem->npools; i++)
 	{
@@ -299,12 +316,12 @@ serve_pools(void)
 
 		if (pool->id == 0 || pool_worker_number(pool) != my_number)
 			continue;
-		pool_janitor_look(pool);
-		pool_worker_log_look(pool);
+		pool_janitor_on_round(pool);
+		pool_worker_log_on_round(pool);
 		if (pool->dropped && pool_registry_clear(pool))
 			pool_config_wipe(pool);
 		else
-			pool_connector_demand(pool);
+			pool_connector_open_missing(pool);
 	}
 }
 
@@ -321,6 +338,7 @@ handle_signals(void)
 	}
 }
 
+/* Where a worker process begins; "arg" is its number, from 0. */
 void
 pool_worker_main(Datum arg)
 {
@@ -333,7 +351,10 @@ pool_worker_main(Datum arg)
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 
-	/* What libpq says is looked at, and goes to sessions of any encoding. */
+	/*
+	 * connect_error.c reads libpq's messages, and they go to sessions of any
+	 * encoding.
+	 */
 	SetConfigOption("lc_messages", "C", PGC_SUSET, PGC_S_OVERRIDE);
 
 	/* OpenSSL would ask a terminal for the passphrase of a key. */
@@ -345,21 +366,21 @@ pool_worker_main(Datum arg)
 
 	for (;;)
 	{
-		PoolEvent ready[64];
-		bool request;
+		PoolEvent ready[POOL_LOOP_MAX_EVENTS];
+		bool messages_ready;
 		int n;
 
-		if (pool_loop_is_due())
+		if (pool_loop_begin_round())
 		{
-			serve_pools();
-			serve_deadlines(pool_clock_us());
+			pools_on_round();
+			conns_on_round();
 		}
-		n = pool_loop_wait(&request, ready, lengthof(ready));
+		n = pool_loop_wait(&messages_ready, ready);
 		handle_signals();
-		if (request)
-			serve_requests();
+		if (messages_ready)
+			serve_messages();
 		for (int i = 0; i < n; i++)
-			serve_event(&ready[i]);
+			conn_on_event(&ready[i]);
 		MemoryContextReset(loop_context);
 	}
 }

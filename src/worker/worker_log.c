@@ -1,5 +1,5 @@
 /*
- * log.c
+ * worker_log.c
  *		What the worker writes into the log about a pool, without flooding it.
  *
  * A remote that goes away takes all its connections with it, and then fails one
@@ -7,10 +7,10 @@
  * that follow within QUIET_US are counted, and the last of them is written after
  * that time, with the count.
  *
- * The summary of pool.log_summary_interval is made of the difference between the
- * counters and what they were at the last one.
+ * The summary that pool.log_summary_interval asks for tells by how much the
+ * counters have grown since the last one.
  *
- * All here is memory of the worker alone.
+ * Everything here is memory of the worker alone.
  */
 #include "postgres.h"
 
@@ -25,22 +25,22 @@
 #include "worker/worker_log.h"
 
 /* The least time between two lines of a kind. */
-#define QUIET_US INT64CONST(10000000)
+#define QUIET_US (10 * POOL_CLOCK_US_PER_S)
 
-/* A kind of line. */
-typedef struct Line
+/* Events of one kind, and when to write them. */
+typedef struct Events
 {
-	int64 next; /* not before then, pool_clock_us() */
-	int64 held; /* events that were not written */
-	char text[POOL_ERROR_LEN + NAMEDATALEN + 128]; /* the last of them */
-} Line;
+	int64 next; /* no line before then, pool_clock_us() */
+	int64 held; /* how many were not written yet */
+	char text[POOL_ERROR_LEN + NAMEDATALEN + 128]; /* of the last one */
+} Events;
 
-/* A pool at the time of a summary. */
-typedef struct Summary
+/* The figures of a pool at one time. */
+typedef struct Figures
 {
-	TimestampTz reset; /* since when it counts */
-	int leased_then;
-	int open_then;
+	TimestampTz stats_reset;
+	int leased_at_reset;
+	int open_at_reset;
 	int limit;
 	int leased;
 	int idle;
@@ -48,21 +48,21 @@ typedef struct Summary
 	uint64 counters[POOL_NCOUNTERS];
 	PoolTimes wait;
 	PoolTimes query;
-} Summary;
+} Figures;
 
-/* By pool index. */
+/* What is kept for a pool, by its index. */
 typedef struct PoolLog
 {
 	uint64 pool_id;
-	Line failed;
-	Line lost;
-	int64 next_summary;
-	Summary before;
+	Events connect_failed;
+	Events connection_lost;
+	int64 next_summary; /* pool_clock_us(), 0: there was none yet */
+	Figures before;		/* at the last one */
 } PoolLog;
 
 static PoolLog *logs;
 
-/* Once, when the worker starts. */
+/* Called once, when the worker starts. */
 void
 pool_worker_log_init(void)
 {
@@ -70,21 +70,23 @@ pool_worker_log_init(void)
 								  sizeof(PoolLog) * pool_shmem->npools);
 }
 
-/* Writes what was held back. */
+/* Writes what was held back, as one line. */
 static void
-write_held(Line *line)
+write_held(Events *events)
 {
-	if (line->held == 0)
+	if (events->held == 0)
 		return;
-	ereport(LOG, (errmsg_internal("%s", line->text),
-				  line->held > 1 ? errdetail("There were " INT64_FORMAT
-											 " such events since the last line.",
-											 line->held)
-								 : 0));
-	line->held = 0;
-	line->next = pool_clock_us() + QUIET_US;
+	ereport(LOG,
+			(errmsg_internal("%s", events->text),
+			 events->held > 1 ? errdetail("There were " INT64_FORMAT
+										  " such events since the last line.",
+										  events->held)
+							  : 0));
+	events->held = 0;
+	events->next = pool_clock_us() + QUIET_US;
 }
 
+/* What is kept for the pool; begun anew if its place had another one. */
 static PoolLog *
 log_of(const Pool *pool)
 {
@@ -92,63 +94,66 @@ log_of(const Pool *pool)
 
 	if (log->pool_id != pool->id)
 	{
-		write_held(&log->failed);
-		write_held(&log->lost);
+		write_held(&log->connect_failed);
+		write_held(&log->connection_lost);
 		memset(log, 0, sizeof(*log));
 		log->pool_id = pool->id;
 	}
 	return log;
 }
 
+/* Writes what was held back, if it is time to. */
 static void
-write_if_due(Line *line)
+write_if_due(Events *events)
 {
-	if (pool_clock_us() >= line->next)
-		write_held(line);
-	else if (line->held > 0)
-		pool_loop_wake_at(line->next);
+	if (pool_clock_us() >= events->next)
+		write_held(events);
+	else if (events->held > 0)
+		pool_loop_wake_at(events->next);
 }
 
-/* One more event, whose text is in the line: writes it, now or later. */
+/* Writes one more event, whose text is set already, now or later. */
 static void
-add_event(Line *line)
+add_event(Events *events)
 {
-	line->held++;
-	write_if_due(line);
+	events->held++;
+	write_if_due(events);
 }
 
-/* An attempt to connect has failed. */
+/* Logs an attempt to connect that has failed. */
 void
-pool_worker_log_failed(Pool *pool, const char *message)
+pool_worker_log_connect_failed(Pool *pool, const char *message)
 {
-	Line *line = &log_of(pool)->failed;
+	Events *events = &log_of(pool)->connect_failed;
 
-	snprintf(line->text, sizeof(line->text),
+	snprintf(events->text, sizeof(events->text),
 			 "could not connect pool for server \"%s\": %s",
 			 NameStr(pool->server_name), message);
-	add_event(line);
+	add_event(events);
 }
 
-/* The remote has closed a connection that was in use or idle. */
+/* Logs a connection, leased or idle, that the remote has closed. */
 void
-pool_worker_log_lost(Pool *pool, const PoolSlot *slot, const char *reason)
+pool_worker_log_connection_lost(Pool *pool, const PoolSlot *slot,
+								const char *reason)
 {
-	Line *line = &log_of(pool)->lost;
+	Events *events = &log_of(pool)->connection_lost;
 
-	snprintf(line->text, sizeof(line->text),
+	snprintf(events->text, sizeof(events->text),
 			 "pool for server \"%s\" lost its connection to %s, remote process %d: %s",
 			 NameStr(pool->server_name), slot->remote_address, slot->remote_pid,
 			 reason);
-	add_event(line);
+	add_event(events);
 }
 
+/* Takes the figures of a pool, under its lock where they need that. */
 static void
-read_figures(Pool *pool, Summary *figures)
+read_figures(Pool *pool, Figures *figures)
 {
 	LWLockAcquire(&pool->lock, LW_SHARED);
-	figures->reset = pool->stats_reset;
-	figures->leased_then = pool->leased_at_reset;
-	figures->open_then = pool->open_at_reset;
+	figures->stats_reset = pool->stats_reset;
+	figures->leased_at_reset = pool->leased_at_reset;
+	figures->open_at_reset = pool->open_at_reset;
 	figures->limit = pool->limit;
 	figures->leased = pool->nslots[POOL_SLOT_LEASED];
 	figures->idle = pool->nslots[POOL_SLOT_IDLE];
@@ -160,9 +165,12 @@ read_figures(Pool *pool, Summary *figures)
 	pool_histogram_read(&pool->stats.times[POOL_TIMED_QUERY], &figures->query);
 }
 
-/* What a counter has grown by; they are read one after the other. */
+/*
+ * By how much a counter has grown.  It may seem to have shrunk, since a reset
+ * may come while the counters are read.
+ */
 static uint64
-grown(const Summary *now, const Summary *before, PoolCounter counter)
+grown(const Figures *now, const Figures *before, PoolCounter counter)
 {
 	uint64 a = now->counters[counter];
 	uint64 b = before->counters[counter];
@@ -170,13 +178,16 @@ grown(const Summary *now, const Summary *before, PoolCounter counter)
 	return a >= b ? a - b : 0;
 }
 
-/* The counters were reset in between: with what did they begin? */
+/*
+ * The counters were reset in between: makes "before" the figures with which
+ * they began then.
+ */
 static void
-begin_at_reset(const Summary *now, Summary *before)
+begin_at_reset(const Figures *now, Figures *before)
 {
 	memset(before, 0, sizeof(*before));
-	before->counters[POOL_COUNT_ACQUIRES] = now->leased_then;
-	before->counters[POOL_COUNT_CONNECTS] = now->open_then;
+	before->counters[POOL_COUNT_ACQUIRES] = now->leased_at_reset;
+	before->counters[POOL_COUNT_CONNECTS] = now->open_at_reset;
 }
 
 /* Median and 95th percentile, in milliseconds. */
@@ -185,12 +196,15 @@ describe_times(const PoolTimes *times)
 {
 	if (times->count == 0)
 		return "-";
-	return psprintf("%.3f/%.3f ms", pool_histogram_percentile(times, 0.5) / 1000,
-					pool_histogram_percentile(times, 0.95) / 1000);
+	return psprintf("%.3f/%.3f ms",
+					pool_histogram_percentile(times, 0.5) / POOL_CLOCK_US_PER_MS,
+					pool_histogram_percentile(times, 0.95) /
+						POOL_CLOCK_US_PER_MS);
 }
 
+/* Writes a summary, unless nothing has happened. */
 static void
-write_summary(Pool *pool, Summary *now, const Summary *before)
+write_summary(Pool *pool, Figures *now, const Figures *before)
 {
 #define GROWN(counter) grown(now, before, POOL_COUNT_##counter)
 	if (GROWN(ACQUIRES) + GROWN(ACQUIRE_TIMEOUTS) + GROWN(ACQUIRE_FAILURES) +
@@ -217,13 +231,13 @@ write_summary(Pool *pool, Summary *now, const Summary *before)
 #undef GROWN
 }
 
-/* Sums up a pool if it is time to. */
+/* Writes the summary of a pool if it is time to. */
 static void
-sum_up(Pool *pool, PoolLog *log)
+summarize_if_due(Pool *pool, PoolLog *log)
 {
 	int64 now = pool_clock_us();
-	int64 interval = INT64CONST(1000) * pool_guc_log_summary_interval;
-	Summary figures;
+	int64 interval = pool_clock_from_ms(pool_guc_log_summary_interval);
+	Figures figures;
 
 	if (interval == 0)
 	{
@@ -235,9 +249,9 @@ sum_up(Pool *pool, PoolLog *log)
 		read_figures(pool, &figures);
 		if (log->next_summary != 0)
 		{
-			Summary at_now = figures;
+			Figures at_now = figures;
 
-			if (figures.reset != log->before.reset)
+			if (figures.stats_reset != log->before.stats_reset)
 				begin_at_reset(&figures, &log->before);
 			write_summary(pool, &at_now, &log->before);
 		}
@@ -247,26 +261,24 @@ sum_up(Pool *pool, PoolLog *log)
 	pool_loop_wake_at(log->next_summary);
 }
 
-/*
- * Writes what is due.  To be called each time the worker looks at the pool.
- */
+/* Writes what is due.  Called for each pool in each round. */
 void
-pool_worker_log_look(Pool *pool)
+pool_worker_log_on_round(Pool *pool)
 {
 	PoolLog *log = log_of(pool);
 
-	write_if_due(&log->failed);
-	write_if_due(&log->lost);
-	sum_up(pool, log);
+	write_if_due(&log->connect_failed);
+	write_if_due(&log->connection_lost);
+	summarize_if_due(pool, log);
 }
 
-/* The worker ends: nothing is held back any more. */
+/* Writes all that was held back, since the worker ends. */
 void
-pool_worker_log_end(void)
+pool_worker_log_flush(void)
 {
 	for (int i = 0; i < pool_shmem->npools; i++)
 	{
-		write_held(&logs[i].failed);
-		write_held(&logs[i].lost);
+		write_held(&logs[i].connect_failed);
+		write_held(&logs[i].connection_lost);
 	}
 }

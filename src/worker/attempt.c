@@ -1,0 +1,394 @@
+/*
+ * attempt.c
+ *		One attempt to connect, in the worker.
+ *
+ * An attempt looks up host names first (hosts.c), so that libpq connects without
+ * blocking; connect_timeout is for the look-up, and for each address.  A
+ * connection counts as usable when libpq has read the first ReadyForQuery, not
+ * before; it then goes to the first waiter, whichever it was opened for.
+ *
+ * An attempt that fails puts off the next one, longer each time.  When the
+ * remote says that trying again is useless (wrong password, no such
+ * database), or after retry_attempts failures in a row, all who wait are told
+ * why, provided that the pool has no connection left that could be released.
+ */
+#include "postgres.h"
+
+#include <netdb.h>
+
+#include "common/pg_prng.h"
+#include "storage/fd.h"
+
+#include "base/guc.h"
+#include "options/conninfo.h"
+#include "options/options.h"
+#include "shared/backoff.h"
+#include "shared/lifetime.h"
+#include "shared/queue.h"
+#include "shared/self.h"
+#include "shared/shmem.h"
+#include "shared/slot.h"
+#include "shared/wake.h"
+#include "worker/addresses.h"
+#include "worker/attempt.h"
+#include "worker/config.h"
+#include "worker/connect_error.h"
+#include "worker/hosts.h"
+#include "worker/libpq_trace.h"
+#include "worker/loop.h"
+#include "worker/relay.h"
+#include "worker/worker_log.h"
+
+/*
+ * Ends an attempt that has failed: counts it, frees the slot, and tells those
+ * who wait, if that was the last attempt for them.  It is no failure if the
+ * connection was retired meanwhile (other options, a dropped server).
+ */
+static void
+fail_slot(Pool *pool, PoolSlot *slot, const PoolConnectError *error)
+{
+	bool retired;
+	bool tell_waiters = false;
+	bool trips = false;
+	int failures;
+
+	LWLockAcquire(&pool_shmem->registry_lock, LW_EXCLUSIVE);
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	retired = slot->close_reason != POOL_CLOSE_NONE;
+	if (!retired)
+		tell_waiters = pool_backoff_failed(pool, error, &trips);
+	failures = pool->failures;
+	pool_slot_close(pool, slot, POOL_CLOSE_CONNECT_FAILED, false);
+	pool_slot_free(pool, slot);
+	if (tell_waiters)
+		pool->prewarm = 0;
+	pool_loop_wake_at(pool->next_attempt);
+	LWLockRelease(&pool->lock);
+	LWLockRelease(&pool_shmem->registry_lock);
+	pool_wake_starved();
+	pool_loop_wake_now();
+
+	if (!retired)
+		pool_worker_log_connect_failed(pool, error->message);
+	if (trips)
+		ereport(LOG,
+				(errmsg("circuit breaker of pool for server \"%s\" is open after %d failed attempts in a row",
+						NameStr(pool->server_name), failures)));
+	if (tell_waiters)
+		pool_queue_tell(pool, POOL_VERDICT_FAILED);
+	ConditionVariableBroadcast(&pool->changed);
+}
+
+/* Ends an attempt with an error. */
+static void
+fail_attempt(PoolConn *conn, const PoolConnectError *error)
+{
+	Pool *pool = conn->pool;
+	PoolSlot *slot = conn->slot;
+
+	pool_conn_free(conn);
+	fail_slot(pool, slot, error);
+}
+
+/* Ends an attempt with an error that is found here. */
+static void
+fail_with(PoolConn *conn, int sqlstate, const char *message)
+{
+	PoolConnectError error;
+
+	pool_connect_error_set(&error, sqlstate, message);
+	fail_attempt(conn, &error);
+}
+
+/* Ends an attempt with the error that libpq has found. */
+static void
+fail_from_libpq(PoolConn *conn)
+{
+	PoolConnectError error = {0};
+
+	pool_connect_error_parse(PQerrorMessage(conn->pg), &error);
+	if (conn->skipped_error.message[0] != '\0')
+		pool_connect_error_prepend(&error, &conn->skipped_error);
+	fail_attempt(conn, &error);
+}
+
+/* Has libpq begin to connect to the addresses that were not left out. */
+static void
+connect_now(PoolConn *conn, const PoolConninfo *conninfo)
+{
+	conn->pg = pool_addresses_connect(conn->addresses, conninfo);
+	if (conn->pg == NULL)
+		ereport(FATAL,
+				(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	pool_conn_begin_task(conn, POOL_TASK_CONNECT,
+						 conn->pool->options.connect_timeout);
+	if (PQstatus(conn->pg) == CONNECTION_BAD)
+	{
+		fail_from_libpq(conn);
+		return;
+	}
+	conn->address = pool_addresses_current(conn->addresses, conn->pg);
+	PQsetNoticeReceiver(conn->pg, pool_conn_ignore_notice, NULL);
+	PQsetErrorVerbosity(conn->pg, PQERRORS_VERBOSE);
+	pool_libpq_trace_begin(&conn->trace, conn->pg);
+	pool_conn_watch_remote(conn, WL_SOCKET_WRITEABLE);
+}
+
+/* Begins to connect: the addresses are known, or as many as will be. */
+static void
+begin_to_connect(PoolConn *conn)
+{
+	const PoolConninfo *conninfo = pool_config_of(conn->pool, conn->pool->id);
+	const char *problem = "the options of the pool are not known any more";
+
+	if (conninfo != NULL)
+		conn->addresses =
+			pool_addresses_make(pool_config_hosts(conn->pool), &problem);
+	if (conn->addresses != NULL)
+	{
+		if (problem != NULL)
+			pool_connect_error_set(&conn->skipped_error,
+								   ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
+								   problem);
+		connect_now(conn, conninfo);
+	}
+	else
+		fail_with(conn, ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
+				  problem);
+}
+
+/* Goes on with the look-up, and begins to connect if all addresses are known. */
+static void
+continue_look_up(PoolConn *conn)
+{
+	if (pool_config_of(conn->pool, conn->pool->id) == NULL ||
+		pool_hosts_look_up(pool_config_hosts(conn->pool)))
+		begin_to_connect(conn);
+}
+
+/*
+ * Ends the attempt if the connection was retired meanwhile; returns whether it
+ * did.  An attempt must not go on with what the options say now: a new password
+ * is not for the old hosts.
+ */
+static bool
+end_if_retired(PoolConn *conn)
+{
+	PoolConnectError none = {0};
+	bool retired;
+
+	LWLockAcquire(&conn->pool->lock, LW_SHARED);
+	retired = conn->slot->close_reason != POOL_CLOSE_NONE;
+	LWLockRelease(&conn->pool->lock);
+	if (retired)
+		fail_attempt(conn, &none);
+	return retired;
+}
+
+/* Goes on with an attempt.  Called for each of them in each round. */
+void
+pool_attempt_on_round(PoolConn *conn)
+{
+	if (!end_if_retired(conn) && conn->task == POOL_TASK_LOOK_UP)
+		continue_look_up(conn);
+}
+
+/* Begins an attempt in a slot that is CONNECTING. */
+void
+pool_attempt_begin(Pool *pool, PoolSlot *slot)
+{
+	PoolConn *conn;
+
+	if (!AcquireExternalFD())
+	{
+		PoolConnectError error;
+
+		pool_connect_error_set(&error, ERRCODE_INSUFFICIENT_RESOURCES,
+							   POOL_CONNECT_ERROR_FILES);
+		fail_slot(pool, slot, &error);
+		return;
+	}
+	conn = pool_conn_open(pool, slot);
+	pool_conn_begin_task(conn, POOL_TASK_LOOK_UP, pool->options.connect_timeout);
+	continue_look_up(conn);
+}
+
+/* Writes the remote's address and port. */
+static void
+describe_remote(PoolConn *conn, char *address, size_t size)
+{
+	struct sockaddr_storage peer = {.ss_family = AF_UNSPEC};
+	socklen_t len = sizeof(peer);
+	char host[NI_MAXHOST];
+	char port[NI_MAXSERV];
+
+	if (getpeername(PQsocket(conn->pg), (struct sockaddr *) &peer, &len) == 0 &&
+		peer.ss_family != AF_UNIX &&
+		getnameinfo((struct sockaddr *) &peer, len, host, sizeof(host), port,
+					sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV) == 0)
+		snprintf(address, size,
+				 peer.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+	else
+		snprintf(address, size, "%s:%s", PQhost(conn->pg), PQport(conn->pg));
+}
+
+/*
+ * libpq has connected: takes what the worker keeps of the connection out of
+ * libpq, and begins to relay if it is encrypted.  Returns false if the attempt
+ * has failed by that.
+ */
+static bool
+accept_connection(PoolConn *conn)
+{
+	const char *problem;
+
+	if (conn->pool->key.needs_password && !PQconnectionUsedPassword(conn->pg))
+	{
+		fail_with(conn, ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED,
+				  "password is required: the remote did not ask for the password of the user mapping");
+		return false;
+	}
+	if ((problem = pool_relay_begin(&conn->relay, conn->pg)) != NULL)
+	{
+		fail_with(conn, ERRCODE_INSUFFICIENT_RESOURCES, problem);
+		return false;
+	}
+
+	pool_addresses_free(conn->addresses);
+	conn->addresses = NULL;
+	PQuntrace(conn->pg);
+	pool_libpq_trace_end(&conn->trace, &conn->cancel_key,
+						 PQbackendPID(conn->pg));
+	conn->cancel_key.encrypted = PQsslInUse(conn->pg);
+	PQsetErrorVerbosity(conn->pg, PQERRORS_DEFAULT);
+	PQsetnonblocking(conn->pg, 1);
+	return true;
+}
+
+/* libpq has connected: has the connection leased to a waiter, or makes it IDLE. */
+static void
+finish_attempt(PoolConn *conn)
+{
+	Pool *pool = conn->pool;
+	PoolSlot *slot = conn->slot;
+	char address[POOL_ADDRESS_LEN];
+	const char *version = NULL;
+	const char *cipher = NULL;
+	int remote_pid = PQbackendPID(conn->pg);
+	PoolSessionRef wake;
+	bool handed;
+
+	if (!accept_connection(conn))
+		return;
+
+	describe_remote(conn, address, sizeof(address));
+	if (conn->relay.ssl != NULL)
+	{
+		version = PQsslAttribute(conn->pg, "protocol");
+		cipher = PQsslAttribute(conn->pg, "cipher");
+	}
+	pool_conn_stand_by(conn);
+
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	strlcpy(slot->remote_address, address, POOL_ADDRESS_LEN);
+	slot->remote_pid = remote_pid;
+	strlcpy(slot->tls_version, version ? version : "", POOL_TLS_NAME_LEN);
+	strlcpy(slot->tls_cipher, cipher ? cipher : "", POOL_TLS_NAME_LEN);
+	slot->jitter = pg_prng_double(&pg_global_prng_state);
+	if (slot->close_reason == POOL_CLOSE_NONE)
+	{
+		pool_backoff_succeeded(pool);
+		pool_lifetime_renewed(pool);
+	}
+	handed = pool_queue_offer(pool, slot, &wake);
+	if (pool_slot_count_live(pool) >= pool->prewarm)
+		pool->prewarm = 0;
+	LWLockRelease(&pool->lock);
+
+	if (handed)
+		pool_wake_session(&wake);
+	ConditionVariableBroadcast(&pool->changed);
+	if (pool_guc_log_connections)
+		ereport(LOG,
+				(errmsg("connected pool for server \"%s\" to %s, remote process %d",
+						NameStr(pool->server_name), address, remote_pid)));
+}
+
+/* Begins the time anew if libpq has gone on to another address. */
+static void
+note_address(PoolConn *conn)
+{
+	int address = pool_addresses_current(conn->addresses, conn->pg);
+
+	if (address == conn->address)
+		return;
+	conn->address = address;
+	pool_conn_begin_task(conn, POOL_TASK_CONNECT,
+						 conn->pool->options.connect_timeout);
+}
+
+/* Has libpq go on, since something happened on its socket. */
+void
+pool_attempt_on_event(PoolConn *conn)
+{
+	PostgresPollingStatusType status = PQconnectPoll(conn->pg);
+
+	note_address(conn);
+	switch (status)
+	{
+		case PGRES_POLLING_OK:
+			finish_attempt(conn);
+			break;
+		case PGRES_POLLING_FAILED:
+			fail_from_libpq(conn);
+			break;
+		case PGRES_POLLING_READING:
+			pool_conn_watch_remote(conn, WL_SOCKET_READABLE);
+			break;
+		default:
+			pool_conn_watch_remote(conn, WL_SOCKET_WRITEABLE);
+			break;
+	}
+}
+
+/*
+ * The address that is tried has not answered within connect_timeout: leaves it
+ * out and begins again with the others, if there are any.
+ */
+static void
+skip_address(PoolConn *conn)
+{
+	char message[POOL_ERROR_LEN];
+	PoolConnectError error;
+	const PoolConninfo *conninfo = pool_config_of(conn->pool, conn->pool->id);
+
+	snprintf(message, sizeof(message),
+			 "connection to server at \"%s\", port %s failed: timeout expired",
+			 PQhost(conn->pg) ? PQhost(conn->pg) : "",
+			 PQport(conn->pg) ? PQport(conn->pg) : "");
+	pool_connect_error_set(&error,
+						   ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
+						   message);
+	if (conn->skipped_error.message[0] != '\0')
+		pool_connect_error_prepend(&error, &conn->skipped_error);
+	if (conninfo == NULL || !pool_addresses_skip(conn->addresses, conn->address))
+	{
+		fail_attempt(conn, &error);
+		return;
+	}
+	conn->skipped_error = error;
+	pool_conn_disconnect(conn);
+	connect_now(conn, conninfo);
+}
+
+/* The look-up, or an address, took longer than connect_timeout. */
+void
+pool_attempt_on_timeout(PoolConn *conn)
+{
+	if (end_if_retired(conn))
+		return;
+	if (conn->task == POOL_TASK_LOOK_UP)
+		begin_to_connect(conn);
+	else
+		skip_address(conn);
+}
