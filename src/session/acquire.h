@@ -13,7 +13,6 @@ extern int64 pool_acquire_slot(const char *server_name, PoolTarget *target,
 							   int64 timeout_ms, int64 started,
 							   PoolAcquireRequest *request);
 extern void pool_acquire_abandon(void);
-extern void pool_acquire_raise_failure(Pool *pool, const PoolTarget *target);
 extern Pool *pool_acquire_configured(const char *server_name, PoolTarget *target,
 									 int64 deadline, uint64 *pool_id);
 

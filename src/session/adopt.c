@@ -29,10 +29,16 @@
 #include "session/adopt.h"
 
 /*
- * Reads and writes on it fail.  Opened before it is needed, since it is
- * needed on error paths where nothing may fail.
+ * A descriptor on which reads and writes fail.  Opened before it is needed,
+ * since it is needed on error paths where nothing may fail.
  */
 static int dead_fd = -1;
+
+/*
+ * In play_startup(), steps of libpq within which it has read all that was sent
+ * to it.  If it takes more, it waits for something that will not come.
+ */
+#define MAX_STARTUP_STEPS 100
 
 /* The environment variables that libpq looks at, collected once. */
 static const char **libpq_variables = NULL;
@@ -58,7 +64,7 @@ collect_variables(void)
 	PQconninfoFree(options);
 }
 
-/* Opens what pool_adopt_discard() needs.  Raises 53000. */
+/* Opens what pool_adopt_discard() needs, once.  Raises 53000. */
 void
 pool_adopt_prepare(void)
 {
@@ -84,7 +90,7 @@ listen_to_self(char *host, size_t size)
 	socklen_t len;
 	int sock;
 
-	/* A name that nobody can have taken before. */
+	/* A name that no other process can know, and use, before. */
 	(void) pg_strong_random(&random, sizeof(random));
 	snprintf(host, size, "@pool.%d.%016llx", MyProcPid,
 			 (unsigned long long) random);
@@ -163,6 +169,7 @@ accept_self(int listener)
 	return -1;
 }
 
+/* Appends a message of the protocol. */
 static void
 append_message(StringInfo out, char type, const char *body, int len)
 {
@@ -204,7 +211,7 @@ play_startup(PGconn *conn, int server, const StringInfo startup)
 		return false;
 
 	/* All that libpq will read is there already, so it never has to wait. */
-	for (int i = 0; i < 100; i++)
+	for (int i = 0; i < MAX_STARTUP_STEPS; i++)
 	{
 		PostgresPollingStatusType status = PQconnectPoll(conn);
 
@@ -217,8 +224,9 @@ play_startup(PGconn *conn, int server, const StringInfo startup)
 }
 
 /*
- * Builds a PGconn around the descriptor, which it takes over: it is closed
- * here whatever happens.  Raises 08006 when libpq cannot be made to.
+ * Builds a PGconn around the descriptor handover->fd, which is closed here
+ * whatever happens: the PGconn has a duplicate.  pool_adopt_prepare() must have
+ * been called.  Raises 08006 when libpq cannot be made to.
  */
 PGconn *
 pool_adopt(PoolHandover *handover)
@@ -272,8 +280,8 @@ pool_adopt(PoolHandover *handover)
 }
 
 /*
- * Ends the PGconn and this session's copy of the descriptor, without a word
- * to the remote.  Raises nothing.
+ * Frees the PGconn and closes this session's descriptor, without a word to the
+ * remote.  Raises nothing.
  */
 void
 pool_adopt_discard(PGconn *conn)

@@ -1,14 +1,15 @@
 /*
- * copy.c
- *		A session's copies of pooled connections.
+ * conn_cache.c
+ *		A session's cache of its copies of pooled connections.
  *
  * A copy (descriptor, PGconn, WaitEventSet) is made when the session leases a
  * slot for the first time, and kept when the lease ends, so that the next
- * lease of that slot needs nothing of the kind.  At most pool.session_cache
- * copies are kept besides those in use.  A copy whose slot was given to
- * another connection since is closed when it is come across.
+ * lease of that slot needs none of that.  At most pool.session_cache copies
+ * are kept besides those in use.  A copy whose slot has another connection by
+ * now (another generation) is closed when the cache is next looked through.
  *
- * All memory here is the session's own.
+ * All memory here is the session's own; of what is shared only the slots'
+ * generations are read, which need no lock.
  */
 #include "postgres.h"
 
@@ -30,16 +31,16 @@
 
 static dlist_head copies = DLIST_STATIC_INIT(copies);
 
-/* A change of one of these means that a statement left something behind. */
-static const char *const telling_parameters[] = {"client_encoding",
-												 "DateStyle",
-												 "IntervalStyle",
-												 "TimeZone",
-												 "session_authorization",
-												 "is_superuser",
-												 "standard_conforming_strings",
-												 "default_transaction_read_only",
-												 "search_path"};
+/* A change of one of these settings means that a statement left it behind. */
+static const char *const reported_settings[] = {"client_encoding",
+												"DateStyle",
+												"IntervalStyle",
+												"TimeZone",
+												"session_authorization",
+												"is_superuser",
+												"standard_conforming_strings",
+												"default_transaction_read_only",
+												"search_path"};
 
 static PoolCopy *
 find_copy(int slot, uint64 generation)
@@ -56,14 +57,20 @@ find_copy(int slot, uint64 generation)
 	return NULL;
 }
 
-/* Has this session a copy of that connection?  Safe under a lock. */
+/*
+ * Has this session a copy of that connection?  May be called under a pool's
+ * lock: allocates nothing and raises nothing.
+ */
 bool
 pool_conn_cache_has(int slot, uint64 generation)
 {
 	return find_copy(slot, generation) != NULL;
 }
 
-/* Closes the copy, without a word to the remote.  Raises nothing. */
+/*
+ * Closes the copy, without a word to the remote, whose session goes on.
+ * Raises nothing.
+ */
 void
 pool_conn_cache_close(PoolCopy *copy)
 {
@@ -77,7 +84,10 @@ pool_conn_cache_close(PoolCopy *copy)
 	pfree(copy);
 }
 
-/* Closes what is out of date, and the least recently used over the limit. */
+/*
+ * Closes the copies of connections that are no more, and the least recently
+ * used ones beyond pool.session_cache.  Raises nothing.
+ */
 static void
 prune_copies(void)
 {
@@ -87,12 +97,13 @@ prune_copies(void)
 	dlist_foreach_modify (iter, &copies)
 	{
 		PoolCopy *copy = dlist_container(PoolCopy, node, iter.cur);
-		uint64 now;
+		uint64 generation;
 
 		if (copy->leased)
 			continue;
-		now = pg_atomic_read_u64(&pool_shmem_slots[copy->slot].generation);
-		if (now != copy->generation || kept >= pool_guc_session_cache)
+		generation =
+			pg_atomic_read_u64(&pool_shmem_slots[copy->slot].generation);
+		if (generation != copy->generation || kept >= pool_guc_session_cache)
 			pool_conn_cache_close(copy);
 		else
 			kept++;
@@ -100,16 +111,19 @@ prune_copies(void)
 }
 
 static void
-too_many_files(void)
+raise_too_many_files(void)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-			 errmsg("could not get a pooled connection: too many open files"),
+			 errmsg("could not acquire a pooled connection: too many open files"),
 			 errhint(
 				 "Raise max_files_per_process, or lower pool.session_cache.")));
 }
 
-/* Makes the PGconn, and what is needed to wait for it. */
+/*
+ * Makes a copy: a PGconn around the descriptor, and what is needed to wait for
+ * it.  Raises what pool_adopt() does, and 53200.
+ */
 static PoolCopy *
 make_copy(int slot, uint64 generation, PoolHandover *handover)
 {
@@ -134,7 +148,7 @@ make_copy(int slot, uint64 generation, PoolHandover *handover)
 	pool_remote_report_listen(pg, &copy->notices);
 	copy->fingerprint = pool_conn_cache_fingerprint(copy);
 
-	/* An error from here on leaves a copy that pool_conn_cache_get() closes. */
+	/* An error from here on leaves a copy that the next get closes. */
 	set = pool_create_wait_set(3);
 	AddWaitEventToSet(set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
 	AddWaitEventToSet(set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
@@ -146,9 +160,10 @@ make_copy(int slot, uint64 generation, PoolHandover *handover)
 }
 
 /*
- * The session's copy of a connection that is leased to it, made if need be.
- * NULL if the worker no longer has the connection.  Raises 53000 when the
- * session is out of descriptors, and what pool_handover_fetch() does.
+ * Returns the session's copy of a connection that is leased to it, and makes
+ * one if there is none; NULL if the worker does not have the connection any
+ * more.  The deadline is in pool_clock_us().  Raises 53000 when the session is
+ * out of descriptors, and what pool_handover_fetch() and pool_adopt() do.
  */
 PoolCopy *
 pool_conn_cache_get(int slot, uint64 generation, int64 deadline)
@@ -167,7 +182,7 @@ pool_conn_cache_get(int slot, uint64 generation, int64 deadline)
 		pool_adopt_prepare();
 		prune_copies();
 		if (!AcquireExternalFD())
-			too_many_files();
+			raise_too_many_files();
 		PG_TRY();
 		{
 			if (pool_handover_fetch(slot, generation, deadline, &handover))
@@ -192,9 +207,10 @@ pool_conn_cache_get(int slot, uint64 generation, int64 deadline)
 
 /*
  * The lease is over; the copy is kept for the next one.  But when a statement
- * changed what the remote reports, the report of the reset goes to whoever
- * does it, and this PGconn would never know: then the copy is closed.  So it is
- * after a very wide row, since libpq never gives that memory back.
+ * changed a setting that the remote reports, the report of the reset goes to
+ * the process that does it, and this PGconn would never know: then the copy is
+ * closed.  It is closed after a very wide row, too, since libpq never gives
+ * that memory back.  Raises nothing.
  */
 void
 pool_conn_cache_keep(PoolCopy *copy, bool left_state)
@@ -211,8 +227,8 @@ pool_conn_cache_keep(PoolCopy *copy, bool left_state)
 }
 
 /*
- * Is there nothing to read and the connection open?  Before a statement is
- * sent there must not be a byte on the socket: it would be from before.
+ * Is the connection open, with nothing to read?  Before a statement is sent
+ * there must not be a byte on the socket: it would be from an earlier one.
  */
 bool
 pool_conn_cache_is_quiet(const PoolCopy *copy)
@@ -225,25 +241,19 @@ pool_conn_cache_is_quiet(const PoolCopy *copy)
 }
 
 /*
- * Waits until the socket is ready, or until the latch is set and there was no
- * reason to give up (interrupts are taken here).  Returns false when the
- * deadline, in pool_clock_us(), has come.
+ * Waits until the socket is ready or the latch is set; the caller looks at what
+ * it waits for, and waits again.  Interrupts are taken here.  Returns false
+ * when the deadline, in pool_clock_us(), had come before.
  */
 bool
 pool_conn_cache_wait(PoolCopy *copy, uint32 events, int64 deadline,
 					 PoolWaitEvent wait)
 {
 	WaitEvent event;
-	long timeout = -1;
+	long timeout = pool_clock_left_ms(deadline);
 
-	if (deadline != PG_INT64_MAX)
-	{
-		int64 left = deadline - pool_clock_us();
-
-		if (left <= 0)
-			return false;
-		timeout = (long) Min((left + 999) / 1000, INT_MAX);
-	}
+	if (timeout == 0)
+		return false;
 	if (events != copy->watched)
 	{
 		ModifyWaitEvent(copy->wait_set, copy->position, events, NULL);
@@ -259,15 +269,15 @@ pool_conn_cache_wait(PoolCopy *copy, uint32 events, int64 deadline,
 	return true;
 }
 
-/* A number that changes when one of the telling parameters does. */
+/* A number that changes when one of the settings that the remote reports does. */
 uint64
 pool_conn_cache_fingerprint(const PoolCopy *copy)
 {
 	uint64 hash = 0;
 
-	for (int i = 0; i < (int) lengthof(telling_parameters); i++)
+	for (int i = 0; i < (int) lengthof(reported_settings); i++)
 	{
-		const char *value = PQparameterStatus(copy->pg, telling_parameters[i]);
+		const char *value = PQparameterStatus(copy->pg, reported_settings[i]);
 
 		if (value != NULL)
 			hash =

@@ -1,6 +1,6 @@
 /*
- * copy.h
- *		A session's copies of pooled connections.
+ * conn_cache.h
+ *		A session's cache of its copies of pooled connections.
  */
 #ifndef POOL_CONN_CACHE_H
 #define POOL_CONN_CACHE_H
@@ -13,8 +13,9 @@
 #include "statement/remote_report.h"
 
 /*
- * One copy.  The session may read or write its socket only while the slot of
- * that generation is leased to it.
+ * One copy: a PGconn around this session's own descriptor of the connection's
+ * socket.  The session may read or write the socket only while the slot of that
+ * generation is leased to it.
  */
 typedef struct PoolCopy
 {
@@ -22,8 +23,8 @@ typedef struct PoolCopy
 	PGconn *pg;
 	int slot;
 	uint64 generation;
-	bool leased;
-	bool unproven; /* new: what other copies had read of it is not known */
+	bool leased;   /* in use by a lease, not to be closed by the cache */
+	bool unproven; /* new: what other sessions have read from it is not known */
 	bool bulky;	   /* libpq's buffer has grown large */
 
 	/*
@@ -31,13 +32,13 @@ typedef struct PoolCopy
 	 * copy that is busy when its lease ends cannot be used by anyone again.
 	 */
 	bool busy;
-	uint64 fingerprint; /* of the parameters as they were at the start */
+	uint64 fingerprint; /* of the settings as they were at the start */
 	PoolNotices notices;
-	PGresult *result; /* being looked at; NULL: none */
+	PGresult *result; /* being passed on; NULL: none */
 
 	WaitEventSet *wait_set;
-	int position;	/* of the socket in it */
-	uint32 watched; /* the events it waits for there */
+	int position;	/* of the socket in wait_set */
+	uint32 watched; /* the events of the socket that wait_set waits for */
 } PoolCopy;
 
 extern bool pool_conn_cache_has(int slot, uint64 generation);

@@ -3,9 +3,10 @@
  *		Noticing that a server, user mapping or database is dropped.
  *
  * The worker reads no catalog, so the session that drops the object closes its
- * pools: it remembers what is dropped, with the subtransaction, and tells when
- * the transaction has committed.  (A drop in a transaction that is prepared is
- * not told; there idle_timeout closes the connections.)
+ * pools: it remembers what is dropped, with the subtransaction, and closes them
+ * when the transaction has committed (pool_registry_drop, which takes the locks
+ * itself).  If the transaction is prepared instead, nobody closes them, and
+ * idle_timeout closes their connections.
  */
 #include "postgres.h"
 
@@ -20,6 +21,7 @@
 #include "session/drop_hook.h"
 #include "shared/registry.h"
 
+/* What this transaction has dropped, and in which subtransaction. */
 typedef struct Drop
 {
 	Oid catalog;
@@ -100,7 +102,7 @@ object_access(ObjectAccessType access, Oid catalog, Oid object, int subobject,
 		remember(catalog, object);
 }
 
-/* From _PG_init(). */
+/* Installs the hook.  For _PG_init(), in the postmaster. */
 void
 pool_drop_hook_install(void)
 {

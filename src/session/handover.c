@@ -33,34 +33,36 @@
 #include "shared/slot.h"
 #include "shared/wire.h"
 
-/* One question and its answer.  Sockets are -1 where there is none. */
+/* One request and its answer. */
 typedef struct Exchange
 {
-	int worker;
+	int worker; /* its number */
 	int64 deadline;
 	int sock;			 /* to the worker's address */
-	int mine;			 /* ends of the pair */
-	volatile int theirs; /* changes within PG_TRY */
+	int mine;			 /* this session's end of the pair */
+	volatile int theirs; /* the worker's; -1: closed here (within PG_TRY) */
 } Exchange;
 
-/* Waits for the socket or the latch; raises 08001 after the deadline. */
+/*
+ * Waits for the socket or the latch; the caller looks at what it waits for, and
+ * waits again.  Raises 08001 after the deadline, which there always is.
+ */
 static void
 wait_for_worker(int sock, uint32 event, int64 deadline)
 {
-	int64 left = (deadline - pool_clock_us()) / 1000;
+	long left = pool_clock_left_ms(deadline);
 	int rc;
 
-	if (left <= 0)
+	if (left == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
-				 errmsg("pool worker does not answer"),
-				 errhint(
-					 "See the server log, and pg_stat_activity for backend_type \"pool worker\".")));
+				 errmsg("pool worker is not responding"),
+				 errhint("See the server log, and look in pg_stat_activity "
+						 "for backend_type \"pool worker\".")));
 	rc = WaitLatchOrSocket(MyLatch,
 						   WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH |
 							   event,
-						   sock, Min(left, 60000),
-						   pool_wait_event(POOL_WAIT_CONNECT));
+						   sock, left, pool_wait_event(POOL_WAIT_CONNECT));
 	if (rc & WL_LATCH_SET)
 	{
 		ResetLatch(MyLatch);
@@ -91,15 +93,16 @@ send_request(const Exchange *exchange, const void *data, size_t len)
 							exchange->deadline);
 		else if (errno == ECONNREFUSED || errno == ENOENT)
 		{
-			long left = (long) ((exchange->deadline - pool_clock_us()) / 1000);
+			long left = pool_clock_left_ms(exchange->deadline);
 
-			if (left <= 0)
+			if (left == 0)
 				ereport(ERROR,
 						(errcode(
 							 ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
 						 errmsg("pool worker is not running"),
-						 errhint(
-							 "It is restarted within a second; if not, see the server log and max_worker_processes.")));
+						 errdetail("It is restarted within a second."),
+						 errhint("If it is not, see the server log, "
+								 "and check max_worker_processes.")));
 			ConditionVariableTimedSleep(&pool_shmem->worker_started, left,
 										pool_wait_event(POOL_WAIT_CONNECT));
 		}
@@ -128,7 +131,7 @@ await_answer(const Exchange *exchange, char *reply, int *fd)
 					(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
 					 errmsg(
 						 "could not receive a descriptor from the pool worker: %m"),
-					 errhint("The session may have too many files open.")));
+					 errdetail("The session may have too many open files.")));
 		if (errno != EAGAIN && errno != EINTR)
 			return 0; /* ECONNRESET: the request was never read */
 		wait_for_worker(exchange->mine, WL_SOCKET_READABLE, exchange->deadline);
@@ -136,6 +139,7 @@ await_answer(const Exchange *exchange, char *reply, int *fd)
 	return (size_t) got;
 }
 
+/* Makes the sockets.  Raises what the system's error stands for. */
 static void
 begin_exchange(Exchange *exchange)
 {
@@ -192,11 +196,11 @@ ask_worker(int worker, const StringInfo request, char *reply, int64 deadline,
 }
 
 /*
- * Gets the descriptor of a slot that is leased to this session, and what
+ * Fetches the descriptor of a slot that is leased to this session, and what
  * libpq learnt when the connection was made.  Returns false if the worker
  * does not have that connection (it ended, or was restarted).  The deadline
  * is in pool_clock_us(); raises 08001 after it, and 53000 when the session
- * cannot take one more descriptor.
+ * cannot open one more descriptor.
  */
 bool
 pool_handover_fetch(int slot, uint64 generation, int64 deadline,
@@ -241,8 +245,9 @@ pool_handover_fetch(int slot, uint64 generation, int64 deadline,
 
 /*
  * Tells the worker how the pool's connections are to be made.  Returns false
- * if the pool is gone or the worker ended meanwhile.  Raises 54000 for options
- * that are too long for a message.
+ * if the pool is gone or the worker ended meanwhile.  The deadline is in
+ * pool_clock_us(); raises 08001 after it, and 54000 for options that are too
+ * long for a message.
  */
 bool
 pool_handover_configure(const Pool *pool, uint64 pool_id,

@@ -9,13 +9,13 @@
 #include "options/target.h"
 #include "shared/pool.h"
 
-/* What a session gets. */
+/* A connection as the worker hands it over; the strings are palloc'd. */
 typedef struct PoolHandover
 {
 	int fd; /* the caller closes it */
 	int remote_pid;
 	int nstrings;
-	const char **strings; /* parameter, value, ... */
+	const char **strings; /* setting, value, ... as the remote reported them */
 } PoolHandover;
 
 extern bool pool_handover_fetch(int slot, uint64 generation, int64 deadline,

@@ -36,6 +36,7 @@
 #include "base/clock.h"
 #include "base/compat.h"
 #include "session/proof.h"
+#include "session/remote_io.h"
 #include "statement/remote_report.h"
 #include "statement/statement.h"
 
@@ -92,7 +93,10 @@ compose_select(char *nonce)
 	return sql.data;
 }
 
-/* Begins the pipeline.  The reset is first after a Sync, as it has to be. */
+/*
+ * Begins the pipeline with the reset and the SELECT.  The reset is the first
+ * after a Sync, as DISCARD ALL has to be.
+ */
 static bool
 send_proof(PoolRun *run, char *nonce)
 {
@@ -177,7 +181,7 @@ pool_proof_alone(PoolRun *run)
 {
 	PGconn *pg = run->copy->pg;
 	char nonce[NONCE_LEN + 1];
-	int64 deadline = pool_clock_us() + INT64CONST(1000) * run->proof_timeout;
+	int64 deadline = pool_clock_after_ms(run->proof_timeout);
 
 	if (!send_proof(run, nonce) || !PQpipelineSync(pg) ||
 		!answers_ok(run, deadline, nonce) || !sync_ok(run, deadline) ||

@@ -5,7 +5,7 @@
 #ifndef POOL_PROOF_H
 #define POOL_PROOF_H
 
-#include "session/remote_io.h"
+#include "session/run.h"
 
 extern bool pool_proof_alone(PoolRun *run);
 extern bool pool_proof_with_statement(PoolRun *run);

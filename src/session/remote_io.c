@@ -1,9 +1,9 @@
 /*
  * remote_io.c
- *		Sending a statement and waiting for what comes back.
+ *		Sending a statement to the remote and receiving what comes back.
  *
  * libpq is used without blocking: every wait is on the socket and this
- * session's latch at once.
+ * session's latch at once, takes interrupts, and has a deadline.
  */
 #include "postgres.h"
 
@@ -11,17 +11,23 @@
 #include "base/wait_event.h"
 #include "session/remote_io.h"
 
-/* Puts the statement into libpq's hands. */
+/*
+ * Gives the statement to libpq, which sends as much of it as can be sent
+ * without waiting.  What may be several statements in one string goes by the
+ * simple protocol, which knows no parameters.  Returns false if libpq refuses.
+ */
 bool
 pool_remote_io_send(PoolRun *run)
 {
 	const PoolStatement *stmt = run->statement;
+	PGconn *pg = run->copy->pg;
 
 	run->sent = true;
 	run->sent_at = pool_clock_us();
-	return PQsendQueryParams(run->copy->pg, stmt->sql, stmt->nparams,
-							 stmt->types, stmt->values, stmt->lengths,
-							 stmt->formats, 0);
+	if (pool_statement_is_several(stmt))
+		return PQsendQuery(pg, stmt->sql);
+	return PQsendQueryParams(pg, stmt->sql, stmt->nparams, stmt->types,
+							 stmt->values, stmt->lengths, stmt->formats, 0);
 }
 
 /* Raises 57014: query_timeout is over. */
@@ -32,32 +38,31 @@ pool_remote_io_raise_timeout(const PoolRun *run)
 			(errcode(ERRCODE_QUERY_CANCELED),
 			 errmsg("canceling remote statement on server \"%s\" due to query_timeout",
 					run->server_name),
-			 errdetail("It ran for longer than %d ms.", run->query_timeout)));
+			 errdetail("The statement ran for longer than %d ms.",
+					   run->query_timeout)));
 }
 
 /*
- * The next result, waiting for it.  *timed_out is set when the deadline comes
- * first.  Interrupts are taken while waiting.
+ * The next result, waiting for it; NULL ends those of one statement.  When the
+ * deadline, in pool_clock_us(), comes first, *timed_out is set and NULL
+ * returned.  Interrupts are taken while waiting.
  */
 PGresult *
 pool_remote_io_next(PoolRun *run, int64 deadline, bool *timed_out)
 {
 	PGconn *pg = run->copy->pg;
+	PoolWaitEvent wait =
+		pool_result_rows(run->result) > 0 ? POOL_WAIT_FETCH : POOL_WAIT_QUERY;
 
 	while (PQisBusy(pg))
 	{
 		int unsent = PQflush(pg);
+		uint32 events = unsent > 0 ? WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE
+								   : WL_SOCKET_READABLE;
 
 		if (unsent < 0)
 			break; /* PQgetResult() tells why */
-		if (!pool_conn_cache_wait(run->copy,
-								  unsent > 0
-									  ? WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE
-									  : WL_SOCKET_READABLE,
-								  deadline,
-								  pool_result_rows(run->result) > 0
-									  ? POOL_WAIT_FETCH
-									  : POOL_WAIT_QUERY))
+		if (!pool_conn_cache_wait(run->copy, events, deadline, wait))
 		{
 			*timed_out = true;
 			return NULL;

@@ -2,8 +2,10 @@
  * run.c
  *		Running a statement on a leased connection.
  *
- * Sends it, with the handover's proof if another process used the socket last
- * (proof.c), and reads results up to ReadyForQuery.
+ * The statement is sent (remote_io.c), with the handover's proof if another
+ * process used the socket last (proof.c).  Its results go to result.c one by
+ * one, up to ReadyForQuery.  What came of it is left in the PoolRun, for the
+ * lease to be settled before it is raised (lease_run.c).
  *
  * A statement that was sent is never sent again.
  */
@@ -15,6 +17,7 @@
 #include "base/clock.h"
 #include "session/conn_cache.h"
 #include "session/proof.h"
+#include "session/remote_io.h"
 #include "session/run.h"
 #include "shared/self.h"
 #include "shared/shmem.h"
@@ -23,7 +26,7 @@
 #include "statement/result.h"
 #include "statement/statement.h"
 
-/* A row of so many bytes has made libpq's buffer too large to keep. */
+/* Bytes of a result that has made libpq's buffer too large to keep. */
 #define BULKY_RESULT (1024 * 1024)
 
 /*
@@ -34,18 +37,21 @@ static const char *const stateless_tags[] = {"SELECT",	"INSERT", "UPDATE",
 											 "DELETE",	"MERGE",  "SHOW",
 											 "EXPLAIN", "FETCH"};
 
+/* Notes that the connection was lost, unless the remote has told why. */
 static void
-lost(PoolRun *run, const char *message)
+note_lost(PoolRun *run, const char *message)
 {
+	if (run->error != NULL)
+		return;
 	run->error = palloc0(sizeof(PoolRemoteReport));
 	run->error->elevel = ERROR;
 	run->error->sqlstate = ERRCODE_CONNECTION_FAILURE;
 	run->error->message = pstrdup(message);
-	run->error->hint = pstrdup(POOL_HINT_NOT_SENT_AGAIN);
+	run->error->hint = pstrdup(POOL_HINT_CHECK_EXECUTION);
 }
 
 static void
-refuse_copy(PoolRun *run)
+raise_copy_not_supported(const PoolRun *run)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -57,9 +63,9 @@ refuse_copy(PoolRun *run)
 				 "Use SELECT and INSERT, or COPY with a file or program on the remote.")));
 }
 
-/* Did that command perhaps leave something behind? */
+/* Notes whether that command may have left something behind. */
 static void
-note_command(PoolRun *run, const PGresult *res)
+note_left_state(PoolRun *run, const PGresult *res)
 {
 	const char *tag = PQcmdStatus(unconstify(PGresult *, res));
 	bool rowless_select = PQresultStatus(res) == PGRES_COMMAND_OK &&
@@ -79,9 +85,9 @@ note_command(PoolRun *run, const PGresult *res)
 	run->left_state = true;
 }
 
-/* Takes one result of the statement.  Returns false when the remote is gone. */
+/* Passes one result of the statement on.  Returns false when the remote is gone. */
 static bool
-take_result(PoolRun *run, PGresult *res)
+pass_on(PoolRun *run, PGresult *res)
 {
 	switch (PQresultStatus(res))
 	{
@@ -89,14 +95,14 @@ take_result(PoolRun *run, PGresult *res)
 		case PGRES_TUPLES_OK:
 		case PGRES_COMMAND_OK:
 		case PGRES_EMPTY_QUERY:
-			note_command(run, res);
+			note_left_state(run, res);
 			if (run->error == NULL)
 				pool_result_add(run->result, res);
 			return true;
 		case PGRES_COPY_IN:
 		case PGRES_COPY_OUT:
 		case PGRES_COPY_BOTH:
-			refuse_copy(run);
+			raise_copy_not_supported(run);
 			return false;
 		case PGRES_PIPELINE_ABORTED:
 			return true;
@@ -108,9 +114,12 @@ take_result(PoolRun *run, PGresult *res)
 	}
 }
 
-/* Takes one result and frees it; after an error pool_conn_cache_close() does. */
+/*
+ * Passes one result on and frees it; after an error pool_conn_cache_close()
+ * frees it.  Returns false when the remote is gone.
+ */
 static bool
-take_and_clear(PoolRun *run, PGresult *res)
+pass_on_and_free(PoolRun *run, PGresult *res)
 {
 	PoolCopy *copy = run->copy;
 	bool alive;
@@ -118,7 +127,7 @@ take_and_clear(PoolRun *run, PGresult *res)
 	copy->result = res;
 	if (PQresultMemorySize(res) > BULKY_RESULT)
 		copy->bulky = true;
-	alive = take_result(run, res);
+	alive = pass_on(run, res);
 	copy->result = NULL;
 	PQclear(res);
 	return alive;
@@ -147,16 +156,16 @@ read_sync(PoolRun *run)
 		}
 		if (res == NULL)
 			ends++;
-		else if (!take_and_clear(run, res))
+		else if (!pass_on_and_free(run, res))
 			return false;
 	}
 	return false;
 }
 
 /*
- * Reads all results of the statement up to ReadyForQuery.  Rows are taken one
- * by one, so that memory does not grow with the result.  An error while a row
- * is taken leaves the copy busy, and so the connection closed.
+ * Reads all results of the statement up to ReadyForQuery.  Rows come one by
+ * one, so that memory does not grow with the result.  An error while a row is
+ * passed on leaves the copy busy, and so the connection is closed.
  */
 static PoolRunOutcome
 read_results(PoolRun *run, bool pipeline)
@@ -168,15 +177,14 @@ read_results(PoolRun *run, bool pipeline)
 	PQsetSingleRowMode(pg);
 	while ((res = pool_remote_io_next(run, run->deadline, &timed_out)) != NULL)
 	{
-		if (!take_and_clear(run, res))
+		if (!pass_on_and_free(run, res))
 			return POOL_RUN_LOST;
 	}
 	if (timed_out)
 		pool_remote_io_raise_timeout(run);
 	if (pipeline && !read_sync(run))
 	{
-		if (run->error == NULL)
-			lost(run, "connection to the remote was lost");
+		note_lost(run, "connection to the remote was lost");
 		return POOL_RUN_LOST;
 	}
 	return POOL_RUN_DONE;
@@ -197,8 +205,7 @@ check_end(PoolRun *run)
 
 	if (PQstatus(copy->pg) != CONNECTION_OK || copy->notices.protocol_doubt)
 	{
-		if (run->error == NULL)
-			lost(run, "connection to the remote is out of step");
+		note_lost(run, "connection to the remote is out of step");
 		return POOL_RUN_LOST;
 	}
 	copy->busy = false;
@@ -239,61 +246,67 @@ check_formats(PoolRun *run)
 }
 
 /*
- * Runs the statement.  The copy must be leased to this session.
- *
- * Raises local errors (a cancel, a value that does not fit, 57014 after
- * query_timeout); the copy is then busy and must be given back as such.  The
- * remote's own error is in run->error, to be raised when the connection has
- * been given back.
+ * Sends the statement: in one pipeline with the proof, or after the proof if
+ * there has to be one.  DONE: its results are next.
  */
-PoolRunOutcome
+static PoolRunOutcome
+send_statement(PoolRun *run, bool pipeline)
+{
+	if (pipeline)
+	{
+		if (pool_proof_with_statement(run))
+			return POOL_RUN_DONE;
+		if (pool_clock_us() >= run->deadline)
+			pool_remote_io_raise_timeout(run);
+		return POOL_RUN_NOT_PROVEN;
+	}
+	if ((run->prove || run->validate) && !pool_proof_alone(run))
+		return POOL_RUN_NOT_SENT;
+	run->copy->busy = true;
+	if (pool_remote_io_send(run))
+		return POOL_RUN_DONE;
+	note_lost(run, "could not send the statement to the remote");
+	return POOL_RUN_LOST;
+}
+
+/*
+ * Runs the statement; run->outcome tells what came of it.  The copy must be
+ * leased to this session.
+ *
+ * The remote's own error is not raised but left in run->error, for the caller
+ * to raise when the lease is settled.  Raises errors of this session: a cancel,
+ * a value that does not fit, 57014 after query_timeout.  The copy is busy then,
+ * unless the remote is ready for the next statement.
+ */
+void
 pool_run_statement(PoolRun *run)
 {
 	PoolCopy *copy = run->copy;
 	PoolSlot *slot = &pool_shmem_slots[copy->slot];
 	bool several = pool_statement_is_several(run->statement);
 	bool pipeline = run->prove && !several && !run->validate;
-	PoolRunOutcome outcome;
 
+	run->outcome = POOL_RUN_NOT_SENT;
 	if (!pool_conn_cache_is_quiet(copy))
-		return POOL_RUN_NOT_SENT;
+		return;
 
 	slot->last_holder = pool_self()->serial;
 	slot->used = true;
 	if (several)
 		pool_result_expect_several(run->result);
 	run->deadline = run->query_timeout > 0
-						? pool_clock_us() + INT64CONST(1000) * run->query_timeout
+						? pool_clock_after_ms(run->query_timeout)
 						: PG_INT64_MAX;
 
-	if (pipeline)
-	{
-		if (!pool_proof_with_statement(run))
-		{
-			if (pool_clock_us() >= run->deadline)
-				pool_remote_io_raise_timeout(run);
-			return POOL_RUN_NOT_PROVEN;
-		}
-	}
+	run->outcome = send_statement(run, pipeline);
+	if (run->outcome == POOL_RUN_DONE)
+		run->outcome = read_results(run, pipeline);
+	if (run->outcome == POOL_RUN_DONE)
+		run->outcome = check_end(run);
+	if (run->outcome != POOL_RUN_DONE)
+		return;
+	if (run->error != NULL)
+		run->outcome = POOL_RUN_FAILED;
 	else
-	{
-		if ((run->prove || run->validate) && !pool_proof_alone(run))
-			return POOL_RUN_NOT_SENT;
-		copy->busy = true;
-		run->sent = true;
-		run->sent_at = pool_clock_us();
-		if (!(several ? PQsendQuery(copy->pg, run->statement->sql)
-					  : pool_remote_io_send(run)))
-		{
-			lost(run, "could not send the statement to the remote");
-			return POOL_RUN_LOST;
-		}
-	}
-
-	outcome = read_results(run, pipeline);
-	if (outcome == POOL_RUN_DONE)
-		outcome = check_end(run);
-	if (outcome == POOL_RUN_DONE && run->error == NULL)
 		check_formats(run);
-	return outcome;
 }

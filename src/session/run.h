@@ -5,16 +5,55 @@
 #ifndef POOL_RUN_H
 #define POOL_RUN_H
 
-#include "session/remote_io.h"
+#include "session/conn_cache.h"
+#include "statement/remote_report.h"
+#include "statement/result.h"
+#include "statement/statement.h"
 
+/* What came of a run, and with that, what has to be raised. */
 typedef enum PoolRunOutcome
 {
-	POOL_RUN_DONE,		/* the remote is ready for the next one */
-	POOL_RUN_LOST,		/* the connection is gone; see error */
-	POOL_RUN_NOT_SENT,	/* found unusable before the statement went */
-	POOL_RUN_NOT_PROVEN /* the handover failed; nothing was shown */
+	/* The remote is ready for the next statement. */
+	POOL_RUN_DONE,
+	POOL_RUN_FAILED, /* with the remote's own error, see "error" */
+
+	/* The connection is not to be used again. */
+	POOL_RUN_LOST,		 /* in the middle, see "error" */
+	POOL_RUN_NOT_SENT,	 /* found unusable before the statement went out */
+	POOL_RUN_NOT_PROVEN, /* the handover's proof failed; no row was shown */
+
+	/* What lease_run.c makes of them, when it has looked at the lease. */
+	POOL_RUN_LEFT_OPEN,		   /* done, but left a transaction open */
+	POOL_RUN_RECLAIMED_BEFORE, /* lost before the statement went out, because
+								* the lease was reclaimed */
+	POOL_RUN_RECLAIMED		   /* lost later for that reason */
 } PoolRunOutcome;
 
-extern PoolRunOutcome pool_run_statement(PoolRun *run);
+/* One run: what the caller asks for, and what it gets. */
+typedef struct PoolRun
+{
+	PoolCopy *copy;
+	const char *server_name;
+	const char *reset_query; /* of the handover's proof */
+	bool prove;				 /* another process used the socket last */
+	bool validate;			 /* see it alive before the statement is sent */
+	int proof_timeout;		 /* milliseconds, for a proof sent alone */
+	int query_timeout;		 /* milliseconds, 0: none */
+	const PoolStatement *statement;
+	PoolResult *result;
+
+	int64 deadline; /* of query_timeout, pool_clock_us() */
+
+	PoolRunOutcome outcome;		   /* out */
+	PoolRemoteReport *error;	   /* out: FAILED, LOST: what to raise */
+	PoolRemoteReport *proof_error; /* out: NOT_PROVEN: the remote's error, or
+									* NULL */
+	bool sent;					   /* out: the statement went out */
+	int64 sent_at;				   /* out: then, pool_clock_us() */
+	bool left_state;   /* out: the remote session is not as before */
+	bool reset_undone; /* out: the reset may have been rolled back */
+} PoolRun;
+
+extern void pool_run_statement(PoolRun *run);
 
 #endif /* POOL_RUN_H */

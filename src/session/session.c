@@ -23,6 +23,7 @@
 
 #include "base/clock.h"
 #include "session/acquire.h"
+#include "session/lease_run.h"
 #include "session/session.h"
 #include "shared/queue.h"
 #include "shared/self.h"
@@ -33,6 +34,7 @@ static dlist_head leases = DLIST_STATIC_INIT(leases);
 
 static void register_callbacks(void);
 
+/* Ends the lease and frees it.  Raises nothing. */
 static void
 forget_lease(PoolLease *lease, PoolCloseReason reason)
 {
@@ -43,8 +45,8 @@ forget_lease(PoolLease *lease, PoolCloseReason reason)
 }
 
 /*
- * Begins a lease.  timeout_ms as in pool_acquire_slot(), whose errors it
- * raises.
+ * Begins a lease.  timeout_ms as in pool_acquire_slot().  Raises 25000 in a
+ * parallel worker, and what pool_lease_open() does; there is no lease then.
  */
 PoolLease *
 pool_session_lease(const char *server_name, PoolLeaseScope scope,
@@ -86,8 +88,8 @@ pool_session_lease(const char *server_name, PoolLeaseScope scope,
 }
 
 /*
- * The lease of that number.  Raises 42704 if it is not a lease of this session,
- * 42501 if another user of this session took it.
+ * Returns the lease of that number.  Raises 42704 if it is not a lease of this
+ * session, 42501 if another user of this session acquired it.
  */
 PoolLease *
 pool_session_find(int64 id)
@@ -110,8 +112,8 @@ pool_session_find(int64 id)
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
 			 errmsg("lease " INT64_FORMAT " does not exist", id),
-			 errdetail(
-				 "A lease belongs to the session that acquired it, and ends with pool_release() or with the transaction."),
+			 errdetail("A lease belongs to the session that acquired it, "
+					   "and ends with pool_release() or with the transaction."),
 			 errhint(
 				 "Acquire with hold => true to keep a lease beyond the transaction.")));
 	return NULL;
@@ -140,7 +142,10 @@ pool_session_run(const char *server_name, const PoolStatement *statement,
 	pool_session_release(lease);
 }
 
-/* A lease that ends with the transaction while the remote has one open. */
+/*
+ * Warns of leases that end with this transaction while one is open on the
+ * remote: its changes are lost, although this one commits.
+ */
 static void
 warn_of_rollbacks(void)
 {
@@ -162,6 +167,7 @@ warn_of_rollbacks(void)
 	}
 }
 
+/* Raises 0A000: a lease belongs to a session, a prepared transaction to none. */
 static void
 refuse_prepare(void)
 {
@@ -170,10 +176,10 @@ refuse_prepare(void)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg(
 					 "cannot PREPARE a transaction while a pooled connection is leased"),
-				 errhint("Call pool_release() before.")));
+				 errhint("Call pool_release() first.")));
 }
 
-/* Ends the leases of the transaction; at commit, held ones stay. */
+/* Ends the leases of the transaction; at commit, those with hold stay. */
 static void
 end_of_transaction(bool commit)
 {
@@ -235,6 +241,7 @@ subxact_callback(SubXactEvent event, SubTransactionId mine,
 	}
 }
 
+/* Ends the wait and the leases of a session that exits.  Raises nothing. */
 static void
 session_exit(int code, Datum arg)
 {
@@ -242,8 +249,7 @@ session_exit(int code, Datum arg)
 	while (!dlist_is_empty(&leases))
 		forget_lease(dlist_head_element(PoolLease, node, &leases),
 					 POOL_CLOSE_HOLDER_EXITED);
-	memset(&pool_shmem_waiters[pool_self()->procno].session, 0,
-		   sizeof(PoolSessionRef));
+	pool_self_forget();
 }
 
 static void
@@ -253,7 +259,7 @@ register_callbacks(void)
 
 	if (registered)
 		return;
-	(void) pool_self();
+	(void) pool_self(); /* not in the middle of the exit for the first time */
 	RegisterXactCallback(xact_callback, NULL);
 	RegisterSubXactCallback(subxact_callback, NULL);
 	before_shmem_exit(session_exit, (Datum) 0);

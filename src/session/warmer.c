@@ -1,13 +1,13 @@
 /*
  * warmer.c
- *		Filling pools when the server starts, before anybody asks.
+ *		The process that has pools filled before anybody asks.
  *
  * The pool worker is connected to no database, so it learns how to connect from
- * the first session that uses a pool.  For the databases that
- * pool.warm_databases names a process of its own is that session: started by
- * the first worker each time that starts itself, it tells the workers the
- * options of all pools with a min_size, as if the role of the user mapping had
- * called, and ends.  So it is when another worker takes the place of one.  The workers then fill those pools as they always do.
+ * the first session that uses a pool.  For each database that
+ * pool.warm_databases names, this process is that session: it tells the workers
+ * the options of all pools with a min_size, as if the role of the user mapping
+ * had called, and ends.  The workers then fill those pools as they always do.
+ * It is started each time the first worker starts (worker/warm_launch.c).
  *
  * A mapping FOR PUBLIC names no role whose rights could be checked, so its pool
  * waits for the first caller.
@@ -35,16 +35,16 @@
 #include "session/warmer.h"
 
 /* How long a pool worker may take to note options; it may just be starting. */
-#define CONFIGURE_TIMEOUT_US INT64CONST(30000000)
+#define CONFIGURE_TIMEOUT_MS 30000
 
-/* What may have to be warmed. */
+/* A user mapping, whose pool may have to be filled. */
 typedef struct Mapping
 {
 	Oid server;
 	Oid user;
 } Mapping;
 
-/* All user mappings of roles in this database; the memory is the caller's. */
+/* All user mappings of roles in this database, in the caller's memory context. */
 static List *
 find_mappings(void)
 {
@@ -76,7 +76,7 @@ find_mappings(void)
 	return mappings;
 }
 
-/* Is there anything to fill, and may that role use it? */
+/* Has the mapping's pool a min_size, and may that role use it?  Its server's name, too. */
 static bool
 is_wanted(const Mapping *mapping, char **server_name)
 {
@@ -110,14 +110,14 @@ warm_pool(const Mapping *mapping)
 		SetUserIdAndSecContext(mapping->user,
 							   context | SECURITY_LOCAL_USERID_CHANGE);
 		(void) pool_acquire_configured(server_name, &target,
-									   pool_clock_us() + CONFIGURE_TIMEOUT_US,
+									   pool_clock_after_ms(CONFIGURE_TIMEOUT_MS),
 									   &pool_id);
 		SetUserIdAndSecContext(user, context);
 	}
 	CommitTransactionCommand();
 }
 
-/* The same; one that cannot be used keeps no other from being filled. */
+/* Warms one pool; an error is only logged, so that the others are warmed, too. */
 static void
 try_to_warm(const Mapping *mapping)
 {
@@ -138,7 +138,7 @@ try_to_warm(const Mapping *mapping)
 	MemoryContextSwitchTo(context);
 }
 
-/* The process: its database is in bgw_extra. */
+/* Where the process begins; bgw_extra names its database. */
 void
 pool_warmer_main(Datum arg)
 {

@@ -1,6 +1,6 @@
 /*
  * warmer.h
- *		Filling pools when the server starts, before anybody asks.
+ *		The process that has pools filled before anybody asks.
  */
 #ifndef POOL_WARMER_H
 #define POOL_WARMER_H

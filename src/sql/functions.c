@@ -11,6 +11,7 @@
 #include "miscadmin.h"
 
 #include "session/lease.h"
+#include "session/lease_run.h"
 #include "session/session.h"
 #include "sql/args.h"
 #include "statement/result.h"

@@ -15,6 +15,7 @@
 #include "base/wait_event.h"
 #include "options/target.h"
 #include "session/acquire.h"
+#include "session/acquire_error.h"
 #include "shared/breaker.h"
 #include "shared/pool.h"
 #include "shared/slot.h"
@@ -117,6 +118,6 @@ pool_sql_prewarm(PG_FUNCTION_ARGS)
 	wanted = request(pool, pool_id, wanted);
 	wait_until_open(pool, pool_id, wanted, deadline, &progress);
 	if (progress.open == 0 && wanted > 0 && progress.failed)
-		pool_acquire_raise_failure(pool, &target);
+		pool_acquire_error_connect(pool, &target);
 	PG_RETURN_INT32(progress.open);
 }

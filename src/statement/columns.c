@@ -4,7 +4,7 @@
  *
  * A set of rows is looked at once, before any of its values: its columns are
  * noted, then either held against the column list of the query, or made into
- * a row type of their own.  What fits and what can be taken over is for
+ * a row type of their own.  Which types fit and which can be kept is for
  * types.c to say.  Then the rows can be read, one by one, each value by the
  * input function of its column's type here.
  */
@@ -20,15 +20,15 @@
 #include "statement/columns.h"
 #include "statement/types.h"
 
-/* So many columns at most are listed in a message. */
+/* Columns that are listed in a message, at most. */
 #define MAX_LISTED 20
 
 /*
  * Notes what the remote says about the columns, in the current memory context.
  *
- * A name is not taken on trust: it can hold bytes that are no text here, and
- * one that fits a remote in another encoding can be too long.  Errors: 22021
- * for the former, 54011 for more columns than a row can have.
+ * A name is not trusted: it can hold bytes that are no text here, and one that
+ * fits a remote in another encoding can be too long.  Raises 22021 for the
+ * former, 54011 for more columns than a row can have.
  */
 PoolColumns *
 pool_columns_note(const PGresult *res)
@@ -91,15 +91,16 @@ check_column(const PoolColumn *column, int number, Oid wanted)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_DATATYPE_MISMATCH),
-			 errmsg("column %d \"%s\" is of type %s on the remote, but of type %s in the column list",
+			 errmsg("column %d \"%s\" is of type %s on the remote, "
+					"but of type %s in the column list",
 					number, column->name, column->type_name,
 					format_type_be(wanted)),
-			 misread
-				 ? errdetail("Its text could be read as %s, but would silently become another value.",
-							 format_type_be(wanted))
-				 : 0,
-			 errhint(
-				 "Change the type in the column list, or cast the column in the remote query.")));
+			 misread ? errdetail("Its text could be read as %s, "
+								 "but would silently become another value.",
+								 format_type_be(wanted))
+					 : 0,
+			 errhint("Change the type in the column list, "
+					 "or cast the column in the remote query.")));
 }
 
 /*
@@ -120,8 +121,8 @@ pool_columns_check(const PoolColumns *columns, TupleDesc expected)
 				 count > 0 ? errdetail("The remote returned: %s.",
 									   pool_columns_list(columns))
 						   : 0,
-				 errhint(
-					 "The column list must have a column for each that the remote query returns.")));
+				 errhint("The column list must have a column "
+						 "for each that the remote query returns.")));
 
 	for (int i = 0; i < count; i++)
 		check_column(&columns->items[i], i + 1,

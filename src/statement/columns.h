@@ -15,8 +15,9 @@ typedef struct PoolColumn
 	char *name;
 	Oid type;
 	int32 typmod;
-	const char *type_name; /* looked up beforehand, so that an error
-								 * context need not read a catalog */
+
+	/* Looked up beforehand: an error context must not read a catalog. */
+	const char *type_name;
 
 	/* How its values are read here. */
 	FmgrInfo input;

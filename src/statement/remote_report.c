@@ -2,10 +2,10 @@
  * remote_report.c
  *		What the remote reports, as reports of this server.
  *
- * An error is copied out of its PGresult when it arrives and raised when the
- * connection has been given back.  A notice arrives in the middle of a libpq
- * call, which must not be left by an error, so it is put on a list there and
- * shown when the call has returned.
+ * An error is copied out of its PGresult when it arrives, and raised when the
+ * lease is settled.  A notice arrives in the middle of a libpq call, which must
+ * not be left by an error, so it is put on a list there and shown when the call
+ * has returned.
  */
 #include "postgres.h"
 
@@ -14,13 +14,16 @@
 
 #include "statement/remote_report.h"
 
+/*
+ * A field of the remote's report, palloc'd; NULL if it has none.  Bytes that
+ * are not text in this database's encoding become question marks.
+ */
 static char *
 copy_field(const PGresult *res, int field)
 {
 	const char *value = PQresultErrorField(res, field);
 	char *copy = value ? pstrdup(value) : NULL;
 
-	/* The remote's bytes need not be text in this database's encoding. */
 	if (copy && !pg_verifymbstr(copy, (int) strlen(copy), true))
 	{
 		for (char *c = copy; *c; c++)
@@ -75,11 +78,12 @@ pool_remote_report_error(const PGresult *res)
 		report->detail = pchomp(PQresultErrorMessage(res));
 		if (report->detail[0] == '\0')
 			report->detail = NULL;
-		report->hint = pstrdup(POOL_HINT_NOT_SENT_AGAIN);
+		report->hint = pstrdup(POOL_HINT_CHECK_EXECUTION);
 	}
 	return report;
 }
 
+/* Reports it here, as what happened in a remote statement.  Raises an error. */
 static void
 emit(const PoolRemoteReport *report, const char *server_name)
 {
@@ -99,7 +103,7 @@ emit(const PoolRemoteReport *report, const char *server_name)
 #undef FIELD
 }
 
-/* Raises the remote's error as ours. */
+/* Raises the remote's error, with its SQLSTATE and fields, as one of this server. */
 void
 pool_remote_report_raise(const PoolRemoteReport *report, const char *server_name)
 {
@@ -107,8 +111,9 @@ pool_remote_report_raise(const PoolRemoteReport *report, const char *server_name
 }
 
 /*
- * The remote's level as ours.  LOG would go to this server's log, which a
- * remote must not be able to fill; it is shown as a notice instead.
+ * The level at which a notice is shown here.  It is the remote's, but LOG would
+ * go to this server's log, which a remote must not be able to fill; it is shown
+ * as a notice instead.
  */
 static int
 notice_level(const PGresult *res)
@@ -131,6 +136,7 @@ notice_level(const PGresult *res)
 	return NOTICE;
 }
 
+/* libpq's notice receiver: puts the notice on the list. */
 static void
 receive_notice(void *arg, const PGresult *res)
 {
@@ -138,7 +144,7 @@ receive_notice(void *arg, const PGresult *res)
 	MemoryContext old;
 	PoolRemoteReport *report;
 
-	/* What libpq says itself is of no use to users, but a bad sign. */
+	/* A notice of libpq's own is of no use to users, but a bad sign. */
 	if (PQresultErrorField(res, PG_DIAG_SQLSTATE) == NULL)
 	{
 		notices->protocol_doubt = true;
@@ -179,7 +185,7 @@ free_report(PoolRemoteReport *report)
 	pfree(report);
 }
 
-/* Shows the notices that have come. */
+/* Shows the notices that have come, unless they are held back. */
 void
 pool_remote_report_show_notices(PoolNotices *notices, const char *server_name)
 {
@@ -193,7 +199,7 @@ pool_remote_report_show_notices(PoolNotices *notices, const char *server_name)
 	}
 }
 
-/* Forgets them. */
+/* Frees the notices that have come, without showing them.  Raises nothing. */
 void
 pool_remote_report_drop_notices(PoolNotices *notices)
 {

@@ -5,18 +5,20 @@
 #ifndef POOL_REMOTE_REPORT_H
 #define POOL_REMOTE_REPORT_H
 
-#define POOL_HINT_NOT_SENT_AGAIN \
-	"The statement may have been executed or not; it is not sent again."
-
 #include "libpq-fe.h"
 #include "nodes/pg_list.h"
 
-/* Notices that came but were not shown yet. */
+/* Where the connection was lost after a statement was sent. */
+#define POOL_HINT_CHECK_EXECUTION                   \
+	"The statement may have been executed or not; " \
+	"check that before you run it again."
+
+/* Notices of a connection that have come and were not shown yet. */
 typedef struct PoolNotices
 {
 	List *list;			 /* of PoolRemoteReport, in TopMemoryContext */
-	bool held;			 /* not to be shown yet */
-	bool protocol_doubt; /* libpq itself complained */
+	bool held;			 /* to be kept on the list for the moment */
+	bool protocol_doubt; /* libpq itself has complained about the protocol */
 } PoolNotices;
 
 /* An error or notice of the remote. */

@@ -1,6 +1,6 @@
 /*
  * result.c
- *		From libpq results to tuples of the calling query.
+ *		From libpq results to rows of the calling query.
  *
  * A PoolResult is a sink: whoever runs the statement hands it every PGresult
  * in the order of arrival.  The first one of a set of rows tells the columns,
@@ -39,7 +39,7 @@ struct PoolResult
 	PoolResultMode mode;
 	char *server_name;
 	ReturnSetInfo *rsinfo; /* NULL in mode COUNT */
-	FmgrInfo *caller;
+	FmgrInfo *caller; /* the SQL function, once for each place in a query */
 	MemoryContext call_context; /* this struct */
 	MemoryContext set_context;	/* reset for each set */
 	MemoryContext row_context;	/* reset for each row */
@@ -48,17 +48,17 @@ struct PoolResult
 	TupleDesc json_desc;	  /* of its rows in mode JSON */
 	Tuplestorestate *staging; /* unread rows, if there are several sets */
 
-	/* The current set; all but the first is in set_context. */
+	/* The set being received; from "columns" on, in set_context. */
 	bool in_set;			/* more of it is to come */
 	PoolColumns *columns;	/* NULL: the statement returns no rows */
 	TupleDesc desc;			/* of the rows, once it is settled */
 	TupleDesc staging_desc; /* all columns cstring */
 	Datum *texts;			/* a row as it came: cstrings ... */
 	bool *nulls;			/* ... or nulls */
-	Datum *values;			/* and as it goes */
+	Datum *values;			/* the row as it is stored */
 
-	int64 rows;
-	int64 affected;
+	int64 rows;		/* received, of all sets */
+	int64 affected; /* as the last statement says */
 };
 
 static void
@@ -69,6 +69,7 @@ result_error_context(void *arg)
 	pool_columns_context(result->columns, result->server_name);
 }
 
+/* Until it is popped, errors say in which result they happened. */
 static void
 push_error_context(PoolResult *result, ErrorContextCallback *callback)
 {
@@ -181,7 +182,7 @@ check_row_type_is_stable(PoolResult *result)
 					 "Call the function in FROM with a column list, or call pool_query_json.")));
 }
 
-/* Settles the row type of the set, and how each column gets there. */
+/* Settles the row type of the set, and how its columns are read. */
 static void
 settle_columns(PoolResult *result)
 {
@@ -273,9 +274,9 @@ store_row(PoolResult *result, const Datum *texts, bool *nulls)
 	MemoryContextSwitchTo(old_context);
 }
 
-/* Takes the rows that one result holds, all of which are of one set. */
+/* Stores the rows that one PGresult holds, all of which are of one set. */
 static void
-take_rows(PoolResult *result, const PGresult *res)
+store_rows(PoolResult *result, const PGresult *res)
 {
 	int nrows = PQntuples(res);
 	int ncolumns = PQnfields(res);
@@ -302,11 +303,11 @@ take_rows(PoolResult *result, const PGresult *res)
 }
 
 /*
- * Takes the next PGresult of the statement, which stays the caller's.
+ * Adds the next PGresult of the statement, which stays the caller's.
  *
  * Its status is one of those that belong to a result: rows, a command's end,
- * or an empty query.  Errors: 42804 if the columns are not what the query
- * asks for, and whatever reading a value raises.
+ * or an empty query.  Raises 42804 if the columns are not what the query asks
+ * for, and whatever reading a value raises.
  */
 void
 pool_result_add(PoolResult *result, const PGresult *res)
@@ -316,7 +317,7 @@ pool_result_add(PoolResult *result, const PGresult *res)
 	push_error_context(result, &callback);
 	if (!result->in_set)
 		begin_set(result, res);
-	take_rows(result, res);
+	store_rows(result, res);
 
 	result->in_set = POOL_ROWS_STATUS(PQresultStatus(res));
 	if (!result->in_set)

@@ -1,6 +1,6 @@
 /*
  * result.h
- *		From libpq results to tuples of the calling query.
+ *		From libpq results to rows of the calling query.
  */
 #ifndef POOL_RESULT_H
 #define POOL_RESULT_H

@@ -29,11 +29,11 @@
 /* The protocol counts parameters in 16 bits. */
 #define MAX_PARAMS 65535
 
-/* What is to be known of a type once, however many values are of it. */
+/* What is looked up for a type once, however many values are of it. */
 typedef struct ParamType
 {
 	Oid type;
-	Oid sent_as;
+	Oid sent_as; /* 0: let the remote infer it */
 	bool binary;
 	FmgrInfo output;
 } ParamType;
@@ -115,6 +115,7 @@ begin_portable_output(bool write_names)
 	return nestlevel;
 }
 
+/* Restores the settings that begin_portable_output() has overridden. */
 static void
 end_portable_output(int nestlevel)
 {
@@ -175,8 +176,8 @@ set_params(PoolStatement *stmt, const Datum *args, const Oid *arg_types,
  * and what follows it, which is nothing, a list of any types, or an array
  * given as VARIADIC.  A null array is an array without elements.
  *
- * Errors: 22004 if the text is null, 54023 for more parameters than the
- * protocol can number, and whatever an output function raises.
+ * Raises 22004 if the text is null, 54023 for more parameters than the protocol
+ * can number, and whatever an output function raises.
  */
 PoolStatement *
 pool_statement_from_args(FunctionCallInfo fcinfo, int sql_arg)

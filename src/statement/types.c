@@ -50,8 +50,8 @@ static const struct
 
 /*
  * Whether a type has the same OID and the same kind of values on both sides:
- * a built-in one that is neither a pseudo-type nor made of a catalog's rows
- * nor internal.  A reg... type is not common, although it is built in: its
+ * a built-in one that is neither a pseudo-type, nor a catalog's row type, nor
+ * for internal use.  A reg... type is not common, although it is built in: its
  * OID is the same, but the objects that its values name are not.
  */
 bool
@@ -77,8 +77,8 @@ pool_types_is_common(Oid type)
 		case REGCONFIGOID:
 		case REGDICTIONARYOID:
 			return false;
-		case CHAROID: /* the only internal-use type with values
-								 * that leave the catalogs */
+		case CHAROID:
+			/* For internal use, but the only such type outside catalogs. */
 			return true;
 		default:
 			break;
@@ -129,7 +129,7 @@ pool_types_is_portable(Oid type)
 	}
 }
 
-/* Whether a type is made up of what only its own database knows. */
+/* Whether a type may mean something in its own database alone. */
 static bool
 is_private(Oid type)
 {

@@ -153,7 +153,7 @@ foreach my $how ('pool_reclaim', 'pool_close')
 	is(sql($local, $call), 't', "$how reclaims a lease that is not in use");
 	$answer = $one->query("SELECT pool_query($lease, 'select 1')");
 	is($answer->{state}, '08003', "the next use of a lease after $how is an error");
-	like($answer->{err}, qr/was taken away.*acquire another/s,
+	like($answer->{err}, qr/was reclaimed.*acquire another/s,
 		"the error after $how says what became of the lease");
 	is($one->query("SELECT pool_release($lease)")->{state}, '00000',
 		"a lease can be released after $how");
@@ -169,7 +169,7 @@ foreach my $how ('pool_reclaim', 'pool_close')
 	is(sql($local, $call), 't', "$how reclaims a lease whose statement is running");
 	$answer = $one->result(30);
 	is($answer->{state}, '08006', "a statement that is running fails after $how");
-	like($answer->{err}, qr/was taken away.*executed or not/s,
+	like($answer->{err}, qr/was reclaimed.*executed or not/s,
 		"the error of a statement that was running says why after $how");
 	wait_for_session_end($remote, $pid,
 		"a statement that was running does not go on at the remote after $how");
@@ -177,7 +177,7 @@ foreach my $how ('pool_reclaim', 'pool_close')
 }
 is(stat_of($local, 'closed_reclaimed'), '2',
 	'connections closed because their lease was reclaimed are counted');
-my $reclaimed = 'connection \d+ of pool for server "srv" was taken away from process '
+my $reclaimed = 'connection \d+ of pool for server "srv" was reclaimed from process '
   . $one->pid . ' by pool_reclaim';
 is(log_count($local, $reclaimed), 2, 'the log has a line for each lease that pool_reclaim ended');
 ask($one, 'srv');

@@ -84,7 +84,7 @@ like(log_since($local, $log), qr/LOG:  connection \d+ of pool for server "strict
 	'the log says that a leaked lease is reclaimed');
 my $answer = $one->query("SELECT pool_query($lease, 'select 1')");
 is($answer->{state}, '08003', 'the next use of a reclaimed lease is an error');
-like($answer->{err}, qr/was taken away/, 'the error says that the lease was reclaimed');
+like($answer->{err}, qr/was reclaimed/, 'the error says that the lease was reclaimed');
 is($one->query("SELECT pool_release($lease)")->{state}, '00000',
 	'a reclaimed lease can be released');
 is($one->query(q(SELECT pool_query('strict', 'select 3')))->{out}, '(3)',

@@ -28,7 +28,7 @@ my $holder = session($local);
 $holder->query("SELECT pool_acquire('$_', hold => true)") foreach $held, $unbounded;
 my $answer = $session->query(pid_query($held), 20);
 $session->result if $answer->{state} eq 'timeout';
-like($answer->{err}, qr/53300: could not get a connection to server "$held" within \d+ ms/,
+like($answer->{err}, qr/53300: could not acquire a connection to server "$held" within \d+ ms/,
 	'a session that waits for longer than acquire_timeout gets an error');
 cmp_ok($answer->{secs}, '>=', 0.2, 'a session waits for acquire_timeout');
 $session->query(q(SET pool.acquire_timeout = '300ms'));

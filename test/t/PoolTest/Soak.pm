@@ -209,12 +209,12 @@ my @explained = (
 	[ $any, '57P01', qr/^could not connect to $srv$/ ],
 
 	# There was no connection in time: of 30 ms; of 5 s on a busy machine.
-	[ $any, '53300', qr/^could not get a connection to $srv within N ms$/ ],
+	[ $any, '53300', qr/^could not acquire a connection to $srv within N ms$/ ],
 
 	# A lease that lasted for too long was reclaimed; in the very moment in which
 	# it was used again, nobody knows what became of the statement.
-	[ $lease, '08003', qr/^connection of lease N to $srv was taken away$/ ],
-	[ $lease, '08006', qr/^connection of lease N to $srv was taken away$/ ]);
+	[ $lease, '08003', qr/^connection of lease N to $srv was reclaimed$/ ],
+	[ $lease, '08006', qr/^connection of lease N to $srv was reclaimed$/ ]);
 
 sub _is_explained
 {

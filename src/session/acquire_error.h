@@ -1,0 +1,20 @@
+/*
+ * acquire_error.h
+ *		What an acquire that failed says.
+ */
+#ifndef POOL_ACQUIRE_ERROR_H
+#define POOL_ACQUIRE_ERROR_H
+
+#include "options/target.h"
+#include "shared/pool.h"
+
+extern void pool_acquire_error_timeout(Pool *pool, const PoolTarget *target,
+									   int64 started) pg_attribute_noreturn();
+extern void pool_acquire_error_connect(Pool *pool, const PoolTarget *target)
+	pg_attribute_noreturn();
+extern void pool_acquire_error_paused(const PoolTarget *target)
+	pg_attribute_noreturn();
+extern void pool_acquire_error_queue_full(Pool *pool, const PoolTarget *target)
+	pg_attribute_noreturn();
+
+#endif /* POOL_ACQUIRE_ERROR_H */

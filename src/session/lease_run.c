@@ -1,0 +1,304 @@
+/*
+ * lease_run.c
+ *		Running a statement on a lease.
+ *
+ * run.c runs the statement on the lease's connection; here is what that means
+ * for the lease.  A run ends in one of two ways: it comes back, and what there
+ * is to raise is in the PoolRun; or this session raises an error in the middle,
+ * a cancel for instance.  Either way the lease is settled first: no statement
+ * is running on it any more, and a slot that is not to be kept is released.
+ * Only then is anything raised.
+ */
+#include "postgres.h"
+
+#include "base/clock.h"
+#include "options/options.h"
+#include "session/lease_run.h"
+#include "session/run.h"
+#include "shared/self.h"
+#include "shared/shmem.h"
+#include "shared/slot.h"
+#include "shared/stats.h"
+#include "statement/remote_report.h"
+
+/* Was the slot reclaimed from this session?  Its connection is cut then. */
+static bool
+is_reclaimed(const PoolLease *lease)
+{
+	const PoolSlot *slot = &pool_shmem_slots[lease->request.slot];
+
+	return slot->owner.serial != pool_self()->serial ||
+		   pg_atomic_read_u64(unconstify(pg_atomic_uint64 *, &slot->generation)) !=
+			   lease->request.generation;
+}
+
+/*
+ * The lease runs a statement from here to end_run(), on the slot that it has
+ * now.  The slot tells the worker, for which the lease is not leaked then.
+ */
+static void
+begin_run(PoolLease *lease)
+{
+	lease->running = true;
+	pool_shmem_slots[lease->request.slot].running = true;
+}
+
+/* No statement is running on the lease any more.  Raises nothing. */
+static void
+end_run(PoolLease *lease)
+{
+	lease->running = false;
+	if (lease->request.slot != POOL_NONE && !is_reclaimed(lease))
+		pool_shmem_slots[lease->request.slot].running = false;
+}
+
+static void
+prepare_run(PoolLease *lease, const PoolStatement *statement,
+			PoolResult *result, PoolRun *run)
+{
+	const PoolOptions *options = &lease->target.options;
+
+	memset(run, 0, sizeof(*run));
+	run->copy = lease->copy;
+	run->server_name = NameStr(lease->target.server_name);
+	run->reset_query = options->reset_query;
+	run->prove = lease->prove || lease->copy->unproven;
+	run->validate =
+		!lease->touched && lease->request.idle_us >
+							   pool_clock_from_ms(options->validate_after_idle);
+	run->proof_timeout = options->health_check_timeout;
+	run->query_timeout = options->query_timeout;
+	run->statement = statement;
+	run->result = result;
+}
+
+/*
+ * Runs until the statement has gone out once.  While nothing of it was sent,
+ * and nothing in this lease before, a connection that turns out to be dead is
+ * replaced without the user noticing.
+ */
+static void
+run_once_alive(PoolLease *lease, const PoolStatement *statement,
+			   PoolResult *result, PoolRun *run)
+{
+	int64 started = pool_clock_us();
+
+	for (;;)
+	{
+		PoolStats *stats = &lease->request.pool->stats;
+		bool fresh = !lease->touched;
+
+		begin_run(lease);
+		prepare_run(lease, statement, result, run);
+		lease->touched = true;
+		if (run->validate)
+			pool_stats_add(stats, POOL_COUNT_VALIDATIONS, 1);
+		pool_run_statement(run);
+		if (run->outcome == POOL_RUN_NOT_SENT && run->validate)
+			pool_stats_add(stats, POOL_COUNT_VALIDATION_FAILURES, 1);
+		if (run->outcome != POOL_RUN_NOT_SENT || !fresh)
+			return;
+		pool_lease_close(lease, POOL_CLOSE_CHECK_FAILED);
+		pool_lease_open(lease, started);
+	}
+}
+
+/* Counts a statement, if it was sent. */
+static void
+count_run(const PoolLease *lease, const PoolRun *run, bool failed)
+{
+	PoolStats *stats = &lease->request.pool->stats;
+
+	if (!run->sent)
+		return;
+	pool_stats_add(stats, POOL_COUNT_QUERIES, 1);
+	pool_stats_time(stats, POOL_TIMED_QUERY, pool_clock_us() - run->sent_at);
+	pool_stats_add(stats, POOL_COUNT_ROWS, pool_result_rows(run->result));
+	if (failed)
+		pool_stats_add(stats, POOL_COUNT_QUERY_ERRORS, 1);
+}
+
+/*
+ * Settles the lease after an error that this session raised while the
+ * statement ran: whatever ran was not seen to its end.  Raises nothing.
+ */
+static void
+settle_after_error(PoolLease *lease, const PoolRun *run, int sqlstate)
+{
+	end_run(lease);
+	count_run(lease, run, true);
+	lease->left_state = true;
+	if (lease->copy != NULL && lease->copy->busy)
+		pool_lease_close(lease, sqlstate == ERRCODE_QUERY_CANCELED
+									? POOL_CLOSE_CANCELED
+									: POOL_CLOSE_ERROR);
+	else if (lease->copy == NULL || lease->scope == POOL_LEASE_STATEMENT)
+		pool_lease_close(lease, POOL_CLOSE_NONE);
+}
+
+/* The connection is not to be used after this run; its slot is released. */
+static void
+close_after_run(PoolLease *lease, PoolRun *run)
+{
+	bool reclaimed = is_reclaimed(lease);
+
+	switch (run->outcome)
+	{
+		case POOL_RUN_NOT_SENT:
+			pool_lease_close(lease, POOL_CLOSE_CHECK_FAILED);
+			if (reclaimed)
+				run->outcome = POOL_RUN_RECLAIMED_BEFORE;
+			break;
+		case POOL_RUN_NOT_PROVEN:
+			pool_lease_close(lease, POOL_CLOSE_PROOF_FAILED);
+			if (reclaimed)
+				run->outcome = POOL_RUN_RECLAIMED;
+			break;
+		default:
+			pool_lease_close(lease, POOL_CLOSE_REMOTE_CLOSED);
+			if (reclaimed)
+				run->outcome = POOL_RUN_RECLAIMED;
+			break;
+	}
+}
+
+/*
+ * Settles the lease after a run that came back.  If the lease ends with the
+ * statement, its slot is released here.  run->outcome is what raise_outcome()
+ * has to raise then.  Raises nothing.
+ */
+static void
+settle(PoolLease *lease, PoolRun *run)
+{
+	end_run(lease);
+	count_run(lease, run, run->outcome != POOL_RUN_DONE);
+	if (run->outcome == POOL_RUN_DONE || run->outcome == POOL_RUN_FAILED)
+	{
+		lease->copy->unproven = false;
+		lease->prove = run->error != NULL && run->reset_undone;
+		if (lease->prove)
+			pool_shmem_slots[lease->request.slot].last_holder = 0;
+		lease->left_state = lease->left_state || run->left_state;
+	}
+	else
+		close_after_run(lease, run);
+
+	if (lease->scope == POOL_LEASE_STATEMENT)
+	{
+		if (run->outcome == POOL_RUN_DONE &&
+			pool_lease_condition(lease) == POOL_CONDITION_IN_TRANSACTION)
+			run->outcome = POOL_RUN_LEFT_OPEN;
+		pool_lease_close(lease, POOL_CLOSE_NONE);
+	}
+}
+
+static void
+raise_not_proven(const char *server_name, const PoolRemoteReport *proof_error)
+{
+	if (proof_error != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONNECTION_FAILURE),
+				 errmsg("connection to server \"%s\" failed", server_name),
+				 errdetail("The remote did not accept the reset of the connection: %s",
+						   proof_error->message),
+				 errhint(POOL_HINT_CHECK_EXECUTION)));
+	ereport(ERROR,
+			(errcode(ERRCODE_CONNECTION_FAILURE),
+			 errmsg("connection to server \"%s\" failed", server_name),
+			 errdetail(
+				 "The remote did not answer the reset of the connection as expected."),
+			 errhint(POOL_HINT_CHECK_EXECUTION)));
+}
+
+/* Raises what came of a run, after the lease was settled.  DONE: nothing. */
+static void
+raise_outcome(const PoolLease *lease, const PoolRun *run)
+{
+	const char *server_name = NameStr(lease->target.server_name);
+
+	switch (run->outcome)
+	{
+		case POOL_RUN_DONE:
+			break;
+		case POOL_RUN_FAILED:
+		case POOL_RUN_LOST:
+			pool_remote_report_raise(run->error, server_name);
+			break;
+		case POOL_RUN_LEFT_OPEN:
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
+					 errmsg("statement left a transaction open on server \"%s\"",
+							server_name),
+					 errdetail("The remote transaction is rolled back."),
+					 errhint("Use pool_acquire() and run the statements "
+							 "of a transaction on the lease.")));
+			break;
+		case POOL_RUN_NOT_SENT:
+			ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
+							errmsg("connection of lease " INT64_FORMAT
+								   " to server \"%s\" was lost",
+								   lease->id, server_name),
+							errdetail("The statement was not sent.")));
+			break;
+		case POOL_RUN_NOT_PROVEN:
+			raise_not_proven(server_name, run->proof_error);
+			break;
+		case POOL_RUN_RECLAIMED_BEFORE:
+			ereport(ERROR,
+					(errcode(ERRCODE_CONNECTION_DOES_NOT_EXIST),
+					 errmsg("connection of lease " INT64_FORMAT
+							" to server \"%s\" was reclaimed",
+							lease->id, server_name),
+					 errhint("Release the lease and acquire another one.")));
+			break;
+		case POOL_RUN_RECLAIMED:
+			ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
+							errmsg("connection of lease " INT64_FORMAT
+								   " to server \"%s\" was reclaimed",
+								   lease->id, server_name),
+							errhint(POOL_HINT_CHECK_EXECUTION)));
+			break;
+	}
+}
+
+/*
+ * Runs a statement on the lease.  The caller ends the lease; if it is one for
+ * a single statement, its slot is released here already, whatever happens.
+ *
+ * Raises the remote's errors as they are; 55006 when the lease is running a
+ * statement already; 08003 when it has no connection any more; 08006 when the
+ * connection is lost; 25000 when a lease for a single statement ends in a
+ * transaction; and errors of this session, 57014 for a cancel or query_timeout.
+ */
+void
+pool_lease_run(PoolLease *lease, const PoolStatement *statement,
+			   PoolResult *result)
+{
+	PoolRun run = {0};
+
+	pool_lease_refuse_if_running(lease);
+	if (lease->request.slot == POOL_NONE)
+		ereport(ERROR, (errcode(ERRCODE_CONNECTION_DOES_NOT_EXIST),
+						errmsg("lease " INT64_FORMAT " has lost its connection",
+							   lease->id),
+						errhint("Release the lease and acquire another one.")));
+	if (is_reclaimed(lease))
+	{
+		pool_lease_close(lease, POOL_CLOSE_RECLAIMED);
+		run.outcome = POOL_RUN_RECLAIMED_BEFORE;
+		raise_outcome(lease, &run);
+	}
+
+	PG_TRY();
+	{
+		run_once_alive(lease, statement, result, &run);
+	}
+	PG_CATCH();
+	{
+		settle_after_error(lease, &run, geterrcode());
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	settle(lease, &run);
+	raise_outcome(lease, &run);
+}
