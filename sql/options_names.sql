@@ -41,7 +41,7 @@ SELECT on_server(o || ' ''x'''), on_mapping(o || ' ''x''')
 FROM unnest(ARRAY[
 	'client_encoding', 'fallback_application_name', 'replication']) o;
 
--- The hint lists the valid names, the nearest first, and no others.
+-- Where no name is near, the hint lists the valid names, and no others.
 CREATE FUNCTION pg_temp.valid_options(context regclass, name text)
 RETURNS text[] LANGUAGE plpgsql AS $$
 DECLARE
@@ -53,8 +53,6 @@ EXCEPTION WHEN fdw_invalid_option_name THEN
 	RETURN string_to_array(substring(hint FROM 'context are: (.*)\.$'), ', ');
 END
 $$;
-SELECT (pg_temp.valid_options('pg_foreign_server', 'retry_dlay'))[1:3];
-SELECT (pg_temp.valid_options('pg_user_mapping', 'querytimeout'))[1:2];
 SELECT count(*) = count(DISTINCT o), count(*) > 50,
 	array_agg(o ORDER BY o) FILTER (WHERE o IN
 		('host', 'sslmode', 'min_size', 'connect_timeout', 'user', 'password',

@@ -15,7 +15,6 @@
 #include "utils/guc.h"
 
 #include "base/clock.h"
-#include "options/options.h"
 #include "session/acquire.h"
 #include "session/lease.h"
 #include "shared/self.h"

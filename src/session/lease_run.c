@@ -15,6 +15,7 @@
 #include "options/options.h"
 #include "session/lease_run.h"
 #include "session/run.h"
+#include "shared/queue.h"
 #include "shared/self.h"
 #include "shared/shmem.h"
 #include "shared/slot.h"

@@ -9,7 +9,11 @@
 
 #include "base/clock.h"
 #include "base/wait_event.h"
+#include "session/conn_cache.h"
 #include "session/remote_io.h"
+#include "statement/remote_report.h"
+#include "statement/result.h"
+#include "statement/statement.h"
 
 /*
  * Gives the statement to libpq, which sends as much of it as can be sent

@@ -15,16 +15,12 @@
 #include "miscadmin.h"
 
 #include "base/clock.h"
-#include "session/conn_cache.h"
 #include "session/proof.h"
 #include "session/remote_io.h"
 #include "session/run.h"
 #include "shared/self.h"
 #include "shared/shmem.h"
 #include "shared/slot.h"
-#include "statement/remote_report.h"
-#include "statement/result.h"
-#include "statement/statement.h"
 
 /* Bytes of a result that has made libpq's buffer too large to keep. */
 #define BULKY_RESULT (1024 * 1024)

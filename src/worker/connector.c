@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "base/clock.h"
+#include "options/options.h"
 #include "shared/breaker.h"
 #include "shared/shmem.h"
 #include "shared/slot.h"

@@ -99,7 +99,7 @@ sql($local, q(ALTER SERVER srv OPTIONS (SET scale_interval '1h', SET min_size '0
 my $lease = $holder->query(q(SELECT pool_acquire('srv', hold => true)))->{out};
 my ($state, $err) = sql_state($local, q(SELECT pool_acquire('srv', '100ms')));
 is($state, '53300', 'an acquire beyond the limit times out');
-like($err, qr/Leased: 1 of at most 1.*Autoscale may raise the limit to 10/s,
+like($err, qr/leased 1 of at most 1 connections.*Autoscale may raise the limit to 10/s,
 	'the time-out tells the limit, and how far autoscale may raise it');
 
 # Without autoscale the limit is max_size.
