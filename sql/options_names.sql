@@ -41,18 +41,28 @@ SELECT on_server(o || ' ''x'''), on_mapping(o || ' ''x''')
 FROM unnest(ARRAY[
 	'client_encoding', 'fallback_application_name', 'replication']) o;
 
--- Where no name is near, the hint lists the valid names, and no others.
-CREATE FUNCTION pg_temp.valid_options(context regclass, name text)
-RETURNS text[] LANGUAGE plpgsql AS $$
+-- The hint names the nearest, and nothing else if that is near.
+CREATE FUNCTION pg_temp.option_hint(context regclass, name text)
+RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	hint text;
 BEGIN
 	PERFORM pool_fdw_validator(ARRAY[name || '=x'], context);
 EXCEPTION WHEN fdw_invalid_option_name THEN
 	GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
-	RETURN string_to_array(substring(hint FROM 'context are: (.*)\.$'), ', ');
+	RETURN hint;
 END
 $$;
+SELECT pg_temp.option_hint('pg_foreign_server', 'retry_dlay');
+SELECT pg_temp.option_hint('pg_user_mapping', 'querytimeout');
+-- Where none is near, it lists the valid names, the nearest first, and no others.
+CREATE FUNCTION pg_temp.valid_options(context regclass, name text)
+RETURNS text[] LANGUAGE sql AS $$
+	SELECT string_to_array(substring(pg_temp.option_hint(context, name)
+		FROM '^Valid options in this context are: (.*)\.$'), ', ')
+$$;
+SELECT (pg_temp.valid_options('pg_foreign_server', 'health_check'))[1:2];
+SELECT (pg_temp.valid_options('pg_user_mapping', 'password_is_needed'))[1:1];
 SELECT count(*) = count(DISTINCT o), count(*) > 50,
 	array_agg(o ORDER BY o) FILTER (WHERE o IN
 		('host', 'sslmode', 'min_size', 'connect_timeout', 'user', 'password',

@@ -59,8 +59,8 @@ refuse_gss_encryption(const PoolTarget *target, List *on_server, bool service)
 			 errmsg("GSS-encrypted connections are not supported"),
 			 errdetail("The option \"gssencmode\" of server \"%s\" is \"%s\".",
 					   NameStr(target->server_name), mode),
-			 errhint(
-				 "Set \"gssencmode\" to \"disable\" or \"prefer\", and encrypt with \"sslmode\".")));
+			 errhint("Set \"gssencmode\" to \"disable\" or \"prefer\", "
+					 "and encrypt with \"sslmode\".")));
 }
 
 /* The number of items in a list with commas; an empty list has none. */

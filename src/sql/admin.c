@@ -2,10 +2,10 @@
  * admin.c
  *		The SQL functions by which an administrator controls running pools.
  *
- * Those that take a server's name act on all its pools in this database, one
- * for each user mapping that was used so far; what they return is the sum over
- * these.  They raise 42704 if there is no such server.  The install script revokes all
- * of them from PUBLIC, so they check no privilege themselves.
+ * They act on all pools of a server in this database, one for each user mapping
+ * that was used so far; what they return is the sum over these.  They raise
+ * 42704 if there is no such server.  The install script revokes them from
+ * PUBLIC, so they check no privilege themselves.
  *
  * Each pool is changed under its lock; then its waiters are served and the
  * worker is woken, without it.
@@ -14,8 +14,6 @@
 
 #include "foreign/foreign.h"
 #include "miscadmin.h"
-#include "storage/procarray.h"
-#include "utils/builtins.h"
 
 #include "base/clock.h"
 #include "base/wait_event.h"
@@ -37,9 +35,7 @@ PG_FUNCTION_INFO_V1(pool_sql_reconnect);
 PG_FUNCTION_INFO_V1(pool_sql_drain);
 PG_FUNCTION_INFO_V1(pool_sql_close);
 PG_FUNCTION_INFO_V1(pool_sql_breaker_reset);
-PG_FUNCTION_INFO_V1(pool_sql_cancel);
 PG_FUNCTION_INFO_V1(pool_sql_stats_reset);
-PG_FUNCTION_INFO_V1(pool_sql_reclaim);
 
 /*
  * pool_drain() sleeps on the condition variable of one pool that is not empty;
@@ -311,72 +307,6 @@ pool_sql_breaker_reset(PG_FUNCTION_ARGS)
 }
 
 /*
- * The pool of a slot, with its lock held exclusively; NULL, and no lock, if the
- * slot is not in use.
- */
-static Pool *
-lock_pool_of(const PoolSlot *slot)
-{
-	int place = slot->pool;
-	Pool *pool;
-
-	if (place == POOL_NONE)
-		return NULL;
-	pool = &pool_shmem_pools[place];
-	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
-	if (slot->pool == place)
-		return pool;
-	LWLockRelease(&pool->lock);
-	return NULL;
-}
-
-/*
- * Reclaims the lease of a slot, in any database; the number is that of view
- * pool_connections.  Returns whether it was leased.  Raises 22023 if there is no
- * slot of that number.
- */
-Datum
-pool_sql_reclaim(PG_FUNCTION_ARGS)
-{
-	PoolSlot *slot;
-	Pool *pool;
-	NameData server_name;
-	bool leased;
-	int pid;
-	int number;
-
-	pool_args_refuse_null(fcinfo, 0, "slot");
-	number = PG_GETARG_INT32(0);
-	if (number < 0 || number >= pool_shmem->nslots)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("slot %d does not exist", number),
-				 errdetail("Slots are numbered from 0 to %d.",
-						   pool_shmem->nslots - 1),
-				 errhint(
-					 "Look up the number in column \"slot\" of view \"pool_connections\".")));
-	slot = &pool_shmem_slots[number];
-	pool = lock_pool_of(slot);
-	if (pool == NULL)
-		PG_RETURN_BOOL(false);
-	leased = slot->state == POOL_SLOT_LEASED;
-	pid = slot->owner.pid;
-	server_name = pool->server_name;
-	if (leased)
-		pool_slot_reclaim(pool, slot, POOL_CLOSE_RECLAIMED);
-	LWLockRelease(&pool->lock);
-	if (leased)
-	{
-		pool_wake_worker(pool);
-		ereport(LOG,
-				(errmsg("connection %d of pool for server \"%s\" was reclaimed from process %d "
-						"by pool_reclaim()",
-						number, NameStr(server_name), pid)));
-	}
-	PG_RETURN_BOOL(leased);
-}
-
-/*
  * Resets the counters and times of the server's pools, or of all pools in all
  * databases if the server is NULL.
  */
@@ -395,39 +325,4 @@ pool_sql_stats_reset(PG_FUNCTION_ARGS)
 		LWLockRelease(&pool->lock);
 	}
 	PG_RETURN_VOID();
-}
-
-/* Whether that process holds a lease, of any pool. */
-static bool
-holds_lease(int pid)
-{
-	for (int i = 0; i < pool_shmem->nslots; i++)
-	{
-		PoolSlot *slot = &pool_shmem_slots[i];
-		Pool *pool = lock_pool_of(slot);
-		bool found;
-
-		if (pool == NULL)
-			continue;
-		found = slot->state == POOL_SLOT_LEASED && slot->owner.pid == pid;
-		LWLockRelease(&pool->lock);
-		if (found)
-			return true;
-	}
-	return false;
-}
-
-/*
- * Cancels the statement of a session that holds a lease, here and on the remote;
- * returns false if it holds none.  The lease may end before the cancel arrives,
- * as a statement may with pg_cancel_backend(), whose privileges it asks for and
- * whose errors it raises.
- */
-Datum
-pool_sql_cancel(PG_FUNCTION_ARGS)
-{
-	pool_args_refuse_null(fcinfo, 0, "pid");
-	if (!holds_lease(PG_GETARG_INT32(0)))
-		PG_RETURN_BOOL(false);
-	PG_RETURN_DATUM(DirectFunctionCall1(pg_cancel_backend, PG_GETARG_DATUM(0)));
 }
