@@ -275,7 +275,7 @@ finish_attempt(PoolConn *conn)
 	const char *cipher = NULL;
 	int remote_pid = PQbackendPID(conn->pg);
 	PoolSessionRef wake;
-	bool handed;
+	bool granted;
 
 	if (!accept_connection(conn))
 		return;
@@ -299,12 +299,12 @@ finish_attempt(PoolConn *conn)
 		pool_backoff_succeeded(pool);
 		pool_lifetime_renewed(pool);
 	}
-	handed = pool_queue_offer(pool, slot, &wake);
+	granted = pool_queue_offer(pool, slot, &wake);
 	if (pool_slot_count_live(pool) >= pool->prewarm)
 		pool->prewarm = 0;
 	LWLockRelease(&pool->lock);
 
-	if (handed)
+	if (granted)
 		pool_wake_session(&wake);
 	ConditionVariableBroadcast(&pool->changed);
 	if (pool_guc_log_connections)

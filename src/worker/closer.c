@@ -201,15 +201,15 @@ pool_closer_begin(PoolSlot *slot)
 }
 
 /*
- * Reads and throws away what has come, at most that many buffers.  Returns true
- * if the remote has closed the connection.
+ * Reads and throws away what has come, at most DRAIN_READS buffers.  Returns
+ * true if the remote has closed the connection.
  */
 static bool
-drain(PoolConn *conn, int max_reads)
+drain(PoolConn *conn)
 {
 	static char waste[DRAIN_SIZE];
 
-	for (int i = 0; i < max_reads; i++)
+	for (int i = 0; i < DRAIN_READS; i++)
 	{
 		ssize_t got =
 			recv(PQsocket(conn->pg), waste, sizeof(waste), MSG_DONTWAIT);
@@ -235,7 +235,7 @@ pool_closer_continue(PoolConn *conn)
 		if (enough_cancels(conn))
 			finish(conn);
 	}
-	else if (drain(conn, DRAIN_READS))
+	else if (drain(conn))
 		finish(conn);
 	else
 		continue_cancel(conn);
@@ -267,9 +267,7 @@ static bool
 continue_at_exit(PoolConn *conn, bool leased)
 {
 	continue_cancel(conn);
-	if (leased)
-		return enough_cancels(conn);
-	return drain(conn, INT_MAX);
+	return leased ? enough_cancels(conn) : drain(conn);
 }
 
 /* Goes on closing all connections at exit.  Returns true when that is done. */

@@ -301,8 +301,8 @@ handle_leak(Pool *pool, PoolSlot *slot, bool reclaim)
 		pool_stats_add(&pool->stats, POOL_COUNT_LEAKS_RECLAIMED, 1);
 	}
 	LWLockRelease(&pool->lock);
-	if (!lease.leaked)
-		return; /* another session has leased it meanwhile */
+	if (lease.state != POOL_SLOT_LEASED || !lease.leaked)
+		return; /* released meanwhile, and perhaps leased by another session */
 
 	log_leak(pool, pool_slot_index(slot), &lease);
 	if (reclaim)

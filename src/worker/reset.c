@@ -44,7 +44,7 @@ reset_done(PoolConn *conn)
 {
 	PoolSlot *slot = conn->slot;
 	PoolSessionRef wake;
-	bool handed;
+	bool granted;
 
 	pool_conn_stand_by(conn);
 	pool_stats_add(&conn->pool->stats,
@@ -55,9 +55,9 @@ reset_done(PoolConn *conn)
 	LWLockAcquire(&conn->pool->lock, LW_EXCLUSIVE);
 	if (!conn->is_health_check)
 		slot->used = slot->in_transaction = false;
-	handed = pool_queue_offer(conn->pool, slot, &wake);
+	granted = pool_queue_offer(conn->pool, slot, &wake);
 	LWLockRelease(&conn->pool->lock);
-	if (handed)
+	if (granted)
 		pool_wake_session(&wake);
 }
 

@@ -48,13 +48,15 @@ wait_for_value($local,
 is( sql($local, q(SELECT pid, leaked, context FROM pool_connections WHERE server = 'srv')),
 	$one->pid . '|t|PL/pgSQL function lease_of(text) line 3 at RETURN',
 	'pool_connections shows a leaked lease, and where it was acquired');
-my $line = qr/LOG:  connection \d+ of pool for server "srv" has been leased for \d+ seconds by process /;
+my $line =
+	qr/LOG:  connection \d+ of pool for server "srv" has been leased for \d+ seconds by process /;
 ok(wait_until(10, sub { log_count($local, $line, $log) == 1 }),
 	'a leaked lease is in the log once');
 my $found = log_since($local, $log);
 like($found, qr/${line}${\$one->pid}\n/, 'the log line of a leaked lease names its session');
+my $who = qr/The session has role "[^"]+" and application name "forgetful"/;
 like($found,
-	qr/DETAIL:  The session has role "[^"]+" and application name "forgetful"; its last query was: SELECT lease_of\('srv'\)/,
+	qr/DETAIL:  $who; its last query was: SELECT lease_of\('srv'\)/,
 	'the log names role, application and last query of a leaked lease');
 like($found, qr/CONTEXT:  PL\/pgSQL function lease_of\(text\) line 3 at RETURN/,
 	'the log has the stack of a leaked lease');
@@ -80,7 +82,8 @@ is($two->result->{out}, '(2)',
 is( sql($local, 'SELECT ' . event('leaks', 'strict') . ', ' . event('leaks_reclaimed', 'strict')
 		  . q(, count FROM pool_stats_closed WHERE server = 'strict' AND reason = 'reclaimed')),
 	'1|1|1', 'a lease that is reclaimed is a leak, a reclaimed leak and a closed connection');
-like(log_since($local, $log), qr/LOG:  connection \d+ of pool for server "strict" was reclaimed from process ${\$one->pid} by leak_action\n/,
+$line = qr/LOG:  connection \d+ of pool for server "strict" was reclaimed from process /;
+like(log_since($local, $log), qr/$line${\$one->pid} by leak_action\n/,
 	'the log says that a leaked lease is reclaimed');
 my $answer = $one->query("SELECT pool_query($lease, 'select 1')");
 is($answer->{state}, '08003', 'the next use of a reclaimed lease is an error');
