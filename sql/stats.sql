@@ -187,6 +187,8 @@ select pool_prewarm('stats_nowhere', 1);
 -- a failure is said
 alter server stats_failing options (set dbname 'stats_nowhere');
 select pg_temp.outcome($$ select pool_prewarm('stats_failing', 1) $$);
+-- a prewarm that fails is no failed acquire
+select acquire_failures from pool_stats where server = 'stats_failing';
 
 --
 -- Sessions beside this one
