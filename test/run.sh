@@ -35,7 +35,7 @@ only_plain='001_not_preloaded 007_databases 011_standby 012_options 014_tls
 only_plain=${only_plain//$'\n'/ }
 
 # These take longest and start first, so that none is left alone at the end.
-longest='006_remote 014_tls 015_ageing 023_storm 024_soak 027_statistics'
+longest='002_tokens 006_remote 015_ageing 023_storm 024_soak'
 
 regress=()
 isolation=()
