@@ -8,9 +8,9 @@
 # directory.
 #
 # A job runs in a subshell, so that nothing it sets reaches another, and one that
-# dies ends alone.  Its output goes to a file, the report, which is shown when the
-# job is over.  A line there that starts with "ok" or "not ok" is a result: these
-# are what is counted.
+# dies ends alone.  The directory is its home, too.  Its output goes to a file,
+# the report, which is shown when the job is over.  A line there that starts with
+# "ok" or "not ok" is a result: these are what is counted.
 
 : "${stage?}"				# of lib.sh
 queue=()
@@ -64,6 +64,8 @@ lane()
 run_job()
 {
 	answer_for_children
+	# Where libpq looks for certificates, and a test may put some.
+	export HOME=$job
 	"$@"
 }
 
