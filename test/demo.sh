@@ -98,7 +98,8 @@ SELECT pool_release(:lease);
 COMMIT;
 SQL
 check 'moved on the remote' \
-	"$(value remote bank 'SELECT string_agg(balance::text, $$,$$ ORDER BY id) FROM accounts WHERE id <= 2')" \
+	"$(value remote bank "SELECT string_agg(balance::text, ',' ORDER BY id) FROM accounts
+		WHERE id <= 2")" \
 	= 150.00,150.00
 
 heading "$sessions sessions at once, $rounds statements each"
@@ -159,8 +160,8 @@ tls_settings "$stage/tls" >>"$stage/remote/postgresql.conf"
 start=${EPOCHREALTIME/./}
 tries=1
 reason=
-until answer=$(value local shop \
-	"SELECT * FROM pool_query('srv', 'select balance from accounts where id = 2') AS t(balance numeric)" 2>&1); do
+until answer=$(value local shop "SELECT *
+	FROM pool_query('srv', 'select balance from accounts where id = 2') AS t(balance numeric)" 2>&1); do
 	[ "$answer" = "$reason" ] || printf 'not yet: %s\n' "$answer"
 	reason=$answer
 	[ $((${EPOCHREALTIME/./} - start)) -lt 15000000 ] || break
@@ -181,12 +182,14 @@ CREATE SERVER srv_tls FOREIGN DATA WRAPPER pool
   OPTIONS (host 'localhost', hostaddr '127.0.0.1', port '${port[remote]}', dbname 'bank',
            sslmode 'verify-full', sslrootcert '$stage/tls/ca.crt');
 CREATE USER MAPPING FOR CURRENT_USER SERVER srv_tls OPTIONS (user 'app', password 'secret');
-SELECT * FROM pool_query('srv_tls', 'select version, cipher from pg_stat_ssl where pid = pg_backend_pid()')
+SELECT * FROM pool_query('srv_tls',
+  'select version, cipher from pg_stat_ssl where pid = pg_backend_pid()')
   AS t(version text, cipher text);
 SELECT server, state, relayed, tls_version, tls_cipher FROM pool_connections;
 SQL
 check 'encrypted connections' \
-	"$(value local shop "SELECT count(*) FROM pool_connections WHERE server = 'srv_tls' AND relayed")" -ge 1
+	"$(value local shop "SELECT count(*) FROM pool_connections
+		WHERE server = 'srv_tls' AND relayed")" -ge 1
 
 if [ "${1:-}" = --keep ]; then
 	keep=clusters

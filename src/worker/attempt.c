@@ -70,9 +70,9 @@ fail_slot(Pool *pool, PoolSlot *slot, const PoolConnectError *error)
 	if (!retired)
 		pool_worker_log_connect_failed(pool, error->message);
 	if (trips)
-		ereport(LOG,
-				(errmsg("circuit breaker of pool for server \"%s\" is open after %d failed attempts in a row",
-						NameStr(pool->server_name), failures)));
+		ereport(LOG, (errmsg("circuit breaker of pool for server \"%s\" is open "
+							 "after %d failed attempts in a row",
+							 NameStr(pool->server_name), failures)));
 	if (tell_waiters)
 		pool_queue_tell(pool, POOL_VERDICT_FAILED);
 	ConditionVariableBroadcast(&pool->changed);
@@ -244,7 +244,8 @@ accept_connection(PoolConn *conn)
 	if (conn->pool->key.needs_password && !PQconnectionUsedPassword(conn->pg))
 	{
 		fail_with(conn, ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED,
-				  "password is required: the remote did not ask for the password of the user mapping");
+				  "password is required: "
+				  "the remote did not ask for the password of the user mapping");
 		return false;
 	}
 	if ((problem = pool_relay_begin(&conn->relay, conn->pg)) != NULL)

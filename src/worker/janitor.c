@@ -272,10 +272,12 @@ log_leak(const Pool *pool, int slot, const PoolSlot *lease)
 		pgstat_get_backend_current_activity(lease->owner.pid, false);
 
 	ereport(LOG,
-			(errmsg("connection %d of pool for server \"%s\" has been leased for %d seconds by process %d",
+			(errmsg("connection %d of pool for server \"%s\" has been leased "
+					"for %d seconds by process %d",
 					slot, NameStr(pool->server_name), seconds, lease->owner.pid),
 			 OidIsValid(holder->userid)
-				 ? errdetail("The session has role \"%s\" and application name \"%s\"; its last query was: %s",
+				 ? errdetail("The session has role \"%s\" and application name "
+							 "\"%s\"; its last query was: %s",
 							 NameStr(holder->user),
 							 NameStr(holder->application), query)
 				 : errdetail("The last query of the session was: %s", query),
@@ -308,7 +310,8 @@ handle_leak(Pool *pool, PoolSlot *slot, bool reclaim)
 	if (reclaim)
 	{
 		ereport(LOG,
-				(errmsg("connection %d of pool for server \"%s\" was reclaimed from process %d by leak_action",
+				(errmsg("connection %d of pool for server \"%s\" was reclaimed "
+						"from process %d by leak_action",
 						pool_slot_index(slot), NameStr(pool->server_name),
 						lease.owner.pid)));
 		pool_closer_begin(slot);

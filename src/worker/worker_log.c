@@ -215,7 +215,8 @@ write_summary(Pool *pool, Figures *now, const Figures *before)
 	pool_histogram_subtract(&now->wait, &before->wait);
 	pool_histogram_subtract(&now->query, &before->query);
 	ereport(LOG,
-			(errmsg("pool for server \"%s\", user \"%s\", database \"%s\": leased %d of %d, idle %d, waiting %d; acquires " UINT64_FORMAT
+			(errmsg("pool for server \"%s\", user \"%s\", database \"%s\": "
+					"leased %d of %d, idle %d, waiting %d; acquires " UINT64_FORMAT
 					", timed out " UINT64_FORMAT ", failed " UINT64_FORMAT
 					"; statements " UINT64_FORMAT ", failed " UINT64_FORMAT
 					"; connects " UINT64_FORMAT ", failed " UINT64_FORMAT

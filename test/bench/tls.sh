@@ -52,7 +52,8 @@ script pgbouncer "SELECT ask('$through', $query)"
 script pgbouncer-reset "SELECT ask('$through_reset', $query)"
 
 for sessions in 1 16 100; do
-	sql local postgres -q -c "SELECT pool_prewarm('relayed_own', $sessions), pool_prewarm('direct_own', $sessions)" \
+	sql local postgres -q -c \
+		"SELECT pool_prewarm('relayed_own', $sessions), pool_prewarm('direct_own', $sessions)" \
 		>/dev/null
 	compare "$sessions" relayed direct pgbouncer-reset pgbouncer relayed_own direct_own dblink
 done

@@ -14,8 +14,9 @@ use Test::More;
 # The computation by itself.
 my $dir = PostgreSQL::Test::Utils::tempdir;
 my ($include) = run_command([ 'pg_config', '--includedir-server' ]);
-system_or_bail('cc', '-O1', '-D_GNU_SOURCE', "-I$include", "-I$FindBin::RealBin/../../src", '-o', "$dir/histogram",
-	"$FindBin::RealBin/histogram.c", '-lm');
+system_or_bail(
+	'cc', '-O1', '-D_GNU_SOURCE', "-I$include", "-I$FindBin::RealBin/../../src",
+	'-o', "$dir/histogram", "$FindBin::RealBin/histogram.c", '-lm');
 my ($output, $errors) = run_command([ "$dir/histogram" ]);
 unlike($output, qr/wrong/, 'each time is in the bucket that bounds it');
 my %worst;
