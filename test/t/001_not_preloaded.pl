@@ -2,6 +2,8 @@
 #	Without shared_preload_libraries pool refuses to be created or loaded, says
 #	what to do, and leaves the server as it was: tried in a server that starts
 #	without it, then with it, then without it again.
+#
+# Runs in the plain round only.
 
 use strict;
 use warnings;

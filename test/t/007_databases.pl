@@ -4,6 +4,8 @@
 #	two pools; what ALTER changes holds for the next lease of every session,
 #	and only once it is committed.  Sessions of several databases use pools, each
 #	of a remote database of its own, while the commands run.
+#
+# Runs in the plain round only.
 
 use strict;
 use warnings;

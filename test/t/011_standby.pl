@@ -2,6 +2,8 @@
 #	A hot standby pools connections of its own, before and after promotion; and
 #	a base backup has nothing of the pool's in it.  The standby is made from that
 #	backup, follows an ALTER SERVER of the primary, and is promoted.
+#
+# Runs in the plain round only.
 
 use strict;
 use warnings;

@@ -3,6 +3,8 @@
 #	kept open and for how long, what is seen alive before use, how many copies a
 #	session keeps.  Each is set on a server of its own, and its effect is read from
 #	the views, from errors, or from the descriptors of a session.
+#
+# Runs in the plain round only.
 
 use strict;
 use warnings;

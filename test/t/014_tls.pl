@@ -3,6 +3,8 @@
 #	downgraded, and certificates and protocols are those that were asked for.
 #	Each case is a server of its own; pool and the remote must agree on how its
 #	connection travels.
+#
+# Runs in the plain round only.
 
 use strict;
 use warnings;

@@ -2,6 +2,8 @@
 #	Certificates of clients speak only for those who may have them: a mapping that
 #	a superuser made, with a password that the remote asks for, and never the files
 #	in the home directory of the server's user.
+#
+# Runs in the plain round only.
 
 use strict;
 use warnings;

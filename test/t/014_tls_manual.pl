@@ -1,6 +1,8 @@
 # 014_tls_manual.pl
 #	The example of doc/tls.md for an encrypted remote works as it stands there: its
 #	commands and statements are cut out of the text and run.
+#
+# Runs in the plain round only.
 
 use strict;
 use warnings;

@@ -3,6 +3,8 @@
 #	is cut.  A proxy between pool and the remote sees how each connection begins,
 #	and cuts all of them when it is told to: cancels are encrypted, too, and a cut
 #	is an error with its cause, or not noticed at all.
+#
+# Runs in the plain round only.
 
 use strict;
 use warnings;

@@ -3,6 +3,8 @@
 #	fast, keeps nobody else waiting, mixes up no results, and lets go of its
 #	descriptors.  Sessions and remotes are stopped by signals while others go on;
 #	/proc tells what the worker has.
+#
+# Runs in the plain round only.
 
 use strict;
 use warnings;

@@ -3,6 +3,8 @@
 #	while, a session that asks gets the cause at once, one attempt tells whether the
 #	remote is back, and all of it is in the statistics and, once for each change, in
 #	the log.  The remote is stopped and started, or allows one connection only.
+#
+# Runs in the plain round only.
 
 use strict;
 use warnings;

@@ -2,6 +2,8 @@
 #	Limits over several pools, those of a server and of everything: which
 #	connection is evicted for a session that waits; and which session is served
 #	first.  The pools share six places, and the statistics tell what each has.
+#
+# Runs in the plain round only.
 
 use strict;
 use warnings;

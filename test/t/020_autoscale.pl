@@ -1,6 +1,8 @@
 # 020_autoscale.pl
 #	The limit of a pool follows its use: up while connections are in use all the
 #	time, down when they are not, in steps, between min_size and max_size.
+#
+# Runs in the plain round only.
 
 use strict;
 use warnings;

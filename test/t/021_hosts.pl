@@ -5,6 +5,8 @@
 #
 #	The local server's getaddrinfo() is replaced (names.c): it reads the addresses
 #	of a name from a file in $names, and hangs while there is no such file.
+#
+# Runs in the plain round only.
 
 use strict;
 use warnings;

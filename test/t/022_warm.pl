@@ -3,6 +3,8 @@
 #	was replaced, without any session calling.  There are pools in two of three
 #	databases that are to be filled, and some that are not; the remote's sessions
 #	and the local log tell what was done.
+#
+# Runs in the plain round only.
 
 use strict;
 use warnings;

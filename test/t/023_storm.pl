@@ -4,6 +4,8 @@
 #	allow in that time (the listener and pool_stats agree on how many there were),
 #	and each session gets the cause with the right SQLSTATE.  Meanwhile another
 #	pool connects and answers.
+#
+# Runs in the plain round only.
 
 use strict;
 use warnings;

@@ -4,6 +4,8 @@
 #	few as the options allow in that time (the remote's log and pool_stats agree
 #	on how many there were), and each session gets the remote's own SQLSTATE and
 #	words.  Meanwhile another pool connects and answers.
+#
+# Runs in the plain round only.
 
 use strict;
 use warnings;

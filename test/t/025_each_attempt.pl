@@ -5,6 +5,8 @@
 #
 #	Times between attempts are those at which a listener sees them come: they can
 #	be longer than asked for on a busy machine, never shorter.
+#
+# Runs in the plain round only.
 
 use strict;
 use warnings;

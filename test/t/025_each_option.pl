@@ -2,6 +2,8 @@
 #	Options of servers and user mappings whose effect no other test would miss: how
 #	long a check may take, the jitter of a lifetime, what goes on to libpq, what a
 #	user mapping overrides.  Those of attempts to connect are in 025_each_attempt.
+#
+# Runs in the plain round only.
 
 use strict;
 use warnings;

@@ -2,6 +2,8 @@
 #	Settings whose effect no other test would miss: how long a session waits, by
 #	the option acquire_timeout and by its own setting, what the log says of
 #	connections, and how many pools there can be.
+#
+# Runs in the plain round only.
 
 use strict;
 use warnings;

@@ -1,6 +1,8 @@
 # 026_times.pl
 #	Percentiles are within 10 per cent of the exact ones: of series that are known,
 #	and of statements whose time is known.
+#
+# Runs in the plain round only.
 
 use strict;
 use warnings;

@@ -1,6 +1,8 @@
 # 027_statistics_columns.pl
 #	What the statistics views have to show: few enough columns in pool_stats for a
 #	terminal, words for each of them, and a place for everything that is counted.
+#
+# Runs in the plain round only.
 
 use strict;
 use warnings;

@@ -2,6 +2,8 @@
 #	What is counted and timed of statements, leases, sessions and what an
 #	administrator does: a history of one pool, after each step of which all of its
 #	statistics are compared.
+#
+# Runs in the plain round only.
 
 use strict;
 use warnings;

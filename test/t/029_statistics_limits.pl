@@ -3,6 +3,8 @@
 #	leaks, size, places of a server, remotes that cannot be reached, the breaker; and
 #	how all of it is counted anew after pool_stats_reset().  After each step all
 #	statistics of the pool are compared.
+#
+# Runs in the plain round only.
 
 use strict;
 use warnings;

@@ -2,6 +2,8 @@
 #	What adds up at every moment, also under load and across resets: leases and
 #	connections are where the counters say, counters only grow, and histograms,
 #	counters, averages and percentiles agree.
+#
+# Runs in the plain round only.
 
 use strict;
 use warnings;

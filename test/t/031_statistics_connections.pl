@@ -1,6 +1,8 @@
 # 031_statistics_connections.pl
 #	What pool_connections shows of a connection in each state in which it can be held
 #	still, what pool_waiters shows of who waits, and that the statistics count it so.
+#
+# Runs in the plain round only.
 
 use strict;
 use warnings;

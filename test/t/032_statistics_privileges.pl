@@ -1,6 +1,8 @@
 # 032_statistics_privileges.pl
 #	Who sees what: a role sees its own pools in every view and function of the
 #	statistics, and of other sessions what pg_stat_activity would show it.
+#
+# Runs in the plain round only.
 
 use strict;
 use warnings;

@@ -2,6 +2,8 @@
 #	What the log says of what pools have done: of what happens again and again a line
 #	at once and then a sum every ten seconds, and of each pool that is used a summary
 #	after each pool.log_summary_interval.
+#
+# Runs in the plain round only.
 
 use strict;
 use warnings;
