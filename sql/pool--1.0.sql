@@ -438,7 +438,7 @@ FROM pool_stats_all() s, LATERAL (VALUES
 	('lost', s.lost, 'Leases that ended with the connection being closed'),
 	('reused', s.reused,
 		'Leases by the session that had that connection before, which need no reset'),
-	('leaks', s.leaks, 'Leases that were held for longer than leak_threshold'),
+	('leaks', s.leaks, 'Leases that were not used for longer than leak_threshold'),
 	('leaks_reclaimed', s.leaks_reclaimed, 'Leases that were reclaimed for that, by leak_action'),
 	('retries', s.retries, 'Attempts to connect after one that had failed'),
 	('retry_successes', s.retry_successes, 'Retries that made a connection'),
@@ -518,7 +518,7 @@ COMMENT ON COLUMN pool_connections.relayed IS
 COMMENT ON COLUMN pool_connections.tls_version IS 'Protocol version, if it is encrypted';
 COMMENT ON COLUMN pool_connections.tls_cipher IS 'Cipher suite, if it is encrypted';
 COMMENT ON COLUMN pool_connections.leaked IS
-'Whether it is leased for longer than leak_threshold, and no statement was running then';
+'Whether it is leased, and was not used for longer than leak_threshold';
 COMMENT ON COLUMN pool_connections.context IS
 'Where pool_acquire() was called: the stack of PL/pgSQL, as errors print it; NULL outside of '
 'functions, without leak_threshold, for other databases, and for other roles without '

@@ -112,17 +112,25 @@ send_options(const PoolTarget *target, Pool *pool, uint64 pool_id,
 		AllocSetContextCreate(CurrentMemoryContext, "pool conninfo",
 							  ALLOCSET_SMALL_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	PoolConninfo conninfo;
-	bool noted;
+	PoolConninfo conninfo = {0};
+	volatile bool noted = false;
 
-	pool_conninfo_build(target, &conninfo);
-	noted =
-		pool_handover_configure(pool, pool_id, target, &conninfo,
-								Max(deadline,
-									pool_clock_after_ms(CONFIGURE_TIMEOUT_MS)));
-	for (int i = 0; i < conninfo.count; i++)
-		explicit_bzero(unconstify(char *, conninfo.values[i]),
-					   strlen(conninfo.values[i]));
+	pool_conn_cache_make_room();
+	PG_TRY();
+	{
+		pool_conninfo_build(target, &conninfo);
+		noted =
+			pool_handover_configure(pool, pool_id, target, &conninfo,
+									Max(deadline, pool_clock_after_ms(
+													  CONFIGURE_TIMEOUT_MS)));
+	}
+	PG_FINALLY();
+	{
+		for (int i = 0; i < conninfo.count; i++) /* one is the password */
+			explicit_bzero(unconstify(char *, conninfo.values[i]),
+						   strlen(conninfo.values[i]));
+	}
+	PG_END_TRY();
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 	return noted;

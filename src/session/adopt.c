@@ -109,7 +109,7 @@ listen_to_self(char *host, size_t size)
 			close(sock);
 		errno = save_errno;
 		ereport(ERROR,
-				(errcode_for_socket_access(),
+				(errcode_for_file_access(),
 				 errmsg(
 					 "could not listen on a socket of the session's own: %m")));
 	}

@@ -5,8 +5,9 @@
  * A copy (descriptor, PGconn, WaitEventSet) is made when the session leases a
  * slot for the first time, and kept when the lease ends, so that the next
  * lease of that slot needs none of that.  At most pool.session_cache copies
- * are kept besides those in use.  A copy whose slot has another connection by
- * now (another generation) is closed when the cache is next looked through.
+ * are kept besides those in use, and fewer where the session's descriptors do
+ * not suffice.  A copy whose slot has another connection by now (another
+ * generation) is closed when the cache is next looked through.
  *
  * All memory here is the session's own; of what is shared only the slots'
  * generations are read, which need no lock.
@@ -28,6 +29,12 @@
 #include "session/handover.h"
 #include "shared/shmem.h"
 #include "shared/slot.h"
+
+/* Of a copy: the socket's, and that of its WaitEventSet. */
+#define DESCRIPTORS_OF_COPY 2
+
+/* What is larger has made libpq's buffers too large to keep. */
+#define BULKY_BYTES (1024 * 1024)
 
 static dlist_head copies = DLIST_STATIC_INIT(copies);
 
@@ -84,14 +91,46 @@ pool_conn_cache_close(PoolCopy *copy)
 	pfree(copy);
 }
 
+/* Whether this session may open as many descriptors as a copy has. */
+static bool
+has_room(void)
+{
+	int n = 0;
+
+	while (n < DESCRIPTORS_OF_COPY && AcquireExternalFD())
+		n++;
+	for (int i = 0; i < n; i++)
+		ReleaseExternalFD();
+	return n == DESCRIPTORS_OF_COPY;
+}
+
+/* The copy to close if one has to go; NULL if all are in use. */
+static PoolCopy *
+least_recently_used(void)
+{
+	dlist_iter iter;
+
+	dlist_reverse_foreach(iter, &copies)
+	{
+		PoolCopy *copy = dlist_container(PoolCopy, node, iter.cur);
+
+		if (!copy->leased)
+			return copy;
+	}
+	return NULL;
+}
+
 /*
  * Closes the copies of connections that are no more, and the least recently
- * used ones beyond pool.session_cache.  Raises nothing.
+ * used ones: beyond pool.session_cache, and until there is room for one more
+ * copy.  So this session can get another connection, or wait for a socket, as
+ * other extensions do, too.  Raises nothing.
  */
 static void
 prune_copies(void)
 {
 	dlist_mutable_iter iter;
+	PoolCopy *last;
 	int kept = 0;
 
 	dlist_foreach_modify (iter, &copies)
@@ -108,55 +147,86 @@ prune_copies(void)
 		else
 			kept++;
 	}
-}
-
-static void
-raise_too_many_files(void)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-			 errmsg("could not acquire a pooled connection: too many open files"),
-			 errhint(
-				 "Raise max_files_per_process, or lower pool.session_cache.")));
+	while (!has_room() && (last = least_recently_used()) != NULL)
+		pool_conn_cache_close(last);
 }
 
 /*
- * Makes a copy: a PGconn around the descriptor, and what is needed to wait for
- * it.  Raises what pool_adopt() does, and 53200.
+ * Makes sure that this session can open the descriptors of another copy, or wait
+ * for the worker's answer; idle copies make room.  Raises 53000 if there is none
+ * with all of them closed.
+ */
+void
+pool_conn_cache_make_room(void)
+{
+	prune_copies();
+	if (!has_room())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+				 errmsg(
+					 "could not acquire a pooled connection: too many open files"),
+				 errdetail("A session can use a third of max_files_per_process for connections, "
+						   "and each lease takes %d.",
+						   DESCRIPTORS_OF_COPY),
+				 errhint("Release a lease, or raise max_files_per_process.")));
+}
+
+/* Makes what is needed to wait for the copy's socket. */
+static void
+make_wait_set(PoolCopy *copy)
+{
+	copy->wait_set = pool_create_wait_set(3);
+	AddWaitEventToSet(copy->wait_set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch,
+					  NULL);
+	AddWaitEventToSet(copy->wait_set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET,
+					  NULL, NULL);
+	copy->watched = WL_SOCKET_READABLE;
+	copy->position = AddWaitEventToSet(copy->wait_set, copy->watched,
+									   PQsocket(copy->pg), NULL, NULL);
+}
+
+/*
+ * Makes a copy, which is leased from the beginning so that it stays; the only
+ * place that gives back what it has, be it half made, is pool_conn_cache_close().
+ * Returns NULL if the worker does not have the connection any more.
  */
 static PoolCopy *
-make_copy(int slot, uint64 generation, PoolHandover *handover)
+make_copy(int slot, uint64 generation, int64 deadline)
 {
-	PGconn *pg = pool_adopt(handover);
-	WaitEventSet *set;
-	PoolCopy *copy =
-		MemoryContextAllocExtended(TopMemoryContext, sizeof(PoolCopy),
-								   MCXT_ALLOC_NO_OOM | MCXT_ALLOC_ZERO);
+	PoolCopy *copy;
+	volatile bool fetched = false;
 
-	if (copy == NULL)
-	{
-		pool_adopt_discard(pg);
-		ReleaseExternalFD();
-		ereport(ERROR,
-				(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-	}
-	copy->pg = pg;
+	pool_adopt_prepare();
+	pool_conn_cache_make_room();
+	copy = MemoryContextAllocZero(TopMemoryContext, sizeof(PoolCopy));
 	copy->slot = slot;
 	copy->generation = generation;
-	copy->unproven = true;
+	copy->leased = copy->unproven = true;
 	dlist_push_head(&copies, &copy->node);
-	pool_remote_report_listen(pg, &copy->notices);
-	copy->fingerprint = pool_conn_cache_fingerprint(copy);
+	ReserveExternalFD();
+	PG_TRY();
+	{
+		PoolHandover handover;
 
-	/* An error from here on leaves a copy that the next get closes. */
-	set = pool_create_wait_set(3);
-	AddWaitEventToSet(set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
-	AddWaitEventToSet(set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
-	copy->watched = WL_SOCKET_READABLE;
-	copy->position =
-		AddWaitEventToSet(set, copy->watched, PQsocket(pg), NULL, NULL);
-	copy->wait_set = set;
-	return copy;
+		if (pool_handover_fetch(slot, generation, deadline, &handover))
+		{
+			copy->pg = pool_adopt(&handover);
+			pool_remote_report_listen(copy->pg, &copy->notices);
+			copy->fingerprint = pool_conn_cache_fingerprint(copy);
+			make_wait_set(copy);
+			fetched = true;
+		}
+	}
+	PG_CATCH();
+	{
+		pool_conn_cache_close(copy);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	if (fetched)
+		return copy;
+	pool_conn_cache_close(copy);
+	return NULL;
 }
 
 /*
@@ -168,49 +238,28 @@ make_copy(int slot, uint64 generation, PoolHandover *handover)
 PoolCopy *
 pool_conn_cache_get(int slot, uint64 generation, int64 deadline)
 {
-	PoolCopy *volatile copy = find_copy(slot, generation);
+	PoolCopy *copy = find_copy(slot, generation);
 
-	if (copy != NULL && copy->wait_set == NULL)
-	{
-		pool_conn_cache_close(copy); /* half made, see make_copy() */
-		copy = NULL;
-	}
 	if (copy == NULL)
-	{
-		PoolHandover handover;
-
-		pool_adopt_prepare();
-		prune_copies();
-		if (!AcquireExternalFD())
-			raise_too_many_files();
-		PG_TRY();
-		{
-			if (pool_handover_fetch(slot, generation, deadline, &handover))
-				copy = make_copy(slot, generation, &handover);
-		}
-		PG_CATCH();
-		{
-			if (find_copy(slot, generation) == NULL)
-				ReleaseExternalFD();
-			PG_RE_THROW();
-		}
-		PG_END_TRY();
-		if (copy == NULL)
-		{
-			ReleaseExternalFD();
-			return NULL;
-		}
-	}
+		return make_copy(slot, generation, deadline);
 	copy->leased = true;
 	return copy;
+}
+
+/* Something of that size was sent, or came in one piece. */
+void
+pool_conn_cache_note_size(PoolCopy *copy, size_t bytes)
+{
+	if (bytes > BULKY_BYTES)
+		copy->bulky = true;
 }
 
 /*
  * The lease is over; the copy is kept for the next one.  But when a statement
  * changed a setting that the remote reports, the report of the reset goes to
  * the process that does it, and this PGconn would never know: then the copy is
- * closed.  It is closed after a very wide row, too, since libpq never gives
- * that memory back.  Raises nothing.
+ * closed.  It is closed after a very wide statement, row or notice, too, since
+ * libpq never gives that memory back.  Raises nothing.
  */
 void
 pool_conn_cache_keep(PoolCopy *copy, bool left_state)

@@ -25,7 +25,7 @@ typedef struct PoolCopy
 	uint64 generation;
 	bool leased;   /* in use by a lease, not to be closed by the cache */
 	bool unproven; /* new: what other sessions have read from it is not known */
-	bool bulky;	   /* libpq's buffer has grown large */
+	bool bulky;	   /* libpq's buffers have grown large */
 
 	/*
 	 * From the first byte of a statement sent to the ReadyForQuery read.  A
@@ -44,6 +44,8 @@ typedef struct PoolCopy
 extern bool pool_conn_cache_has(int slot, uint64 generation);
 extern PoolCopy *pool_conn_cache_get(int slot, uint64 generation,
 									 int64 deadline);
+extern void pool_conn_cache_make_room(void);
+extern void pool_conn_cache_note_size(PoolCopy *copy, size_t bytes);
 extern void pool_conn_cache_keep(PoolCopy *copy, bool left_state);
 extern void pool_conn_cache_close(PoolCopy *copy);
 extern bool pool_conn_cache_is_quiet(const PoolCopy *copy);

@@ -157,7 +157,7 @@ begin_exchange(Exchange *exchange)
 			close(exchange->sock);
 		errno = save_errno;
 		ereport(ERROR,
-				(errcode_for_socket_access(),
+				(errcode_for_file_access(),
 				 errmsg("could not create a socket for the pool worker: %m")));
 	}
 	exchange->mine = pair[0];
@@ -243,6 +243,17 @@ pool_handover_fetch(int slot, uint64 generation, int64 deadline,
 	return false;
 }
 
+/* Bytes of the message with these parameters. */
+static size_t
+message_len(const PoolConninfo *conninfo)
+{
+	size_t len = sizeof(PoolMessage);
+
+	for (int i = 0; i < conninfo->count; i++)
+		len += strlen(conninfo->keywords[i]) + strlen(conninfo->values[i]) + 2;
+	return len;
+}
+
 /*
  * Tells the worker how the pool's connections are to be made.  Returns false
  * if the pool is gone or the worker ended meanwhile.  The deadline is in
@@ -263,10 +274,19 @@ pool_handover_configure(const Pool *pool, uint64 pool_id,
 	char *answer = palloc(POOL_REPLY_MAX);
 	StringInfoData data;
 	PoolReply reply = {0};
-	size_t len;
+	size_t len = message_len(conninfo);
 	int fd;
 
+	if (len > POOL_MESSAGE_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("connection options of server \"%s\" are too long",
+						NameStr(target->server_name)),
+				 errdetail("They have %zu bytes, and at most %d can be used.",
+						   len, POOL_MESSAGE_MAX)));
+
 	initStringInfo(&data);
+	enlargeStringInfo(&data, (int) len); /* so that it does not move */
 	appendBinaryStringInfo(&data, (char *) &message, sizeof(message));
 	for (int i = 0; i < conninfo->count; i++)
 	{
@@ -275,13 +295,6 @@ pool_handover_configure(const Pool *pool, uint64 pool_id,
 		appendBinaryStringInfo(&data, conninfo->values[i],
 							   strlen(conninfo->values[i]) + 1);
 	}
-	if (data.len > POOL_MESSAGE_MAX)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("connection options of server \"%s\" are too long",
-						NameStr(target->server_name)),
-				 errdetail("They have %d bytes, and at most %d can be used.",
-						   data.len, POOL_MESSAGE_MAX)));
 
 	PG_TRY();
 	{

@@ -17,9 +17,9 @@
 #include "base/clock.h"
 #include "session/acquire.h"
 #include "session/lease.h"
+#include "shared/holder.h"
 #include "shared/self.h"
 #include "shared/shmem.h"
-#include "shared/slot.h"
 
 /*
  * Fetching the descriptor of a slot that is granted takes little, but it must
@@ -40,7 +40,7 @@ would_be_misread(const PoolLease *lease)
 
 /*
  * What may the next user expect of the connection?  Only what this function
- * calls clean goes to another session without a reset by the worker.
+ * calls untouched or clean goes to another session without a reset by the worker.
  */
 PoolCondition
 pool_lease_condition(const PoolLease *lease)
@@ -48,7 +48,7 @@ pool_lease_condition(const PoolLease *lease)
 	const PoolCopy *copy = lease->copy;
 
 	if (copy == NULL || !lease->touched)
-		return POOL_CONDITION_CLEAN;
+		return POOL_CONDITION_UNTOUCHED;
 	if (copy->busy)
 		return POOL_CONDITION_BUSY;
 	if (PQstatus(copy->pg) != CONNECTION_OK || copy->notices.protocol_doubt ||
@@ -121,6 +121,9 @@ pool_lease_open(PoolLease *lease, int64 started)
 		lease->prove =
 			pool_shmem_slots[request->slot].last_holder != pool_self()->serial;
 		lease->touched = lease->left_state = false;
+		if (OidIsValid(lease->holder.userid) &&
+			lease->target.options.leak_threshold > 0)
+			pool_holder_note(request->slot, request->generation, &lease->holder);
 		lease->copy =
 			pool_conn_cache_get(request->slot, request->generation, deadline);
 		if (lease->copy != NULL)
@@ -132,19 +135,16 @@ pool_lease_open(PoolLease *lease, int64 started)
 }
 
 /*
- * Notes which user and application has the lease, and where in its code it was
- * acquired, for the day when it is found to be leaked: then it is too late to
- * ask.
+ * Notes which user and application acquires the lease, and where in its code, for
+ * the day when it is found to be leaked: then it is too late to ask.  It is told
+ * of each slot that the lease has from here on.
  */
 void
-pool_lease_note_holder(const PoolLease *lease)
+pool_lease_note_holder(PoolLease *lease)
 {
-	PoolHolder *holder = &pool_shmem_slots[lease->request.slot].holder;
-	char *context;
+	PoolHolder *holder = &lease->holder;
+	char *context = GetErrorContextStack();
 
-	if (lease->target.options.leak_threshold == 0)
-		return;
-	context = GetErrorContextStack();
 	if (context != NULL) /* NULL: not in a function */
 	{
 		int len =

@@ -8,6 +8,7 @@
 #include "options/target.h"
 #include "session/conn_cache.h"
 #include "shared/queue.h"
+#include "shared/slot.h"
 #include "shared/stats.h"
 
 /* When a lease ends by itself. */
@@ -33,6 +34,7 @@ typedef struct PoolLease
 	char *name;		  /* of the server, as the user gave it */
 	int64 timeout_ms; /* of acquiring, as in pool_acquire_slot() */
 	PoolTarget target;
+	PoolHolder holder;			/* to be told of each slot that it has */
 	PoolAcquireRequest request; /* request.slot: the slot, or POOL_NONE */
 	PoolCopy *copy;				/* NULL: there is none yet, or no more */
 	bool prove;					/* the handover is still to be proven */
@@ -42,7 +44,7 @@ typedef struct PoolLease
 } PoolLease;
 
 extern void pool_lease_open(PoolLease *lease, int64 started);
-extern void pool_lease_note_holder(const PoolLease *lease);
+extern void pool_lease_note_holder(PoolLease *lease);
 extern void pool_lease_close(PoolLease *lease, PoolCloseReason reason);
 extern PoolCondition pool_lease_condition(const PoolLease *lease);
 extern void pool_lease_refuse_if_running(const PoolLease *lease);

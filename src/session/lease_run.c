@@ -15,6 +15,7 @@
 #include "options/options.h"
 #include "session/lease_run.h"
 #include "session/run.h"
+#include "shared/holder.h"
 #include "shared/queue.h"
 #include "shared/self.h"
 #include "shared/shmem.h"
@@ -35,13 +36,14 @@ is_reclaimed(const PoolLease *lease)
 
 /*
  * The lease runs a statement from here to end_run(), on the slot that it has
- * now.  The slot tells the worker, for which the lease is not leaked then.
+ * now.  Returns false if that was reclaimed.
  */
-static void
+static bool
 begin_run(PoolLease *lease)
 {
 	lease->running = true;
-	pool_shmem_slots[lease->request.slot].running = true;
+	return pool_holder_begin_statement(lease->request.slot,
+									   lease->request.generation);
 }
 
 /* No statement is running on the lease any more.  Raises nothing. */
@@ -49,8 +51,9 @@ static void
 end_run(PoolLease *lease)
 {
 	lease->running = false;
-	if (lease->request.slot != POOL_NONE && !is_reclaimed(lease))
-		pool_shmem_slots[lease->request.slot].running = false;
+	if (lease->request.slot != POOL_NONE)
+		pool_holder_end_statement(lease->request.slot,
+								  lease->request.generation);
 }
 
 static void
@@ -89,12 +92,14 @@ run_once_alive(PoolLease *lease, const PoolStatement *statement,
 		PoolStats *stats = &lease->request.pool->stats;
 		bool fresh = !lease->touched;
 
-		begin_run(lease);
 		prepare_run(lease, statement, result, run);
 		lease->touched = true;
 		if (run->validate)
 			pool_stats_add(stats, POOL_COUNT_VALIDATIONS, 1);
-		pool_run_statement(run);
+		if (begin_run(lease))
+			pool_run_statement(run);
+		else
+			run->outcome = POOL_RUN_NOT_SENT;
 		if (run->outcome == POOL_RUN_NOT_SENT && run->validate)
 			pool_stats_add(stats, POOL_COUNT_VALIDATION_FAILURES, 1);
 		if (run->outcome != POOL_RUN_NOT_SENT || !fresh)

@@ -26,6 +26,7 @@ pool_remote_io_send(PoolRun *run)
 	const PoolStatement *stmt = run->statement;
 	PGconn *pg = run->copy->pg;
 
+	pool_conn_cache_note_size(run->copy, pool_statement_size(stmt));
 	run->sent = true;
 	run->sent_at = pool_clock_us();
 	if (pool_statement_is_several(stmt))
@@ -54,7 +55,9 @@ pool_remote_io_raise_timeout(const PoolRun *run)
 PGresult *
 pool_remote_io_next(PoolRun *run, int64 deadline, bool *timed_out)
 {
-	PGconn *pg = run->copy->pg;
+	PoolCopy *copy = run->copy;
+	PGconn *pg = copy->pg;
+	PGresult *res;
 	PoolWaitEvent wait =
 		pool_result_rows(run->result) > 0 ? POOL_WAIT_FETCH : POOL_WAIT_QUERY;
 
@@ -66,14 +69,17 @@ pool_remote_io_next(PoolRun *run, int64 deadline, bool *timed_out)
 
 		if (unsent < 0)
 			break; /* PQgetResult() tells why */
-		if (!pool_conn_cache_wait(run->copy, events, deadline, wait))
+		if (!pool_conn_cache_wait(copy, events, deadline, wait))
 		{
 			*timed_out = true;
 			return NULL;
 		}
 		if (!PQconsumeInput(pg))
 			break;
-		pool_remote_report_show_notices(&run->copy->notices, run->server_name);
+		pool_remote_report_show_notices(&copy->notices, run->server_name);
 	}
-	return PQgetResult(pg);
+	res = PQgetResult(pg);
+	pool_conn_cache_note_size(copy, Max(PQresultMemorySize(res),
+										copy->notices.largest));
+	return res;
 }

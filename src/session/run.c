@@ -22,9 +22,6 @@
 #include "shared/shmem.h"
 #include "shared/slot.h"
 
-/* Bytes of a result that has made libpq's buffer too large to keep. */
-#define BULKY_RESULT (1024 * 1024)
-
 /*
  * Command tags that leave nothing behind in the remote session, if no function
  * in them does.  What follows any other is a reset.
@@ -121,8 +118,6 @@ pass_on_and_free(PoolRun *run, PGresult *res)
 	bool alive;
 
 	copy->result = res;
-	if (PQresultMemorySize(res) > BULKY_RESULT)
-		copy->bulky = true;
 	alive = pass_on(run, res);
 	copy->result = NULL;
 	PQclear(res);

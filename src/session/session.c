@@ -74,9 +74,9 @@ pool_session_lease(const char *server_name, PoolLeaseScope scope,
 
 	PG_TRY();
 	{
-		pool_lease_open(lease, pool_clock_us());
 		if (scope != POOL_LEASE_STATEMENT)
 			pool_lease_note_holder(lease);
+		pool_lease_open(lease, pool_clock_us());
 	}
 	PG_CATCH();
 	{

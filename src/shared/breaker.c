@@ -5,7 +5,8 @@
  *		CLOSED -> OPEN		after breaker_threshold failed attempts in a row
  *		OPEN -> HALF_OPEN	by the first attempt after breaker_timeout
  *		HALF_OPEN -> OPEN	if that fails
- *		HALF_OPEN -> CLOSED	after breaker_successes connections or clean releases
+ *		HALF_OPEN -> CLOSED	after breaker_successes connections or clean releases,
+ *							of leases in which something was sent
  *
  * While it is OPEN nothing is attempted, and a session that would have to wait
  * for a new connection gets the last error at once.  Connections that are there go on
@@ -72,7 +73,7 @@ pool_breaker_try(Pool *pool)
 	pool->breaker_successes = 0;
 }
 
-/* A connection was made, or released clean.  Needs the lock. */
+/* A connection was made, or used and released clean.  Needs the lock. */
 void
 pool_breaker_succeeded(Pool *pool)
 {

@@ -71,6 +71,7 @@ typedef enum PoolAcquireResult
 /* In which condition a lease leaves its connection. */
 typedef enum PoolCondition
 {
+	POOL_CONDITION_UNTOUCHED,	   /* nothing was sent in the lease */
 	POOL_CONDITION_CLEAN,		   /* as good as new, or safe with a proof */
 	POOL_CONDITION_USED,		   /* session state may be left in it */
 	POOL_CONDITION_IN_TRANSACTION, /* a transaction is open in it */

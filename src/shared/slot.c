@@ -201,7 +201,9 @@ pool_slot_lease(Pool *pool, PoolSlot *slot, const PoolSessionRef *session)
 {
 	pool_slot_move(pool, slot, POOL_SLOT_LEASED);
 	slot->owner = *session;
-	slot->leaked = slot->running = false;
+	slot->leaked = false;
+	pg_atomic_write_u64(&slot->statement,
+						2 * pg_atomic_read_u64(&slot->generation));
 	slot->holder.userid = InvalidOid;
 	slot->holder.context[0] = '\0';
 	slot->uses++;
@@ -273,14 +275,16 @@ pool_slot_retire_all(Pool *pool, PoolCloseReason reason)
 }
 
 /*
- * Ends the lease of a session that may be using the connection just now: the
- * worker cuts it before it does anything else with it.  Needs the pool's lock;
+ * Ends the lease of a session that may be using the connection just now: no
+ * statement begins on it any more (holder.c), and the worker cuts it before it
+ * does anything else with it.  Needs the pool's lock;
  * wake the worker after releasing it.
  */
 void
 pool_slot_reclaim(Pool *pool, PoolSlot *slot, PoolCloseReason reason)
 {
 	pool_slot_retire(pool, slot, reason);
+	pg_atomic_write_u64(&slot->statement, 0);
 	slot->reclaimed = true;
 	pool_slot_close(pool, slot, reason, true);
 }

@@ -110,10 +110,12 @@ typedef struct PoolSlot
 	bool used;
 
 	/*
-	 * LEASED.  Written by its session without the lock, for the report of a
-	 * leak: a statement is running; and who has the lease.
+	 * LEASED.  For the report of a leak; see holder.c.  The atomics are written
+	 * by its session without the lock: whether a statement is running, and when
+	 * the last one ended, pool_clock_us(); and who has the lease, with the lock.
 	 */
-	bool running;
+	pg_atomic_uint64 statement;
+	pg_atomic_uint64 last_use;
 	PoolHolder holder;
 
 	/* Written by the worker under the pool's lock, when it has connected. */

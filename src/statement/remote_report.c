@@ -144,6 +144,8 @@ receive_notice(void *arg, const PGresult *res)
 	MemoryContext old;
 	PoolRemoteReport *report;
 
+	notices->largest = Max(notices->largest, PQresultMemorySize(res));
+
 	/* A notice of libpq's own is of no use to users, but a bad sign. */
 	if (PQresultErrorField(res, PG_DIAG_SQLSTATE) == NULL)
 	{
@@ -185,7 +187,11 @@ free_report(PoolRemoteReport *report)
 	pfree(report);
 }
 
-/* Shows the notices that have come, unless they are held back. */
+/*
+ * Shows the notices that have come, unless they are held back.  Each stays on
+ * the list until it was shown: a cancel can be taken while it is, and then the
+ * list goes with the copy.
+ */
 void
 pool_remote_report_show_notices(PoolNotices *notices, const char *server_name)
 {
@@ -193,8 +199,8 @@ pool_remote_report_show_notices(PoolNotices *notices, const char *server_name)
 	{
 		PoolRemoteReport *report = linitial(notices->list);
 
-		notices->list = list_delete_first(notices->list);
 		emit(report, server_name);
+		notices->list = list_delete_first(notices->list);
 		free_report(report);
 	}
 }

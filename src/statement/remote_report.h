@@ -17,6 +17,7 @@
 typedef struct PoolNotices
 {
 	List *list;			 /* of PoolRemoteReport, in TopMemoryContext */
+	size_t largest;		 /* bytes of the largest so far */
 	bool held;			 /* to be kept on the list for the moment */
 	bool protocol_doubt; /* libpq itself has complained about the protocol */
 } PoolNotices;

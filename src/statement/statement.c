@@ -206,6 +206,21 @@ pool_statement_from_args(FunctionCallInfo fcinfo, int sql_arg)
 	return stmt;
 }
 
+/* How many bytes libpq puts into its buffer for the statement, but for a few. */
+size_t
+pool_statement_size(const PoolStatement *stmt)
+{
+	size_t size = strlen(stmt->sql);
+
+	for (int i = 0; i < stmt->nparams; i++)
+	{
+		if (stmt->values[i] != NULL)
+			size += stmt->formats[i] == 1 ? (size_t) stmt->lengths[i]
+										  : strlen(stmt->values[i]);
+	}
+	return size;
+}
+
 /*
  * Whether the text may hold several statements, which only the protocol
  * without parameters can run.  No attempt is made to understand SQL: one

@@ -19,6 +19,7 @@ typedef struct PoolStatement
 
 extern PoolStatement *pool_statement_from_args(FunctionCallInfo fcinfo,
 											   int sql_arg);
+extern size_t pool_statement_size(const PoolStatement *stmt);
 extern bool pool_statement_is_several(const PoolStatement *stmt);
 
 #endif /* POOL_STATEMENT_H */

@@ -17,8 +17,8 @@
  *	  min_size.
  *	- Older than max_lifetime: see pool_lifetime_phase().  Has another one opened
  *	  first if there is room, so that nobody has to wait for it.
- *	- LEASED for longer than leak_threshold, and no statement running: logs it,
- *	  once, and reclaims the lease if leak_action says so.
+ *	- LEASED and not used for longer than leak_threshold: logs it, once, and
+ *	  reclaims the lease if leak_action says so.
  *	- LEASED by a session that no longer exists: closes it.  The session's own
  *	  exit does that, so this is for the day when it could not.
  */
@@ -31,6 +31,7 @@
 #include "options/options.h"
 #include "shared/autoscale.h"
 #include "shared/breaker.h"
+#include "shared/holder.h"
 #include "shared/lifetime.h"
 #include "shared/queue.h"
 #include "shared/shmem.h"
@@ -53,7 +54,7 @@ typedef enum Errand
 	ERRAND_NONE,
 	ERRAND_RESET, /* RETURNED is RESETTING now, or IDLE is CHECKING */
 	ERRAND_CHECK, /* IDLE is CHECKING, by health_check_query */
-	ERRAND_LEAK,  /* LEASED for too long */
+	ERRAND_LEAK,  /* LEASED, and not used for too long */
 	ERRAND_CLOSE  /* is CLOSING */
 } Errand;
 
@@ -149,23 +150,26 @@ decide_idle(Pool *pool, PoolSlot *slot, int64 now)
 	return ERRAND_NONE;
 }
 
+/* Is a lease leaked, and not yet reported?  Needs the pool's lock. */
+static bool
+is_leaked(const Pool *pool, const PoolSlot *slot, int64 now)
+{
+	int threshold = pool->options.leak_threshold;
+
+	return slot->state == POOL_SLOT_LEASED && threshold > 0 && !slot->leaked &&
+		   pool_holder_unused_us(slot, now) >= pool_clock_from_ms(threshold);
+}
+
 /* Decides about a slot that is LEASED.  Needs the pool's lock. */
 static Errand
 decide_leased(Pool *pool, PoolSlot *slot, int64 now)
 {
-	const PoolOptions *options = &pool->options;
-
 	if (owner_is_gone(slot))
 	{
 		pool_slot_close(pool, slot, POOL_CLOSE_HOLDER_EXITED, true);
 		return ERRAND_CLOSE;
 	}
-	if (options->leak_threshold == 0 || slot->leaked || slot->running ||
-		now - slot->since < pool_clock_from_ms(options->leak_threshold))
-		return ERRAND_NONE;
-	slot->leaked = true;
-	pool_stats_add(&pool->stats, POOL_COUNT_LEAKS, 1);
-	return ERRAND_LEAK;
+	return is_leaked(pool, slot, now) ? ERRAND_LEAK : ERRAND_NONE;
 }
 
 /*
@@ -260,21 +264,23 @@ log_findings(const Pool *pool, const Findings *found)
 }
 
 /*
- * Logs which session has held a connection for too long.  "lease" is the slot as
- * it was under the lock.
+ * Logs which session holds a connection and does not use it.  "lease" is the slot
+ * as it was under the lock, at that time.
  */
 static void
-log_leak(const Pool *pool, int slot, const PoolSlot *lease)
+log_leak(const Pool *pool, int slot, const PoolSlot *lease, int64 now)
 {
-	int seconds = (int) ((pool_clock_us() - lease->since) / POOL_CLOCK_US_PER_S);
+	int leased = (int) ((now - lease->since) / POOL_CLOCK_US_PER_S);
+	int unused = (int) (pool_holder_unused_us(lease, now) / POOL_CLOCK_US_PER_S);
 	const PoolHolder *holder = &lease->holder;
 	const char *query =
 		pgstat_get_backend_current_activity(lease->owner.pid, false);
 
 	ereport(LOG,
 			(errmsg("connection %d of pool for server \"%s\" has been leased "
-					"for %d seconds by process %d",
-					slot, NameStr(pool->server_name), seconds, lease->owner.pid),
+					"for %d seconds and unused for %d seconds by process %d",
+					slot, NameStr(pool->server_name), leased, unused,
+					lease->owner.pid),
 			 OidIsValid(holder->userid)
 				 ? errdetail("The session has role \"%s\" and application name "
 							 "\"%s\"; its last query was: %s",
@@ -285,28 +291,35 @@ log_leak(const Pool *pool, int slot, const PoolSlot *lease)
 }
 
 /*
- * Logs a leak, and reclaims the lease, if that is wanted and it is still there
- * and not in use.
+ * Notes that a lease is leaked, unless it was released or used meanwhile, and
+ * reclaims it if that is wanted; then logs it.
  */
 static void
 handle_leak(Pool *pool, PoolSlot *slot, bool reclaim)
 {
+	int64 now = pool_clock_us();
 	PoolSlot lease;
+	bool leaked;
 
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	leaked = slot->pool == pool_index(pool) && is_leaked(pool, slot, now) &&
+			 (!reclaim || pool_holder_bar_statements(slot));
 	lease = *slot;
-	reclaim = reclaim && slot->state == POOL_SLOT_LEASED && slot->leaked &&
-			  !slot->running;
-	if (reclaim)
+	if (leaked)
+	{
+		slot->leaked = true;
+		pool_stats_add(&pool->stats, POOL_COUNT_LEAKS, 1);
+	}
+	if (leaked && reclaim)
 	{
 		pool_slot_reclaim(pool, slot, POOL_CLOSE_RECLAIMED);
 		pool_stats_add(&pool->stats, POOL_COUNT_LEAKS_RECLAIMED, 1);
 	}
 	LWLockRelease(&pool->lock);
-	if (lease.state != POOL_SLOT_LEASED || !lease.leaked)
-		return; /* released meanwhile, and perhaps leased by another session */
+	if (!leaked)
+		return;
 
-	log_leak(pool, pool_slot_index(slot), &lease);
+	log_leak(pool, pool_slot_index(slot), &lease, now);
 	if (reclaim)
 	{
 		ereport(LOG,

@@ -48,8 +48,8 @@ wait_for_value($local,
 is( sql($local, q(SELECT pid, leaked, context FROM pool_connections WHERE server = 'srv')),
 	$one->pid . '|t|PL/pgSQL function lease_of(text) line 3 at RETURN',
 	'pool_connections shows a leaked lease, and where it was acquired');
-my $line =
-	qr/LOG:  connection \d+ of pool for server "srv" has been leased for \d+ seconds by process /;
+my $times = qr/has been leased for \d+ seconds and unused for \d+ seconds/;
+my $line = qr/LOG:  connection \d+ of pool for server "srv" $times by process /;
 ok(wait_until(10, sub { log_count($local, $line, $log) == 1 }),
 	'a leaked lease is in the log once');
 my $found = log_since($local, $log);
