@@ -8,7 +8,7 @@
 #include "miscadmin.h"
 
 #include "base/guc.h"
-#include "session/drop_hook.h"
+#include "session/pending_drop.h"
 #include "shared/shmem.h"
 #include "worker/worker.h"
 
@@ -29,5 +29,5 @@ _PG_init(void)
 	pool_guc_init();
 	pool_shmem_install_hooks();
 	pool_worker_register();
-	pool_drop_hook_install();
+	pool_pending_drop_install();
 }

@@ -45,6 +45,12 @@
 	pg_foreign_server_aclcheck((server), (role), ACL_USAGE)
 #endif
 
+/*
+ * pg_database.datconnlimit of a database whose DROP broke off:
+ * DATCONNLIMIT_INVALID_DB, which the first releases of version 15 lack.
+ */
+#define POOL_INVALID_DATABASE (-2)
+
 /* A WaitEventSet that lives until it is freed. */
 #if PG_VERSION_NUM >= 170000
 #define pool_create_wait_set(nevents) CreateWaitEventSet(NULL, (nevents))

@@ -22,6 +22,7 @@ int pool_guc_priority = POOL_MAX_PRIORITY;
 bool pool_guc_log_connections = false;
 bool pool_guc_track_timing = true;
 int pool_guc_log_summary_interval = 0;
+int pool_guc_catalog_check_interval = 30000;
 char *pool_guc_warm_databases = NULL;
 
 /* Whether the value is a list of names, as pool.warm_databases wants it. */
@@ -95,6 +96,13 @@ pool_guc_init(void)
 							 "Collects how long waits, connects, statements and leases take.",
 							 NULL, &pool_guc_track_timing, true, PGC_SUSET, 0,
 							 NULL, NULL, NULL);
+
+	DefineCustomIntVariable(
+		"pool.catalog_check_interval",
+		"Sets after what time a pool that nobody asks for is compared with the catalogs.",
+		"A pool without its server, user mapping or database is closed then.",
+		&pool_guc_catalog_check_interval, 30000, 100, INT_MAX, PGC_SIGHUP,
+		GUC_UNIT_MS, NULL, NULL, NULL);
 
 	DefineCustomStringVariable(
 		"pool.warm_databases",

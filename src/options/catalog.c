@@ -87,13 +87,13 @@ pool_catalog_check_mapping(HeapTuple row, const char *server_name)
 }
 
 /*
- * Returns whether only superusers can have written password_required, sslcert
- * and sslkey into a mapping for servers of this wrapper: its validator sees to
- * that, and its name can be believed, since only a superuser makes wrappers.
- * Raises FEATURE_NOT_SUPPORTED for a wrapper whose options are not libpq's.
+ * Returns whether the options of this wrapper's servers are libpq's: the name of
+ * its validator tells, and can be believed, since only a superuser makes
+ * wrappers.  *guards is set to whether only superusers can have written
+ * password_required, sslcert and sslkey into a mapping.
  */
 bool
-pool_catalog_check_wrapper(Oid wrapper_id, const char *server_name)
+pool_catalog_knows_wrapper(const ForeignDataWrapper *wrapper, bool *guards)
 {
 	static const struct
 	{
@@ -105,23 +105,37 @@ pool_catalog_check_wrapper(Oid wrapper_id, const char *server_name)
 		{"dblink_fdw_validator", false},
 		{"postgresql_fdw_validator", false},
 	};
-	ForeignDataWrapper *wrapper = GetForeignDataWrapper(wrapper_id);
 	char *validator = get_func_name(wrapper->fdwvalidator);
 
 	for (size_t i = 0; validator && i < lengthof(validators); i++)
 	{
+		*guards = validators[i].guards;
 		if (strcmp(validators[i].name, validator) == 0)
-			return validators[i].guards;
+			return true;
 	}
+	return false;
+}
 
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("cannot pool connections of server \"%s\"", server_name),
-			 errdetail("Its foreign-data wrapper \"%s\" does not "
-					   "describe PostgreSQL servers as libpq does.",
-					   wrapper->fdwname),
-			 errhint(
-				 "Use a server of the foreign-data wrapper pool, postgres_fdw or dblink_fdw.")));
+/*
+ * The same; returns what "guards" is.  Raises FEATURE_NOT_SUPPORTED for a wrapper
+ * whose options are not libpq's.
+ */
+bool
+pool_catalog_check_wrapper(Oid wrapper_id, const char *server_name)
+{
+	ForeignDataWrapper *wrapper = GetForeignDataWrapper(wrapper_id);
+	bool guards;
+
+	if (!pool_catalog_knows_wrapper(wrapper, &guards))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot pool connections of server \"%s\"", server_name),
+				 errdetail("Its foreign-data wrapper \"%s\" does not "
+						   "describe PostgreSQL servers as libpq does.",
+						   wrapper->fdwname),
+				 errhint(
+					 "Use a server of the foreign-data wrapper pool, postgres_fdw or dblink_fdw.")));
+	return guards;
 }
 
 /*

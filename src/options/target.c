@@ -245,6 +245,7 @@ read_target(const char *server_name, PoolTarget *target)
 	uncommitted |= is_uncommitted(mapping_row, false, server_name);
 
 	fill_target(target, server_row, mapping_row, guarded);
+	target->uncommitted = uncommitted;
 	ReleaseSysCache(mapping_row);
 	ReleaseSysCache(server_row);
 	return !uncommitted;
@@ -287,6 +288,48 @@ pool_target_resolve(const char *server_name, PoolTarget *target)
 	before = changes;
 	if (read_target(server_name, target) && before == changes)
 		cache_find(server_name, HASH_ENTER)->target = *target;
+}
+
+/* Can some role's target have that key, which has these rows? */
+static bool
+is_possible(const PoolKey *key, HeapTuple server_row, HeapTuple mapping_row)
+{
+	Form_pg_foreign_server server =
+		(Form_pg_foreign_server) GETSTRUCT(server_row);
+	Oid user = ((Form_pg_user_mapping) GETSTRUCT(mapping_row))->umuser;
+	bool guarded;
+	bool required;
+
+	if (!pool_catalog_knows_wrapper(GetForeignDataWrapper(server->srvfdw),
+									&guarded))
+		return false;
+	required =
+		password_required(pool_catalog_mapping_options(mapping_row), guarded);
+	if (OidIsValid(user))
+		return key->needs_password == (required && !superuser_arg(user));
+
+	/* FOR PUBLIC: superusers and others have a pool each if it is required. */
+	return required || !key->needs_password;
+}
+
+/*
+ * Whether the catalogs of this database have the server and the mapping of that
+ * key, and a role could still use it.  Needs a transaction.
+ */
+bool
+pool_target_exists(const PoolKey *key)
+{
+	HeapTuple server_row = SearchSysCache1(FOREIGNSERVEROID, key->server);
+	HeapTuple mapping_row = SearchSysCache1(USERMAPPINGOID, key->mapping);
+	bool exists = HeapTupleIsValid(server_row) &&
+				  HeapTupleIsValid(mapping_row) &&
+				  is_possible(key, server_row, mapping_row);
+
+	if (HeapTupleIsValid(mapping_row))
+		ReleaseSysCache(mapping_row);
+	if (HeapTupleIsValid(server_row))
+		ReleaseSysCache(server_row);
+	return exists;
 }
 
 /* Whether both are of the same versions of the two rows. */

@@ -42,6 +42,7 @@ typedef struct PoolTarget
 {
 	PoolKey key;
 	PoolStamp stamp;
+	bool uncommitted; /* the current transaction made one of the rows */
 	Oid mapping_user; /* InvalidOid: the mapping is FOR PUBLIC */
 	NameData server_name;
 	NameData user_name; /* of the mapping, for the log */
@@ -50,6 +51,7 @@ typedef struct PoolTarget
 } PoolTarget;
 
 extern void pool_target_resolve(const char *server_name, PoolTarget *target);
+extern bool pool_target_exists(const PoolKey *key);
 extern bool pool_target_stamp_equal(const PoolStamp *a, const PoolStamp *b);
 extern bool pool_target_key_equal(const PoolKey *a, const PoolKey *b);
 

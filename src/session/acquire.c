@@ -24,6 +24,7 @@
 #include "session/acquire_error.h"
 #include "session/conn_cache.h"
 #include "session/handover.h"
+#include "session/pending_drop.h"
 #include "shared/registry.h"
 #include "shared/stats.h"
 
@@ -160,6 +161,45 @@ configure(const char *server_name, PoolTarget *target, Pool *pool,
 }
 
 /*
+ * The pool that the target names; made if there is none.  *pool_id gets its id.
+ *
+ * A pool that is made here is made from what this session knew a moment ago.  A
+ * drop that was committed meanwhile has closed the pools that there were, and
+ * will not come back for this one.  So the name is resolved again when the pool
+ * is there to be seen: either that meets the drop's message, which was sent
+ * before the pools were closed, or the drop meets the pool.
+ */
+static Pool *
+look_up_pool(const char *server_name, PoolTarget *target, uint64 *pool_id)
+{
+	for (;;)
+	{
+		PoolKey key = target->key;
+		Pool *pool;
+		bool made;
+
+		if (target->uncommitted)
+			pool_pending_drop_at_abort(key.mapping);
+		pool = pool_registry_get(target, pool_id, &made);
+		if (!made)
+			return pool;
+		PG_TRY();
+		{
+			pool_target_resolve(server_name, target);
+		}
+		PG_CATCH();
+		{
+			pool_registry_discard(pool, *pool_id);
+			PG_RE_THROW();
+		}
+		PG_END_TRY();
+		if (pool_target_key_equal(&target->key, &key))
+			return pool;
+		pool_registry_discard(pool, *pool_id);
+	}
+}
+
+/*
  * Resolves the name, and looks up the pool that it means.  Mostly that is the
  * same again; pool_queue_acquire() finds out if it is gone.
  */
@@ -168,10 +208,11 @@ find_pool(const char *server_name, PoolTarget *target,
 		  PoolAcquireRequest *request)
 {
 	pool_target_resolve(server_name, target);
-	if (recent.pool == NULL || !pool_target_key_equal(&recent.key, &target->key))
+	if (recent.pool == NULL || target->uncommitted ||
+		!pool_target_key_equal(&recent.key, &target->key))
 	{
 		recent.pool = NULL; /* in case the next line fails */
-		recent.pool = pool_registry_get(target, &recent.pool_id);
+		recent.pool = look_up_pool(server_name, target, &recent.pool_id);
 		recent.key = target->key;
 	}
 	request->pool = recent.pool;
@@ -322,7 +363,7 @@ pool_acquire_configured(const char *server_name, PoolTarget *target,
 
 		if (changed)
 			pool_target_resolve(server_name, target);
-		pool = pool_registry_get(target, pool_id);
+		pool = look_up_pool(server_name, target, pool_id);
 
 		LWLockAcquire(&pool->lock, LW_SHARED);
 		ready = pool->id == *pool_id && pool->configured &&

@@ -80,6 +80,13 @@ typedef struct Pool
 	PoolOptions options;
 
 	/*
+	 * When somebody saw that the catalogs have its rows, pool_clock_us().
+	 * Written with the lock: by sessions that acquire, and by the process that
+	 * looks them up when no session does (session/checker.c).
+	 */
+	int64 confirmed;
+
+	/*
 	 * Population.  Written with the lock by whoever moves a slot, in slot.c
 	 * alone; busy_us is for autoscale.
 	 */

@@ -123,6 +123,9 @@ acquire_locked(PoolAcquireRequest *request, bool *wake)
 
 	if (pool->id != request->pool_id || pool->dropped)
 		return POOL_ACQUIRE_STALE;
+
+	/* Since it began, this session has found the rows. */
+	pool->confirmed = Max(pool->confirmed, request->started);
 	if (!pool->configured ||
 		!pool_target_stamp_equal(&pool->stamp, &request->stamp))
 		return POOL_ACQUIRE_UNCONFIGURED;

@@ -15,6 +15,7 @@
 #include "catalog/pg_foreign_server.h"
 #include "miscadmin.h"
 
+#include "base/clock.h"
 #include "shared/autoscale.h"
 #include "shared/breaker.h"
 #include "shared/queue.h"
@@ -25,15 +26,17 @@
 #include "shared/wake.h"
 
 /*
- * The place of the pool with that key, or NULL.  Needs the registry's lock, or a
- * look at the result under the pool's.
+ * The place of the pool with that key, or NULL.  A dropped one is nobody's: its
+ * rows may be there again (after ROLLBACK TO) while its connections are being
+ * closed.  Needs the registry's lock, and a look at the result under the pool's,
+ * which may have been dropped just now.
  */
 static Pool *
 lookup(const PoolKey *key)
 {
 	for (int i = 0; i < pool_shmem->npools; i++)
 	{
-		if (pool_shmem_pools[i].id != 0 &&
+		if (pool_shmem_pools[i].id != 0 && !pool_shmem_pools[i].dropped &&
 			pool_target_key_equal(&pool_shmem_pools[i].key, key))
 			return &pool_shmem_pools[i];
 	}
@@ -104,14 +107,16 @@ find(const PoolKey *key, uint64 *id)
 }
 
 /*
- * The pool of the target, made if need be; *id is its identity.  Takes locks.
- * Raises 53400 when there is no place for one more.
+ * The pool of the target; *id is its identity.  If there is none it is made, and
+ * *made is true: see look_up_pool() in session/acquire.c for what is to be done
+ * then.  Takes locks.  Raises 53400 when there is no place for one more.
  */
 Pool *
-pool_registry_get(const PoolTarget *target, uint64 *id)
+pool_registry_get(const PoolTarget *target, uint64 *id, bool *made)
 {
 	Pool *pool = find(&target->key, id);
 
+	*made = false;
 	if (pool != NULL)
 		return pool;
 
@@ -127,9 +132,11 @@ pool_registry_get(const PoolTarget *target, uint64 *id)
 		pool->user_name = target->user_name;
 		pool->database_name = target->database_name;
 		pool->options = target->options;
+		pool->confirmed = pool_clock_us();
 		pool->stats_reset = GetCurrentTimestamp();
 		pool_autoscale_begin(pool);
 		LWLockRelease(&pool->lock);
+		*made = true;
 	}
 	*id = pool ? pool->id : 0;
 	LWLockRelease(&pool_shmem->registry_lock);
@@ -172,11 +179,19 @@ drop_locked(Pool *pool)
 	pool_slot_retire_all(pool, POOL_CLOSE_DROPPED);
 }
 
+/* Tells those concerned that the pool was dropped; without the lock. */
+static void
+tell_of_drop(Pool *pool)
+{
+	pool_queue_tell(pool, POOL_VERDICT_RETRY);
+	pool_wake_worker(pool);
+}
+
 /*
  * A server, user mapping or database was dropped: closes its pools.  Leases
  * that are under way finish; sessions that wait look again and get the error
  * that the server or mapping does not exist.  "catalog" is the one that the
- * object was in.  Takes the pools' locks, one after the other.
+ * object was in.  Takes the pools' locks, one after the other.  Raises nothing.
  */
 void
 pool_registry_drop(Oid catalog, Oid object)
@@ -192,11 +207,39 @@ pool_registry_drop(Oid catalog, Oid object)
 			drop_locked(pool);
 		LWLockRelease(&pool->lock);
 		if (found)
-		{
-			pool_queue_tell(pool, POOL_VERDICT_RETRY);
-			pool_wake_worker(pool);
-		}
+			tell_of_drop(pool);
 	}
+}
+
+/*
+ * The catalogs had the rows of the pool of that id at that time, of
+ * pool_clock_us().  Takes its lock.
+ */
+void
+pool_registry_confirm(Pool *pool, uint64 id, int64 when)
+{
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	if (pool->id == id)
+		pool->confirmed = Max(pool->confirmed, when);
+	LWLockRelease(&pool->lock);
+}
+
+/*
+ * Closes the pool of that id, if it is still there, as pool_registry_drop()
+ * does.  Who has use for it makes another one.  Takes its lock.  Raises nothing.
+ */
+void
+pool_registry_discard(Pool *pool, uint64 id)
+{
+	bool found;
+
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	found = pool->id == id && !pool->dropped;
+	if (found)
+		drop_locked(pool);
+	LWLockRelease(&pool->lock);
+	if (found)
+		tell_of_drop(pool);
 }
 
 /*

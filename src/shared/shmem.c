@@ -116,6 +116,7 @@ init_shared(void)
 	pg_atomic_init_u64(&pool_shmem->last_generation, 0);
 	pg_atomic_init_u32(&pool_shmem->starved, 0);
 	pg_atomic_init_u32(&pool_shmem->was_started, 0);
+	pg_atomic_init_u32(&pool_shmem->check_failed, 0);
 	for (int i = 0; i < POOL_MAX_WORKERS; i++)
 		pg_atomic_init_u32(&pool_shmem->worker_procno[i], (uint32) POOL_NONE);
 

@@ -54,6 +54,9 @@ typedef struct PoolShmem
 	/* A bit for each worker: it has run since the server started. */
 	pg_atomic_uint32 was_started;
 
+	/* The log was told that pools cannot be compared with the catalogs. */
+	pg_atomic_uint32 check_failed;
+
 	/*
 	 * A bit for each worker that found no free slot: whoever frees one wakes
 	 * them (pool_wake_starved).

@@ -6,31 +6,26 @@
  */
 #include "postgres.h"
 
-#include "postmaster/bgworker.h"
 #include "utils/varlena.h"
 
 #include "base/guc.h"
+#include "shared/launch.h"
 #include "worker/warm_launch.h"
 
 static void
 launch(const char *database)
 {
-	BackgroundWorker worker = {.bgw_flags = BGWORKER_SHMEM_ACCESS |
-											BGWORKER_BACKEND_DATABASE_CONNECTION,
-							   .bgw_start_time = BgWorkerStart_ConsistentState,
-							   .bgw_restart_time = BGW_NEVER_RESTART};
+	BackgroundWorkerHandle *handle =
+		pool_launch("pool warmer", "pool_warmer_main", (Datum) 0, database);
 
-	strlcpy(worker.bgw_type, "pool warmer", BGW_MAXLEN);
-	snprintf(worker.bgw_name, BGW_MAXLEN, "pool warmer for %s", database);
-	strlcpy(worker.bgw_library_name, "pool", BGW_MAXLEN);
-	strlcpy(worker.bgw_function_name, "pool_warmer_main", BGW_MAXLEN);
-	strlcpy(worker.bgw_extra, database, BGW_EXTRALEN);
-	if (!RegisterDynamicBackgroundWorker(&worker, NULL))
+	if (handle == NULL)
 		ereport(WARNING,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("could not start a process to warm the pools of database \"%s\"",
 						database),
 				 errhint("Raise max_worker_processes.")));
+	else
+		pfree(handle);
 }
 
 /*

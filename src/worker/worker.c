@@ -42,6 +42,7 @@
 #include "shared/stats.h"
 #include "shared/wire.h"
 #include "worker/attempt.h"
+#include "worker/check_launch.h"
 #include "worker/closer.h"
 #include "worker/config.h"
 #include "worker/conn.h"
@@ -323,6 +324,8 @@ pools_on_round(void)
 		else
 			pool_connector_open_missing(pool);
 	}
+	if (my_number == 0)
+		pool_check_launch_on_round();
 }
 
 static void
