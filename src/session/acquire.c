@@ -317,6 +317,7 @@ pool_acquire_slot(const char *server_name, PoolTarget *target, int64 timeout_ms,
 						 : target->options.acquire_timeout;
 	deadline = started + pool_clock_from_ms(timeout_ms);
 
+	request->role = GetUserId(); /* whose rights find_pool() has looked at */
 	request->started = started;
 	request->has_copy = pool_conn_cache_has;
 	while (!try_to_acquire(server_name, target, deadline, request, &changed))

@@ -80,6 +80,9 @@ pool_lease_close(PoolLease *lease, PoolCloseReason reason)
 {
 	PoolCondition condition = pool_lease_condition(lease);
 	PoolCopy *copy = lease->copy;
+	bool proven = copy != NULL && !lease->prove && !copy->unproven;
+	PoolUser user = {.session = proven ? pool_self()->serial : 0,
+					 .role = lease->request.role};
 	int slot = lease->request.slot;
 
 	lease->copy = NULL;
@@ -94,7 +97,8 @@ pool_lease_close(PoolLease *lease, PoolCloseReason reason)
 	if (copy != NULL && pool_queue_closes(condition))
 		pool_conn_cache_close(copy);
 	pool_queue_release(slot, lease->request.generation, condition,
-					   reason != POOL_CLOSE_NONE ? reason : POOL_CLOSE_UNCLEAN);
+					   reason != POOL_CLOSE_NONE ? reason : POOL_CLOSE_UNCLEAN,
+					   lease->touched ? &user : NULL);
 	if (copy != NULL && !pool_queue_closes(condition))
 		pool_conn_cache_keep(copy, lease->left_state);
 }
@@ -119,7 +123,8 @@ pool_lease_open(PoolLease *lease, int64 started)
 
 		deadline = Max(deadline, pool_clock_after_ms(FETCH_TIMEOUT_MS));
 		lease->prove =
-			pool_shmem_slots[request->slot].last_holder != pool_self()->serial;
+			!pool_slot_was_used_by(&pool_shmem_slots[request->slot],
+								   pool_self()->serial, request->role);
 		lease->touched = lease->left_state = false;
 		if (OidIsValid(lease->holder.userid) &&
 			lease->target.options.leak_threshold > 0)

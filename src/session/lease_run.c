@@ -182,8 +182,6 @@ settle(PoolLease *lease, PoolRun *run)
 	{
 		lease->copy->unproven = false;
 		lease->prove = run->error != NULL && run->reset_undone;
-		if (lease->prove)
-			pool_shmem_slots[lease->request.slot].last_holder = 0;
 		lease->left_state = lease->left_state || run->left_state;
 	}
 	else

@@ -4,7 +4,8 @@
  *
  * When another process was the last to use the socket, what its libpq had read
  * is lost to this one, so that an empty socket proves nothing.  The session
- * therefore sends, in one pipeline:
+ * therefore sends the following in one pipeline.  So does one that used the
+ * socket last, but in another local role, for the sake of the reset:
  *
  *		1. the reset query (DISCARD ALL)
  *		2. SELECT set_config('application_name', '<nonce> pool ...', false)
@@ -175,13 +176,16 @@ answers_ok(PoolRun *run, int64 deadline, const char *nonce)
 	return good && !notices->protocol_doubt;
 }
 
-/* Sends the proof alone and waits for it, no longer than proof_timeout. */
+/*
+ * Sends the proof alone and waits for it, no longer than proof_timeout, nor
+ * beyond the statement's deadline.
+ */
 bool
 pool_proof_alone(PoolRun *run)
 {
 	PGconn *pg = run->copy->pg;
 	char nonce[NONCE_LEN + 1];
-	int64 deadline = pool_clock_after_ms(run->proof_timeout);
+	int64 deadline = Min(pool_clock_after_ms(run->proof_timeout), run->deadline);
 
 	if (!send_proof(run, nonce) || !PQpipelineSync(pg) ||
 		!answers_ok(run, deadline, nonce) || !sync_ok(run, deadline) ||

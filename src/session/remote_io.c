@@ -43,8 +43,12 @@ pool_remote_io_raise_timeout(const PoolRun *run)
 			(errcode(ERRCODE_QUERY_CANCELED),
 			 errmsg("canceling remote statement on server \"%s\" due to query_timeout",
 					run->server_name),
-			 errdetail("The statement ran for longer than %d ms.",
-					   run->query_timeout)));
+			 run->sent
+				 ? errdetail("The statement ran for longer than %d ms.",
+							 run->query_timeout)
+				 : errdetail("The remote did not answer the reset of the connection within %d ms.  "
+							 "The statement was not sent.",
+							 run->query_timeout)));
 }
 
 /*

@@ -18,7 +18,6 @@
 #include "session/proof.h"
 #include "session/remote_io.h"
 #include "session/run.h"
-#include "shared/self.h"
 #include "shared/shmem.h"
 #include "shared/slot.h"
 
@@ -252,7 +251,12 @@ send_statement(PoolRun *run, bool pipeline)
 		return POOL_RUN_NOT_PROVEN;
 	}
 	if ((run->prove || run->validate) && !pool_proof_alone(run))
+	{
+		/* After a validation it is another connection's turn. */
+		if (!run->validate && pool_clock_us() >= run->deadline)
+			pool_remote_io_raise_timeout(run);
 		return POOL_RUN_NOT_SENT;
+	}
 	run->copy->busy = true;
 	if (pool_remote_io_send(run))
 		return POOL_RUN_DONE;
@@ -281,7 +285,6 @@ pool_run_statement(PoolRun *run)
 	if (!pool_conn_cache_is_quiet(copy))
 		return;
 
-	slot->last_holder = pool_self()->serial;
 	slot->used = true;
 	if (several)
 		pool_result_expect_several(run->result);

@@ -35,7 +35,7 @@ typedef struct PoolRun
 	PoolCopy *copy;
 	const char *server_name;
 	const char *reset_query; /* of the handover's proof */
-	bool prove;				 /* another process used the socket last */
+	bool prove;				 /* another user was the last (PoolUser) */
 	bool validate;			 /* see it alive before the statement is sent */
 	int proof_timeout;		 /* milliseconds, for a proof sent alone */
 	int query_timeout;		 /* milliseconds, 0: none */

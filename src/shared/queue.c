@@ -88,10 +88,10 @@ dequeue(Pool *pool, PoolWaiter *waiter)
 }
 
 /*
- * The idle slot that suits best: one that this session was the last to use,
- * which needs no handover; else one of which it has a copy; else any.  Of
- * several the most recently used, so that the surplus grows old.  The search
- * is bounded by the length of the idle list.
+ * The idle slot that suits best: one that this session was the last to use, in
+ * the same role, which needs no handover; else one of which it has a copy; else
+ * any.  Of several the most recently used, so that the surplus grows old.  The
+ * search is bounded by the length of the idle list.
  */
 static PoolSlot *
 choose_idle(const PoolAcquireRequest *request)
@@ -104,7 +104,7 @@ choose_idle(const PoolAcquireRequest *request)
 	{
 		PoolSlot *slot = &pool_shmem_slots[index];
 
-		if (slot->last_holder == me)
+		if (pool_slot_was_used_by(slot, me, request->role))
 			return slot;
 		if (copied == NULL &&
 			request->has_copy(index, pg_atomic_read_u64(&slot->generation)))
@@ -144,7 +144,7 @@ acquire_locked(PoolAcquireRequest *request, bool *wake)
 		}
 		request->idle_us = now - slot->since;
 		pool_stats_time(&pool->stats, POOL_TIMED_WAIT, now - request->started);
-		pool_slot_lease(pool, slot, pool_self());
+		pool_slot_lease(pool, slot, pool_self(), request->role);
 		request->slot = pool_slot_index(slot);
 		request->generation = pg_atomic_read_u64(&slot->generation);
 		return POOL_ACQUIRE_GRANTED;
@@ -155,6 +155,7 @@ acquire_locked(PoolAcquireRequest *request, bool *wake)
 		pool->nwaiting >= pool->options.max_waiters)
 		return POOL_ACQUIRE_QUEUE_FULL;
 
+	me->role = request->role;
 	me->since = request->started;
 	me->priority = request->priority;
 	me->verdict = POOL_VERDICT_NONE;
@@ -243,7 +244,7 @@ grant_to_first(Pool *pool, PoolSlot *slot, PoolSessionRef *wake)
 	first->idle_us = slot->state == POOL_SLOT_IDLE ? now - slot->since : 0;
 	pool_stats_time(&pool->stats, POOL_TIMED_WAIT, now - first->since);
 	dequeue(pool, first);
-	pool_slot_lease(pool, slot, &first->session);
+	pool_slot_lease(pool, slot, &first->session, first->role);
 	first->slot = pool_slot_index(slot);
 	first->verdict = POOL_VERDICT_GRANTED;
 	*wake = first->session;
@@ -334,11 +335,12 @@ release_locked(Pool *pool, PoolSlot *slot, PoolCondition condition,
  * worker was restarted).  Raises nothing, so that it can be called while an
  * error or an exit is under way.  Takes the lock.
  *
- * The caller has set last_holder and used, as the slot's owner.
+ * "user" is who may go on without a proof from now on; NULL: who could do so
+ * before the lease, since it was not used.
  */
 void
 pool_queue_release(int slot_index, uint64 generation, PoolCondition condition,
-				   PoolCloseReason reason)
+				   PoolCloseReason reason, const PoolUser *user)
 {
 	PoolSlot *slot = &pool_shmem_slots[slot_index];
 	int pool_place = slot->pool;
@@ -355,6 +357,8 @@ pool_queue_release(int slot_index, uint64 generation, PoolCondition condition,
 	if (pool_slot_is(slot, pool, generation, POOL_SLOT_LEASED) &&
 		slot->owner.serial == pool_self()->serial)
 	{
+		if (user != NULL)
+			slot->last_user = *user;
 		if (condition == POOL_CONDITION_CLEAN)
 			pool_breaker_succeeded(pool);
 		granted = release_locked(pool, slot, condition, reason, &wake);

@@ -30,6 +30,7 @@ typedef struct PoolWaiter
 	int pool; /* POOL_NONE: in no queue */
 	int prev;
 	int next;
+	Oid role; /* the session's, for which it waits */
 	int64 since;
 	int priority; /* the higher, the sooner */
 	PoolVerdict verdict;
@@ -42,6 +43,7 @@ typedef struct PoolAcquireRequest
 {
 	Pool *pool;
 	uint64 pool_id;
+	Oid role; /* the session's local role, for which it acquires */
 	int priority;
 	PoolStamp stamp;
 	int64 started; /* pool_clock_us() when the wait began */
@@ -92,7 +94,8 @@ extern PoolVerdict pool_queue_verdict(PoolAcquireRequest *request);
 extern PoolVerdict pool_queue_leave(PoolAcquireRequest *request);
 extern bool pool_queue_offer(Pool *pool, PoolSlot *slot, PoolSessionRef *wake);
 extern void pool_queue_release(int slot, uint64 generation,
-							   PoolCondition condition, PoolCloseReason reason);
+							   PoolCondition condition, PoolCloseReason reason,
+							   const PoolUser *user);
 extern void pool_queue_serve(Pool *pool);
 extern void pool_queue_tell(Pool *pool, PoolVerdict verdict);
 

@@ -195,9 +195,17 @@ pool_slot_move(Pool *pool, PoolSlot *slot, PoolSlotState to)
 		memset(&slot->owner, 0, sizeof(slot->owner));
 }
 
-/* Gives the slot to a session.  Needs the pool's lock. */
+/* Was that session in that role the last to use it, with nobody in between? */
+bool
+pool_slot_was_used_by(const PoolSlot *slot, uint64 session, Oid role)
+{
+	return slot->last_user.session == session && slot->last_user.role == role;
+}
+
+/* Gives the slot to a session in that role.  Needs the pool's lock. */
 void
-pool_slot_lease(Pool *pool, PoolSlot *slot, const PoolSessionRef *session)
+pool_slot_lease(Pool *pool, PoolSlot *slot, const PoolSessionRef *session,
+				Oid role)
 {
 	pool_slot_move(pool, slot, POOL_SLOT_LEASED);
 	slot->owner = *session;
@@ -207,7 +215,7 @@ pool_slot_lease(Pool *pool, PoolSlot *slot, const PoolSessionRef *session)
 	slot->holder.userid = InvalidOid;
 	slot->holder.context[0] = '\0';
 	slot->uses++;
-	if (slot->last_holder == session->serial)
+	if (pool_slot_was_used_by(slot, session->serial, role))
 		pool_stats_add(&pool->stats, POOL_COUNT_REUSED, 1);
 	pool->peak_active = Max(pool->peak_active, pool->nslots[POOL_SLOT_LEASED]);
 }
@@ -322,7 +330,7 @@ pool_slot_claim(Pool *pool)
 	slot->pool = pool_index(pool);
 	pg_atomic_write_u64(&slot->generation,
 						pg_atomic_add_fetch_u64(&pool_shmem->last_generation, 1));
-	slot->last_holder = 0;
+	slot->last_user.session = 0;
 	slot->uses = 0;
 	slot->opened = slot->returned = 0;
 	slot->jitter = 0;

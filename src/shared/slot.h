@@ -48,6 +48,17 @@ typedef enum PoolSlotState
 
 #define POOL_NSLOT_STATES (POOL_SLOT_CLOSING + 1)
 
+/*
+ * Whose statements have left their state in a connection: a session's, in one
+ * local role.  A session in another role is another user, since what roles share
+ * (a mapping FOR PUBLIC) must not show the one what the other left behind.
+ */
+typedef struct PoolUser
+{
+	uint64 session; /* its serial; 0: nobody */
+	Oid role;
+} PoolUser;
+
 /* Who acquired a connection by pool_acquire(), and where in its code. */
 typedef struct PoolHolder
 {
@@ -101,12 +112,17 @@ typedef struct PoolSlot
 	PoolCloseReason close_reason;
 
 	/*
-	 * Written by the owner of the socket, without the lock: the session that
-	 * was last to use it, 0 if that was the worker (that session alone may go
-	 * on without the handover's proof); and whether a statement ran since the
-	 * last reset.
+	 * Who may go on without the handover's proof and reset: who was last to use
+	 * it, and had both; nobody if that was the worker.  Written by a session
+	 * under the pool's lock when it releases the slot, by the worker as the
+	 * owner of the socket.
 	 */
-	uint64 last_holder;
+	PoolUser last_user;
+
+	/*
+	 * Written by the owner of the socket, without the lock: has a statement run
+	 * since the last reset?
+	 */
 	bool used;
 
 	/*
@@ -130,8 +146,10 @@ typedef struct PoolSlot
 
 extern const char *pool_slot_state_name(PoolSlotState state);
 extern void pool_slot_move(struct Pool *pool, PoolSlot *slot, PoolSlotState to);
+extern bool pool_slot_was_used_by(const PoolSlot *slot, uint64 session,
+								  Oid role);
 extern void pool_slot_lease(struct Pool *pool, PoolSlot *slot,
-							const PoolSessionRef *session);
+							const PoolSessionRef *session, Oid role);
 extern void pool_slot_retire(struct Pool *pool, PoolSlot *slot,
 							 PoolCloseReason reason);
 extern void pool_slot_retire_all(struct Pool *pool, PoolCloseReason reason);

@@ -95,7 +95,7 @@ pool_reset_begin(PoolConn *conn, bool rollback, const char *query,
 {
 	bool sent;
 
-	conn->slot->last_holder = 0;
+	conn->slot->last_user.session = 0;
 	conn->syncs_left = 0;
 	pool_conn_begin_task(conn, POOL_TASK_RESET, timeout_ms);
 	if (!suspend_relay(conn))

@@ -1,0 +1,144 @@
+# 064_local_roles.pl
+#	What one local role leaves in a remote session, another one does not find,
+#	also in the same local session: by SET ROLE, SET SESSION AUTHORIZATION and a
+#	SECURITY DEFINER function, over a mapping FOR PUBLIC, with and without
+#	leases.  There is one connection, so that they meet in it.
+#
+# Runs in the plain round only.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+use PoolTest;
+use Test::More;
+
+my $remote = start_remote();
+my $local = start_local();
+create_server($local, 'srv', $remote, for => 'PUBLIC', options => { max_size => 1 });
+
+# Commands with the tag of SELECT, after which the worker leaves a connection as
+# it is for a second.
+$remote->safe_psql('far', <<'SQL', connstr => $remote->connstr('far') . ' user=app');
+CREATE SCHEMA good; CREATE TABLE good.accounts AS SELECT 'real' AS state;
+CREATE SCHEMA evil; CREATE TABLE evil.accounts AS SELECT 'evil' AS state;
+ALTER ROLE app SET search_path = good;
+CREATE FUNCTION good.shadow() RETURNS text LANGUAGE sql AS
+$$ CREATE TEMPORARY TABLE accounts AS SELECT 'shadow' AS state; SELECT 'shadow' $$;
+SQL
+
+# A function of each role that is run with that role's rights
+$local->safe_psql('postgres', "CREATE ROLE $_; GRANT USAGE ON FOREIGN SERVER srv TO $_;"
+	  . " GRANT CREATE ON SCHEMA public TO $_; SET ROLE $_;"
+	  . " CREATE FUNCTION as_$_(query text) RETURNS SETOF text LANGUAGE sql SECURITY DEFINER AS"
+	  . q( $$ SELECT t FROM pool_query('srv', query) AS r(t text) $$;)) foreach 'alice', 'bob';
+
+# How a session becomes a role for one statement
+my %statement = (
+	'SET ROLE' => sub { return "SET ROLE $_[0]; " . run_by($_[1]) . '; RESET ROLE;' },
+	'SET SESSION AUTHORIZATION' => sub {
+		return "SET SESSION AUTHORIZATION $_[0]; " . run_by($_[1])
+		  . '; RESET SESSION AUTHORIZATION;';
+	},
+	'SECURITY DEFINER' => sub { return "SELECT as_$_[0](\$q\$$_[1]\$q\$);" });
+
+sub run_by { return "SELECT t FROM pool_query('srv', \$q\$$_[0]\$q\$) AS r(t text)"; }
+
+# What the first role leaves behind, and what the second one sees of it
+my %trap = (
+	'a temporary table that shadows a table' =>
+	  [ 'select good.shadow()', 'select state from accounts', 'real' ],
+	'a search_path' => [
+		q(select set_config('search_path', 'evil', false)), 'select state from accounts', 'real' ],
+	'a setting with a secret' => [
+		q(select set_config('app.secret', 'open sesame', false)),
+		q(select coalesce(nullif(current_setting('app.secret', true), ''), 'nothing')), 'nothing' ]);
+
+my $session = session($local);
+
+foreach my $how (sort keys %statement)
+{
+	foreach my $what (sort keys %trap)
+	{
+		my ($leave, $look, $untouched) = @{ $trap{$what} };
+
+		foreach my $roles ([ 'alice', 'bob' ], [ 'bob', 'alice' ])
+		{
+			my ($first, $second) = @$roles;
+			my $answer = $session->query(
+				$statement{$how}->($first, $leave) . $statement{$how}->($second, $look));
+
+			is((split /\n/, $answer->{out})[-1], $untouched,
+				"$how: $second does not find $what that $first left")
+			  or diag($answer->{err});
+		}
+	}
+}
+
+# On leases: what the first role left by a single statement, or by a lease
+foreach my $what (sort keys %trap)
+{
+	my ($leave, $look, $untouched) = @{ $trap{$what} };
+	my $lease = sub {
+		return "SET ROLE $_[0]; SELECT pool_acquire('srv', hold => true) AS lease \\gset\n"
+		  . "SELECT t FROM pool_query(:lease, \$q\$$_[1]\$q\$) AS r(t text);"
+		  . ' SELECT pool_release(:lease); RESET ROLE;';
+	};
+	my $answer =
+	  $session->query($statement{'SET ROLE'}->('alice', $leave) . $lease->('bob', $look));
+	is((split /\n/, $answer->{out})[-1],
+		$untouched, "a lease of bob does not find $what that a statement of alice left")
+	  or diag($answer->{err});
+
+	$answer = $session->query($lease->('alice', $leave) . $statement{'SET ROLE'}->('bob', $look));
+	is((split /\n/, $answer->{out})[-1],
+		$untouched, "a statement of bob does not find $what that a lease of alice left")
+	  or diag($answer->{err});
+}
+
+# Within a statement of the other role, which the function interrupts
+is( $session->query(
+		"SET ROLE alice; SELECT a, as_bob('$trap{'a search_path'}[1]') FROM (SELECT t AS a FROM "
+		  . q(pool_query('srv', $q$select set_config('search_path', 'evil', false)$q$) AS r(t text))
+		  . ') s; RESET ROLE')->{out},
+	'evil|real',
+	'a SECURITY DEFINER function of bob does not find the search_path that its caller left');
+
+# What the remote's administrator sees
+is( $session->query(
+		join '',
+		map { $statement{'SET ROLE'}->($_, q(select split_part(application_name, ' ', 4)
+			from pg_stat_activity where pid = pg_backend_pid())) } 'alice', 'bob')->{out},
+	"alice\nbob",
+	'the remote sees as whom each statement is run');
+
+#
+# The same role goes on without a reset.  The worker may come in between on a busy
+# machine, so a few attempts are made.
+#
+my @reused = (stat_of($local, 'reused'));
+my $found;
+ok( wait_until(
+		20,
+		sub {
+			$found = $session->query($statement{'SET ROLE'}
+				  ->('alice', q(select set_config('app.mine', 'mine', false)))
+				  . $statement{'SET ROLE'}->('alice', q(select current_setting('app.mine', true))))
+			  ->{out};
+			return $found eq "mine\nmine";
+		}),
+	'the same role in the same session finds what it left')
+  or diag($found);
+push @reused, stat_of($local, 'reused');
+cmp_ok($reused[1], '>', $reused[0],
+	'a lease by the same role in the same session is counted as reused');
+$session->query(join '', map { $statement{'SET ROLE'}->($_, 'select 1') } ('bob', 'alice') x 10);
+is(stat_of($local, 'reused'), $reused[1], 'a lease by another role is not counted as reused');
+
+$session->quit;
+settled($local);
+remote_count($local, $remote);
+no_crash($local, $remote);
+
+done_testing();

@@ -1,0 +1,66 @@
+# 065_statements.pl
+#	What bounds a statement, and what is told of one that could not be run.
+#
+# Runs in the plain round only.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+use PoolTest;
+use PoolTest::Servers;
+use Test::More;
+
+my $remote = start_remote();
+my $local = start_local();
+my $session = session($local);
+
+sub server { return new_server($local, $remote, {@_}); }
+
+# The remote sessions of a pool with as many idle connections
+sub fill
+{
+	my ($server, $connections) = @_;
+	my @leases = map { [ acquire_lease($session, $server) ] } 1 .. $connections;
+
+	$session->release($_->[0]) foreach @leases;
+	settled($local, "$connections connections of $server are idle");
+	return map { $_->[1] } @leases;
+}
+
+#
+# query_timeout, when the remotes of idle connections do not answer
+#
+sub run_while_stopped
+{
+	my ($statement, $validate_after_idle) = @_;
+	my $server = server(
+		query_timeout => '1s',
+		health_check_timeout => '40s',
+		validate_after_idle => $validate_after_idle,
+		health_check_interval => 0);
+	my @stopped = fill($server, 2);
+	my $answer;
+
+	kill 'STOP', @stopped;
+	$answer = $session->query("SELECT pool_exec('$server', '$statement')", 30);
+	kill 'CONT', @stopped;
+	$session->result if $answer->{state} eq 'timeout';
+	return $answer;
+}
+
+my $answer = run_while_stopped('select 1; select 2', '1h');
+is($answer->{state}, '57014',
+	'query_timeout holds for a string of several statements when the remote does not answer');
+like($answer->{err}, qr/DETAIL: .*was not sent/, 'the error tells that it was not sent');
+is(run_while_stopped($_, 0)->{out},
+	1, "query_timeout bounds a validation, after which another connection runs: $_")
+  foreach 'select 1', 'select 1; select 2';
+
+$session->quit;
+settled($local);
+remote_count($local, $remote);
+no_crash($local, $remote);
+
+done_testing();
