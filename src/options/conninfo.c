@@ -28,8 +28,25 @@
 
 #define MAX_HOSTS 32
 
+/*
+ * So that a peer that is gone is noticed within a minute, whether the connection
+ * is quiet (three probes, ten seconds apart, after half a minute) or there is
+ * something to send.  Without them the kernel takes two hours, or a quarter of
+ * an hour.  libpq heeds them on TCP only.
+ */
+static const struct
+{
+	const char *keyword;
+	const char *value;
+} tcp_defaults[] = {
+	{"keepalives_idle", "30"},
+	{"keepalives_interval", "10"},
+	{"keepalives_count", "3"},
+	{"tcp_user_timeout", "60000"}, /* milliseconds */
+};
+
 /* What pool_conninfo_build() itself adds at most: one at each call there. */
-#define MAX_OWN_PARAMETERS 6
+#define MAX_OWN_PARAMETERS (6 + lengthof(tcp_defaults))
 
 /*
  * Raises FEATURE_NOT_SUPPORTED where libpq would be asked for GSS encryption:
@@ -209,7 +226,9 @@ pool_conninfo_build(const PoolTarget *target, PoolConninfo *conninfo)
 	conninfo->values = palloc0(sizeof(char *) * room);
 	conninfo->count = 0;
 
-	/* First, so that a certificate of the mapping has precedence. */
+	/* First, so that what the server and the mapping say has precedence. */
+	for (size_t i = 0; i < lengthof(tcp_defaults) && !service; i++)
+		add_parameter(conninfo, tcp_defaults[i].keyword, tcp_defaults[i].value);
 	if (needs_password)
 		add_parameter(conninfo, "sslcert", NO_CERTIFICATE);
 	add_options(conninfo, on_server, POOL_ON_SERVER, !needs_password);

@@ -29,7 +29,7 @@
 #include "shared/stats.h"
 
 /* How long the worker may take to note options; it takes no time, if it runs. */
-#define CONFIGURE_TIMEOUT_MS 5000
+#define CONFIGURE_TIMEOUT_MS 2000
 
 /* The wait under way, for the exit of the session. */
 static PoolAcquireRequest *waiting = NULL;
@@ -290,13 +290,26 @@ try_to_acquire(const char *server_name, PoolTarget *target, int64 deadline,
 }
 
 /*
+ * Until when a session may acquire that began at "started"; timeout_ms -1 means
+ * the setting pool.acquire_timeout, or else the server's option.
+ */
+int64
+pool_acquire_deadline(const PoolTarget *target, int64 timeout_ms, int64 started)
+{
+	if (timeout_ms < 0)
+		timeout_ms = pool_guc_acquire_timeout >= 0
+						 ? pool_guc_acquire_timeout
+						 : target->options.acquire_timeout;
+	return started + pool_clock_from_ms(timeout_ms);
+}
+
+/*
  * Leases a slot of the server's pool to this session: request->slot and
  * ->generation.  As soon as request->slot is set, be it that an error follows,
  * the slot is the session's and has to be released.
  *
- * timeout_ms -1 means the setting pool.acquire_timeout, or else the server's
- * option.  "started" is when the caller began to wait.  Returns the deadline,
- * in pool_clock_us().
+ * timeout_ms is as in pool_acquire_deadline(), "started" when the caller began
+ * to wait.  Returns the deadline, in pool_clock_us().
  *
  * Raises: what pool_target_resolve() does; 53300 when the time is over or
  * max_waiters wait already; 55000 when the pool is paused and to fail; the
@@ -311,11 +324,7 @@ pool_acquire_slot(const char *server_name, PoolTarget *target, int64 timeout_ms,
 	bool changed;
 
 	find_pool(server_name, target, request);
-	if (timeout_ms < 0)
-		timeout_ms = pool_guc_acquire_timeout >= 0
-						 ? pool_guc_acquire_timeout
-						 : target->options.acquire_timeout;
-	deadline = started + pool_clock_from_ms(timeout_ms);
+	deadline = pool_acquire_deadline(target, timeout_ms, started);
 
 	request->role = GetUserId(); /* whose rights find_pool() has looked at */
 	request->started = started;

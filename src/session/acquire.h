@@ -9,6 +9,8 @@
 #include "shared/pool.h"
 #include "shared/queue.h"
 
+extern int64 pool_acquire_deadline(const PoolTarget *target, int64 timeout_ms,
+								   int64 started);
 extern int64 pool_acquire_slot(const char *server_name, PoolTarget *target,
 							   int64 timeout_ms, int64 started,
 							   PoolAcquireRequest *request);

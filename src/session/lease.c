@@ -25,7 +25,7 @@
  * Fetching the descriptor of a slot that is granted takes little, but it must
  * not fail because the wait for the slot took all of acquire_timeout.
  */
-#define FETCH_TIMEOUT_MS 5000
+#define FETCH_TIMEOUT_MS 2000
 
 /*
  * Were the settings changed by which text is written and read, and will no
@@ -50,7 +50,7 @@ pool_lease_condition(const PoolLease *lease)
 	if (copy == NULL || !lease->touched)
 		return POOL_CONDITION_UNTOUCHED;
 	if (copy->busy)
-		return POOL_CONDITION_BUSY;
+		return lease->silent ? POOL_CONDITION_SILENT : POOL_CONDITION_BUSY;
 	if (PQstatus(copy->pg) != CONNECTION_OK || copy->notices.protocol_doubt ||
 		PQpipelineStatus(copy->pg) != PQ_PIPELINE_OFF)
 		return POOL_CONDITION_BROKEN;
@@ -105,27 +105,28 @@ pool_lease_close(PoolLease *lease, PoolCloseReason reason)
 
 /*
  * Acquires a slot for the lease, and gets the session's copy of its
- * connection.  "started" is when the session began to wait.
+ * connection.  All of it counts from lease->started.
  *
  * Raises what pool_acquire_slot() and pool_conn_cache_get() do.  The lease may
  * have a slot then, without a copy, which the caller's pool_lease_close()
  * releases.
  */
 void
-pool_lease_open(PoolLease *lease, int64 started)
+pool_lease_open(PoolLease *lease)
 {
 	PoolAcquireRequest *request = &lease->request;
 
 	for (;;)
 	{
-		int64 deadline = pool_acquire_slot(lease->name, &lease->target,
-										   lease->timeout_ms, started, request);
+		int64 deadline =
+			pool_acquire_slot(lease->name, &lease->target, lease->timeout_ms,
+							  lease->started, request);
 
 		deadline = Max(deadline, pool_clock_after_ms(FETCH_TIMEOUT_MS));
 		lease->prove =
 			!pool_slot_was_used_by(&pool_shmem_slots[request->slot],
 								   pool_self()->serial, request->role);
-		lease->touched = lease->left_state = false;
+		lease->touched = lease->left_state = lease->silent = false;
 		if (OidIsValid(lease->holder.userid) &&
 			lease->target.options.leak_threshold > 0)
 			pool_holder_note(request->slot, request->generation, &lease->holder);

@@ -33,6 +33,7 @@ typedef struct PoolLease
 	Oid userid;		  /* who acquired it, and alone may use it */
 	char *name;		  /* of the server, as the user gave it */
 	int64 timeout_ms; /* of acquiring, as in pool_acquire_slot() */
+	int64 started;	  /* when the session began to acquire, pool_clock_us() */
 	PoolTarget target;
 	PoolHolder holder;			/* to be told of each slot that it has */
 	PoolAcquireRequest request; /* request.slot: the slot, or POOL_NONE */
@@ -41,9 +42,10 @@ typedef struct PoolLease
 	bool touched;				/* something was sent in this lease */
 	bool running;				/* a statement is under way */
 	bool left_state;			/* the remote session may not be as before */
+	bool silent;				/* the remote did not answer in time */
 } PoolLease;
 
-extern void pool_lease_open(PoolLease *lease, int64 started);
+extern void pool_lease_open(PoolLease *lease);
 extern void pool_lease_note_holder(PoolLease *lease);
 extern void pool_lease_close(PoolLease *lease, PoolCloseReason reason);
 extern PoolCondition pool_lease_condition(const PoolLease *lease);

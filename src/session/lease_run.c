@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "options/options.h"
+#include "session/acquire.h"
 #include "session/lease_run.h"
 #include "session/run.h"
 #include "shared/holder.h"
@@ -22,6 +23,12 @@
 #include "shared/slot.h"
 #include "shared/stats.h"
 #include "statement/remote_report.h"
+
+/*
+ * However little of acquire_timeout is left, a remote that is alive must have
+ * the time to say so, in milliseconds.
+ */
+#define MIN_PROOF_MS 500
 
 /* Was the slot reclaimed from this session?  Its connection is cut then. */
 static bool
@@ -56,6 +63,28 @@ end_run(PoolLease *lease)
 								  lease->request.generation);
 }
 
+/*
+ * How long the remote may take to prove that it is there, in milliseconds.
+ * Before the first statement of a lease another connection can take the place
+ * of one that is dead; half of what is left of acquire_timeout is for that.
+ */
+static int
+proof_timeout(const PoolLease *lease)
+{
+	const PoolOptions *options = &lease->target.options;
+	long left;
+
+	if (lease->touched)
+		return options->health_check_timeout;
+	left = pool_clock_left_ms(pool_acquire_deadline(&lease->target,
+													lease->timeout_ms,
+													lease->started)) /
+		   2;
+	if (options->query_timeout > 0)
+		left = Min(left, options->query_timeout);
+	return Min(options->health_check_timeout, Max(left, MIN_PROOF_MS));
+}
+
 static void
 prepare_run(PoolLease *lease, const PoolStatement *statement,
 			PoolResult *result, PoolRun *run)
@@ -68,9 +97,9 @@ prepare_run(PoolLease *lease, const PoolStatement *statement,
 	run->reset_query = options->reset_query;
 	run->prove = lease->prove || lease->copy->unproven;
 	run->validate =
-		!lease->touched && lease->request.idle_us >
+		!lease->touched && lease->request.unheard_us >
 							   pool_clock_from_ms(options->validate_after_idle);
-	run->proof_timeout = options->health_check_timeout;
+	run->proof_timeout = proof_timeout(lease);
 	run->query_timeout = options->query_timeout;
 	run->statement = statement;
 	run->result = result;
@@ -79,17 +108,20 @@ prepare_run(PoolLease *lease, const PoolStatement *statement,
 /*
  * Runs until the statement has gone out once.  While nothing of it was sent,
  * and nothing in this lease before, a connection that turns out to be dead is
- * replaced without the user noticing.
+ * replaced without the user noticing, within acquire_timeout.  That counts from
+ * the lease's begin if it is for this statement alone, else from now.
  */
 static void
 run_once_alive(PoolLease *lease, const PoolStatement *statement,
 			   PoolResult *result, PoolRun *run)
 {
-	int64 started = pool_clock_us();
-
+	if (lease->scope != POOL_LEASE_STATEMENT)
+		lease->started = pool_clock_us();
 	for (;;)
 	{
-		PoolStats *stats = &lease->request.pool->stats;
+		const PoolAcquireRequest *request = &lease->request;
+		PoolStats *stats = &request->pool->stats;
+		int64 began = pool_clock_us();
 		bool fresh = !lease->touched;
 
 		prepare_run(lease, statement, result, run);
@@ -102,10 +134,13 @@ run_once_alive(PoolLease *lease, const PoolStatement *statement,
 			run->outcome = POOL_RUN_NOT_SENT;
 		if (run->outcome == POOL_RUN_NOT_SENT && run->validate)
 			pool_stats_add(stats, POOL_COUNT_VALIDATION_FAILURES, 1);
+		lease->silent = run->silent;
 		if (run->outcome != POOL_RUN_NOT_SENT || !fresh)
 			return;
+		if (run->copy->busy)
+			pool_queue_doubt(request->pool, request->pool_id, began);
 		pool_lease_close(lease, POOL_CLOSE_CHECK_FAILED);
-		pool_lease_open(lease, started);
+		pool_lease_open(lease);
 	}
 }
 
@@ -181,6 +216,8 @@ settle(PoolLease *lease, PoolRun *run)
 	if (run->outcome == POOL_RUN_DONE || run->outcome == POOL_RUN_FAILED)
 	{
 		lease->copy->unproven = false;
+		if (!is_reclaimed(lease))
+			pool_shmem_slots[lease->request.slot].heard = pool_clock_us();
 		lease->prove = run->error != NULL && run->reset_undone;
 		lease->left_state = lease->left_state || run->left_state;
 	}

@@ -143,6 +143,8 @@ step_ok(PoolRun *run, int64 deadline, const char *nonce)
 		if (!good)
 			return false;
 	}
+	if (timed_out)
+		run->silent = true;
 	return !timed_out && (nonce == NULL || proven == 1);
 }
 
@@ -153,6 +155,8 @@ sync_ok(PoolRun *run, int64 deadline)
 	PGresult *res = pool_remote_io_next(run, deadline, &timed_out);
 	bool good = PQresultStatus(res) == PGRES_PIPELINE_SYNC;
 
+	if (timed_out)
+		run->silent = true;
 	PQclear(res);
 	return good;
 }

@@ -48,6 +48,7 @@ typedef struct PoolRun
 	PoolRemoteReport *error;	   /* out: FAILED, LOST: what to raise */
 	PoolRemoteReport *proof_error; /* out: NOT_PROVEN: the remote's error, or
 									* NULL */
+	bool silent;				   /* out: the proof was not answered in time */
 	bool sent;					   /* out: the statement went out */
 	int64 sent_at;				   /* out: then, pool_clock_us() */
 	bool left_state;   /* out: the remote session is not as before */

@@ -68,6 +68,7 @@ pool_session_lease(const char *server_name, PoolLeaseScope scope,
 	lease->subid = GetCurrentSubTransactionId();
 	lease->userid = GetUserId();
 	lease->timeout_ms = timeout_ms;
+	lease->started = pool_clock_us();
 	lease->request.slot = POOL_NONE;
 	lease->id = (int64) pg_atomic_add_fetch_u64(&pool_shmem->last_lease, 1);
 	dlist_push_head(&leases, &lease->node);
@@ -76,7 +77,7 @@ pool_session_lease(const char *server_name, PoolLeaseScope scope,
 	{
 		if (scope != POOL_LEASE_STATEMENT)
 			pool_lease_note_holder(lease);
-		pool_lease_open(lease, pool_clock_us());
+		pool_lease_open(lease);
 	}
 	PG_CATCH();
 	{

@@ -142,7 +142,7 @@ acquire_locked(PoolAcquireRequest *request, bool *wake)
 			*wake = true;
 			continue;
 		}
-		request->idle_us = now - slot->since;
+		request->unheard_us = now - slot->heard;
 		pool_stats_time(&pool->stats, POOL_TIMED_WAIT, now - request->started);
 		pool_slot_lease(pool, slot, pool_self(), request->role);
 		request->slot = pool_slot_index(slot);
@@ -196,7 +196,7 @@ read_verdict(PoolAcquireRequest *request, PoolWaiter *me)
 	if (me->verdict == POOL_VERDICT_GRANTED)
 	{
 		request->slot = me->slot;
-		request->idle_us = me->idle_us;
+		request->unheard_us = me->unheard_us;
 		request->generation =
 			pg_atomic_read_u64(&pool_shmem_slots[me->slot].generation);
 	}
@@ -241,10 +241,10 @@ grant_to_first(Pool *pool, PoolSlot *slot, PoolSessionRef *wake)
 	PoolWaiter *first = &pool_shmem_waiters[pool->waiter_head];
 	int64 now = pool_clock_us();
 
-	first->idle_us = slot->state == POOL_SLOT_IDLE ? now - slot->since : 0;
 	pool_stats_time(&pool->stats, POOL_TIMED_WAIT, now - first->since);
 	dequeue(pool, first);
 	pool_slot_lease(pool, slot, &first->session, first->role);
+	first->unheard_us = now - slot->heard;
 	first->slot = pool_slot_index(slot);
 	first->verdict = POOL_VERDICT_GRANTED;
 	*wake = first->session;
@@ -315,7 +315,10 @@ static bool
 release_locked(Pool *pool, PoolSlot *slot, PoolCondition condition,
 			   PoolCloseReason reason, PoolSessionRef *wake)
 {
-	if (slot->close_reason != POOL_CLOSE_NONE || pool_queue_closes(condition))
+	if (condition == POOL_CONDITION_SILENT)
+		pool_slot_give_up(pool, slot, reason);
+	else if (slot->close_reason != POOL_CLOSE_NONE ||
+			 pool_queue_closes(condition))
 		pool_slot_close(pool, slot, reason, condition == POOL_CONDITION_BUSY);
 	else if (condition == POOL_CONDITION_IN_TRANSACTION ||
 			 (condition == POOL_CONDITION_USED && pool->options.reset_query[0]))
@@ -370,6 +373,36 @@ pool_queue_release(int slot_index, uint64 generation, PoolCondition condition,
 	if (granted)
 		pool_wake_session(&wake);
 	else if (work)
+		pool_wake_worker(pool);
+}
+
+/*
+ * A session has found a connection dead that was idle.  The cause may be one for
+ * all (a firewall has forgotten them, the remote's machine is gone), so none
+ * that was not heard from since then is leased unchecked: the worker checks
+ * them, all at once.  "since" is when the session began to ask, pool_clock_us().
+ * Takes the lock.
+ */
+void
+pool_queue_doubt(Pool *pool, uint64 pool_id, int64 since)
+{
+	bool work = false;
+	int index;
+
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	index = pool->id == pool_id ? pool->idle_head : POOL_NONE;
+	while (index != POOL_NONE)
+	{
+		PoolSlot *slot = &pool_shmem_slots[index];
+
+		index = slot->next;
+		if (slot->heard >= since)
+			continue;
+		pool_slot_move(pool, slot, POOL_SLOT_CHECKING);
+		work = true;
+	}
+	LWLockRelease(&pool->lock);
+	if (work)
 		pool_wake_worker(pool);
 }
 

@@ -34,8 +34,8 @@ typedef struct PoolWaiter
 	int64 since;
 	int priority; /* the higher, the sooner */
 	PoolVerdict verdict;
-	int slot;	   /* GRANTED */
-	int64 idle_us; /* GRANTED: how long it was IDLE */
+	int slot;		  /* GRANTED */
+	int64 unheard_us; /* GRANTED: how long ago the remote last answered */
 } PoolWaiter;
 
 /* What a session wants, and what it got. */
@@ -56,7 +56,7 @@ typedef struct PoolAcquireRequest
 
 	int slot;		   /* out */
 	uint64 generation; /* out */
-	int64 idle_us;	   /* out: how long it had lain idle */
+	int64 unheard_us;  /* out: how long ago the remote last answered */
 } PoolAcquireRequest;
 
 typedef enum PoolAcquireResult
@@ -78,7 +78,9 @@ typedef enum PoolCondition
 	POOL_CONDITION_USED,		   /* session state may be left in it */
 	POOL_CONDITION_IN_TRANSACTION, /* a transaction is open in it */
 	POOL_CONDITION_BROKEN,		   /* not to be used again */
-	POOL_CONDITION_BUSY			   /* the same, and a statement is running */
+	POOL_CONDITION_BUSY,		   /* the same, and a statement is running */
+	POOL_CONDITION_SILENT		   /* the same, and the remote did not answer
+									* within the time it has */
 } PoolCondition;
 
 /* Must a connection in that condition be closed? */
@@ -86,7 +88,8 @@ static inline bool
 pool_queue_closes(PoolCondition condition)
 {
 	return condition == POOL_CONDITION_BROKEN ||
-		   condition == POOL_CONDITION_BUSY;
+		   condition == POOL_CONDITION_BUSY ||
+		   condition == POOL_CONDITION_SILENT;
 }
 
 extern PoolAcquireResult pool_queue_acquire(PoolAcquireRequest *request);
@@ -96,6 +99,7 @@ extern bool pool_queue_offer(Pool *pool, PoolSlot *slot, PoolSessionRef *wake);
 extern void pool_queue_release(int slot, uint64 generation,
 							   PoolCondition condition, PoolCloseReason reason,
 							   const PoolUser *user);
+extern void pool_queue_doubt(Pool *pool, uint64 pool_id, int64 since);
 extern void pool_queue_serve(Pool *pool);
 extern void pool_queue_tell(Pool *pool, PoolVerdict verdict);
 

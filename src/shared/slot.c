@@ -181,7 +181,7 @@ pool_slot_move(Pool *pool, PoolSlot *slot, PoolSlotState to)
 	if (to != POOL_SLOT_FREE)
 		pool->nslots[to]++;
 	if (from == POOL_SLOT_CONNECTING && to != POOL_SLOT_CLOSING)
-		slot->opened = slot->returned = slot->since;
+		slot->opened = slot->returned = slot->heard = slot->since;
 	if (from == POOL_SLOT_LEASED)
 		slot->returned = slot->since;
 	if (slot->remote_closed)
@@ -298,6 +298,18 @@ pool_slot_reclaim(Pool *pool, PoolSlot *slot, PoolCloseReason reason)
 }
 
 /*
+ * Leaves a slot for closing whose remote did not answer in time, though it was
+ * given as long as it may take.  The worker does not wait for the remote's end
+ * as well.  Needs the pool's lock; wake the worker after releasing it.
+ */
+void
+pool_slot_give_up(Pool *pool, PoolSlot *slot, PoolCloseReason reason)
+{
+	slot->silent = true;
+	pool_slot_close(pool, slot, reason, true);
+}
+
+/*
  * Closes what is idle over the limit; what is leased over it goes when it comes
  * back.  Needs the lock; wake the worker after releasing it.
  */
@@ -332,13 +344,13 @@ pool_slot_claim(Pool *pool)
 						pg_atomic_add_fetch_u64(&pool_shmem->last_generation, 1));
 	slot->last_user.session = 0;
 	slot->uses = 0;
-	slot->opened = slot->returned = 0;
+	slot->opened = slot->returned = slot->heard = 0;
 	slot->jitter = 0;
 	slot->retry = pool->failures > 0;
 	if (slot->retry)
 		pool_stats_add(&pool->stats, POOL_COUNT_RETRIES, 1);
 	slot->used = slot->in_transaction = slot->remote_closed = false;
-	slot->cancel = slot->reclaimed = false;
+	slot->cancel = slot->reclaimed = slot->silent = false;
 	slot->close_reason = POOL_CLOSE_NONE;
 	slot->remote_pid = 0;
 	slot->remote_address[0] = '\0';

@@ -104,6 +104,7 @@ typedef struct PoolSlot
 	bool in_transaction; /* RETURNED: roll back first */
 	bool cancel;		 /* CLOSING: a statement is still running */
 	bool reclaimed;		 /* CLOSING: a session may not know it */
+	bool silent;		 /* CLOSING: the remote did not answer in time */
 
 	/*
 	 * Not NONE: the connection is retired, to be closed instead of being leased
@@ -121,9 +122,11 @@ typedef struct PoolSlot
 
 	/*
 	 * Written by the owner of the socket, without the lock: has a statement run
-	 * since the last reset?
+	 * since the last reset, and when did the remote last answer, in
+	 * pool_clock_us()?
 	 */
 	bool used;
+	int64 heard;
 
 	/*
 	 * LEASED.  For the report of a leak; see holder.c.  The atomics are written
@@ -156,6 +159,8 @@ extern void pool_slot_retire_all(struct Pool *pool, PoolCloseReason reason);
 extern void pool_slot_close(struct Pool *pool, PoolSlot *slot,
 							PoolCloseReason reason, bool cancel);
 extern void pool_slot_reclaim(struct Pool *pool, PoolSlot *slot,
+							  PoolCloseReason reason);
+extern void pool_slot_give_up(struct Pool *pool, PoolSlot *slot,
 							  PoolCloseReason reason);
 extern void pool_slot_close_surplus(struct Pool *pool);
 extern int64 pool_slot_busy_us(const struct Pool *pool, int64 now);

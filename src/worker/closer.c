@@ -9,6 +9,14 @@
  * would not notice a cancel); and frees the slot when the remote has closed.
  * After CLOSE_TIMEOUT_MS it cuts the connection instead.
  *
+ * A remote that did not answer a check, a reset or a validation (slot->silent)
+ * has had its time: its process is stopped, its machine is gone, or something on
+ * the way has forgotten the connection.  There is no use in waiting for its end,
+ * so the place is free as soon as one cancel request is out, for a process that
+ * may go on later, and after SILENT_TIMEOUT_MS in any case.  If there is such a
+ * process, the remote has one session more than the limit until it sees that it
+ * has lost its client.
+ *
  * Sessions may have copies of the connection.  shutdown() reaches all of them,
  * close() would not.
  */
@@ -36,6 +44,9 @@
  * does not hold a place for long.
  */
 #define CLOSE_TIMEOUT_MS 5000
+
+/* The same for a remote that did not answer in time. */
+#define SILENT_TIMEOUT_MS 1000
 
 /*
  * How long all remotes together may take to go when the worker stops, in
@@ -192,7 +203,8 @@ pool_closer_begin(PoolSlot *slot)
 	}
 	if (conn->task == POOL_TASK_CLOSE)
 		return;
-	pool_conn_begin_task(conn, POOL_TASK_CLOSE, CLOSE_TIMEOUT_MS);
+	pool_conn_begin_task(conn, POOL_TASK_CLOSE,
+						 slot->silent ? SILENT_TIMEOUT_MS : CLOSE_TIMEOUT_MS);
 	if (is_cut(conn))
 		(void) shutdown(PQsocket(conn->pg), SHUT_RDWR);
 	pool_conn_watch_remote(conn, is_cut(conn) ? 0 : WL_SOCKET_READABLE);
@@ -222,6 +234,14 @@ drain(PoolConn *conn)
 	return false;
 }
 
+/* Was all done for a remote that did not answer in time? */
+static bool
+is_given_up(const PoolConn *conn)
+{
+	return conn->slot->silent &&
+		   (conn->cancel.requests > 0 || !conn->cancel_key.known);
+}
+
 /*
  * Goes on closing.  Called on each event of the connection and in each round,
  * since it may be time for the next cancel request.
@@ -238,7 +258,11 @@ pool_closer_continue(PoolConn *conn)
 	else if (drain(conn))
 		finish(conn);
 	else
+	{
 		continue_cancel(conn);
+		if (is_given_up(conn))
+			finish(conn);
+	}
 }
 
 /* The remote has not closed the connection in time: gives it up. */

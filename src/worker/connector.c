@@ -23,15 +23,47 @@
 #include "worker/evict.h"
 #include "worker/loop.h"
 
+/* For how long a connection that is checked or reset is counted on. */
+#define PROMPT_US (200 * POOL_CLOCK_US_PER_MS)
+
+/*
+ * Is that slot to come free by itself soon?  A check or reset takes no time, if
+ * the remote is well.  Needs the pool's lock.
+ */
+static bool
+is_coming(const Pool *pool, const PoolSlot *slot)
+{
+	int64 overdue = slot->since + PROMPT_US;
+
+	if (slot->pool != pool_index(pool) ||
+		(slot->state != POOL_SLOT_CHECKING && slot->state != POOL_SLOT_RETURNED &&
+		 slot->state != POOL_SLOT_RESETTING) ||
+		pool_clock_us() >= overdue)
+		return false;
+	pool_loop_wake_at(overdue);
+	return true;
+}
+
+/* How many waiters no connection is coming for.  Needs the pool's lock. */
+static int
+count_unserved(const Pool *pool)
+{
+	int unserved = pool->nwaiting - pool->nslots[POOL_SLOT_CONNECTING];
+
+	POOL_ASSERT_LOCKED_SHARED(pool);
+	if (pool_slot_count_open(pool) == pool->nslots[POOL_SLOT_LEASED])
+		return unserved;
+	for (int i = 0; i < pool_shmem->nslots && unserved > 0; i++)
+		unserved -= is_coming(pool, &pool_shmem_slots[i]) ? 1 : 0;
+	return unserved;
+}
+
 /* How many more connections the pool needs now.  Needs its lock. */
 static int
 missing_connections(const Pool *pool)
 {
 	const PoolOptions *options = &pool->options;
 	int connecting = pool->nslots[POOL_SLOT_CONNECTING];
-	int coming = connecting + pool->nslots[POOL_SLOT_CHECKING] +
-				 pool->nslots[POOL_SLOT_RETURNED] +
-				 pool->nslots[POOL_SLOT_RESETTING];
 	int wanted = Max(options->min_size, pool->prewarm) -
 				 pool_slot_count_live(pool) - connecting;
 	int parallel = pool->failures > 0 || pool->breaker != POOL_BREAKER_CLOSED
@@ -43,7 +75,7 @@ missing_connections(const Pool *pool)
 	if (!pool->configured || pool->pause != POOL_PAUSE_NONE)
 		return 0;
 	wanted = Max(wanted, pool->renewals - connecting);
-	wanted = Max(wanted, pool->nwaiting - coming);
+	wanted = Max(wanted, count_unserved(pool));
 	wanted = Min(wanted, pool->limit - pool_slot_count_limited(pool));
 	return Min(wanted, parallel - connecting);
 }

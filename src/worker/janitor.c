@@ -12,7 +12,8 @@
  *	- IDLE and used a while ago: has it reset.  A statement may have left a lock
  *	  or a temporary table that nobody would ask for again; the next session's
  *	  reset would come too late for those who wait for such a lock.
- *	- IDLE for longer than health_check_interval: has health_check_query asked.
+ *	- IDLE for longer than health_check_interval, or CHECKING since a session
+ *	  found another one dead (pool_queue_doubt): has health_check_query asked.
  *	- IDLE and not used for longer than idle_timeout: closes it, down to
  *	  min_size.
  *	- Older than max_lifetime: see pool_lifetime_phase().  Has another one opened
@@ -88,7 +89,8 @@ pool_janitor_remote_closed(PoolConn *conn)
 										? conn->relay.failure
 										: "it was closed by the remote");
 	LWLockAcquire(&conn->pool->lock, LW_EXCLUSIVE);
-	if (slot->state == POOL_SLOT_IDLE || slot->state == POOL_SLOT_RETURNED)
+	if (slot->state == POOL_SLOT_IDLE || slot->state == POOL_SLOT_RETURNED ||
+		slot->state == POOL_SLOT_CHECKING) /* which has not begun */
 	{
 		pool_slot_close(conn->pool, slot, POOL_CLOSE_REMOTE_CLOSED, false);
 		closing = true;
@@ -192,6 +194,9 @@ decide_slot(Pool *pool, PoolSlot *slot, int64 now)
 			return decide_leased(pool, slot, now);
 		case POOL_SLOT_IDLE:
 			return decide_idle(pool, slot, now);
+		case POOL_SLOT_CHECKING:
+			return pool_conn_of(slot)->task == POOL_TASK_WATCH ? ERRAND_CHECK
+															   : ERRAND_NONE;
 		default:
 			return ERRAND_NONE;
 	}

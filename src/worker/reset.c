@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include "base/clock.h"
 #include "shared/pool.h"
 #include "shared/queue.h"
 #include "shared/self.h"
@@ -24,8 +25,9 @@
 /* How many records of TLS are read before others get a turn. */
 #define READ_ROUNDS 16
 
+/* "silent": the remote did not answer in time. */
 static void
-reset_failed(PoolConn *conn, PoolCloseReason reason)
+reset_failed(PoolConn *conn, PoolCloseReason reason, bool silent)
 {
 	Pool *pool = conn->pool;
 
@@ -34,7 +36,10 @@ reset_failed(PoolConn *conn, PoolCloseReason reason)
 	if (conn->is_health_check && reason == POOL_CLOSE_RESET_FAILED)
 		reason = POOL_CLOSE_CHECK_FAILED;
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
-	pool_slot_close(pool, conn->slot, reason, true);
+	if (silent)
+		pool_slot_give_up(pool, conn->slot, reason);
+	else
+		pool_slot_close(pool, conn->slot, reason, true);
 	LWLockRelease(&pool->lock);
 	pool_closer_begin(conn->slot);
 }
@@ -47,6 +52,7 @@ reset_done(PoolConn *conn)
 	bool granted;
 
 	pool_conn_stand_by(conn);
+	slot->heard = pool_clock_us();
 	pool_stats_add(&conn->pool->stats,
 				   conn->is_health_check ? POOL_COUNT_HEALTH_CHECKS
 										 : POOL_COUNT_RESETS,
@@ -100,7 +106,7 @@ pool_reset_begin(PoolConn *conn, bool rollback, const char *query,
 	pool_conn_begin_task(conn, POOL_TASK_RESET, timeout_ms);
 	if (!suspend_relay(conn))
 	{
-		reset_failed(conn, POOL_CLOSE_UNCLEAN);
+		reset_failed(conn, POOL_CLOSE_UNCLEAN, false);
 		return;
 	}
 	sent = PQenterPipelineMode(conn->pg) &&
@@ -109,7 +115,7 @@ pool_reset_begin(PoolConn *conn, bool rollback, const char *query,
 	if (sent)
 		pool_conn_watch_remote(conn, WL_SOCKET_READABLE);
 	else
-		reset_failed(conn, POOL_CLOSE_RESET_FAILED);
+		reset_failed(conn, POOL_CLOSE_RESET_FAILED, false);
 }
 
 /* Reads what the remote answers to the reset, as far as it has come. */
@@ -125,7 +131,7 @@ pool_reset_on_event(PoolConn *conn)
 	{
 		if (!PQconsumeInput(conn->pg))
 		{
-			reset_failed(conn, POOL_CLOSE_REMOTE_CLOSED);
+			reset_failed(conn, POOL_CLOSE_REMOTE_CLOSED, false);
 			return;
 		}
 	}
@@ -145,7 +151,7 @@ pool_reset_on_event(PoolConn *conn)
 		else if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK &&
 				 status != PGRES_EMPTY_QUERY)
 		{
-			reset_failed(conn, POOL_CLOSE_RESET_FAILED);
+			reset_failed(conn, POOL_CLOSE_RESET_FAILED, false);
 			return;
 		}
 	}
@@ -155,12 +161,12 @@ pool_reset_on_event(PoolConn *conn)
 		PQtransactionStatus(conn->pg) == PQTRANS_IDLE)
 		reset_done(conn);
 	else
-		reset_failed(conn, POOL_CLOSE_RESET_FAILED);
+		reset_failed(conn, POOL_CLOSE_RESET_FAILED, false);
 }
 
 /* The remote has not answered to the reset in time: closes the connection. */
 void
 pool_reset_on_timeout(PoolConn *conn)
 {
-	reset_failed(conn, POOL_CLOSE_RESET_FAILED);
+	reset_failed(conn, POOL_CLOSE_RESET_FAILED, true);
 }
