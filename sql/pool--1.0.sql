@@ -332,8 +332,8 @@ COMMENT ON COLUMN pool_stats.size_limit IS
 'Most connections just now: max_size, or less if autoscale says so';
 COMMENT ON COLUMN pool_stats.utilization IS 'Connections leased now, in per cent of size_limit';
 COMMENT ON COLUMN pool_stats.breaker IS
-'State of the circuit breaker: closed, open (nothing is attempted), or half_open (one attempt '
-'at a time)';
+'State of the circuit breaker: closed, open (the worker tries alone, callers get the cause at '
+'once), or half_open (one attempt at a time)';
 COMMENT ON COLUMN pool_stats.breaker_opened_at IS 'When the circuit breaker opened last';
 COMMENT ON COLUMN pool_stats.min_size IS 'Connections kept open: option min_size, or pool_resize()';
 COMMENT ON COLUMN pool_stats.max_size IS

@@ -64,7 +64,7 @@ const PoolOptionDef pool_options_table[] =
 	 NUMBER(retry_max_delay, DURATION, SERVER, 10 * SECOND, 1, DAY),
 	 NUMBER(retry_jitter, PERCENT, SERVER, 10, 0, 100),
 	 NUMBER(breaker_threshold, INT, SERVER, 5, 0, MAX_COUNT), /* 0: off */
-	 NUMBER(breaker_timeout, DURATION, SERVER, 30 * SECOND, 1, DAY),
+	 NUMBER(breaker_timeout, DURATION, SERVER, 1 * SECOND, 1, DAY),
 	 NUMBER(breaker_successes, INT, SERVER, 2, 1, 1000),
 	 NUMBER(leak_threshold, DURATION, SERVER, 5 * MINUTE, 0, LONGEST),
 	 NUMBER(leak_action, LEAK_ACTION, SERVER, POOL_LEAK_WARN, POOL_LEAK_WARN,

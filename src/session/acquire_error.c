@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "session/acquire_error.h"
+#include "shared/backoff.h"
 #include "shared/slot.h"
 
 /* What messages tell of a pool, copied under its lock. */
@@ -28,6 +29,8 @@ typedef struct Summary
 static void
 read_summary(Pool *pool, Summary *summary)
 {
+	int64 next;
+
 	LWLockAcquire(&pool->lock, LW_SHARED);
 	summary->max_size = pool->options.max_size;
 	summary->limit = pool->limit;
@@ -35,10 +38,11 @@ read_summary(Pool *pool, Summary *summary)
 	summary->nwaiting = pool->nwaiting;
 	summary->paused = pool->pause != POOL_PAUSE_NONE;
 	summary->connect_failed = pool->failures > 0;
-	summary->retry_ms =
-		pool->breaker == POOL_BREAKER_OPEN
-			? (int) Max(1, pool_clock_left_ms(pool->next_attempt))
-			: 0;
+	next = pool->nslots[POOL_SLOT_CONNECTING] > 0 ? pool_backoff_beside_at(pool)
+												  : pool->next_attempt;
+	summary->retry_ms = pool->breaker == POOL_BREAKER_OPEN
+							? (int) Max(1, pool_clock_left_ms(next))
+							: 0;
 	summary->error = pool->last_error;
 	LWLockRelease(&pool->lock);
 }

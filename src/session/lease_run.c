@@ -190,6 +190,9 @@ close_after_run(PoolLease *lease, PoolRun *run)
 			if (reclaimed)
 				run->outcome = POOL_RUN_RECLAIMED_BEFORE;
 			break;
+		case POOL_RUN_REFUSED:
+			pool_lease_close(lease, POOL_CLOSE_RESET_FAILED);
+			break;
 		case POOL_RUN_NOT_PROVEN:
 			pool_lease_close(lease, POOL_CLOSE_PROOF_FAILED);
 			if (reclaimed)
@@ -233,6 +236,23 @@ settle(PoolLease *lease, PoolRun *run)
 	}
 }
 
+/*
+ * The remote's SQLSTATE tells what it has against the reset.  A statement that
+ * went out with it was skipped, unless it was in a transaction of its own.
+ */
+static void
+raise_refused(const char *server_name, const PoolRun *run)
+{
+	ereport(ERROR,
+			(errcode(run->proof_error->sqlstate),
+			 errmsg("connection to server \"%s\" could not be reset",
+					server_name),
+			 errdetail("The remote did not accept the reset of the connection: %s",
+					   run->proof_error->message),
+			 run->sent && !run->reset_undone ? errhint(POOL_HINT_CHECK_EXECUTION)
+											 : 0));
+}
+
 static void
 raise_not_proven(const char *server_name, const PoolRemoteReport *proof_error)
 {
@@ -240,7 +260,7 @@ raise_not_proven(const char *server_name, const PoolRemoteReport *proof_error)
 		ereport(ERROR,
 				(errcode(ERRCODE_CONNECTION_FAILURE),
 				 errmsg("connection to server \"%s\" failed", server_name),
-				 errdetail("The remote did not accept the reset of the connection: %s",
+				 errdetail("It was lost before the reset was answered: %s",
 						   proof_error->message),
 				 errhint(POOL_HINT_CHECK_EXECUTION)));
 	ereport(ERROR,
@@ -273,6 +293,9 @@ raise_outcome(const PoolLease *lease, const PoolRun *run)
 					 errdetail("The remote transaction is rolled back."),
 					 errhint("Use pool_acquire() and run the statements "
 							 "of a transaction on the lease.")));
+			break;
+		case POOL_RUN_REFUSED:
+			raise_refused(server_name, run);
 			break;
 		case POOL_RUN_NOT_SENT:
 			ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
@@ -308,8 +331,8 @@ raise_outcome(const PoolLease *lease, const PoolRun *run)
  *
  * Raises the remote's errors as they are; 55006 when the lease is running a
  * statement already; 08003 when it has no connection any more; 08006 when the
- * connection is lost; 25000 when a lease for a single statement ends in a
- * transaction; and errors of this session, 57014 for a cancel or query_timeout.
+ * connection is lost; the remote's SQLSTATE when it refuses the reset; 25000 when
+ * a lease for a single statement ends in a transaction; and errors of this session, 57014 for a cancel or query_timeout.
  */
 void
 pool_lease_run(PoolLease *lease, const PoolStatement *statement,

@@ -236,6 +236,18 @@ check_formats(PoolRun *run)
 }
 
 /*
+ * What it means that the proof has failed.  If the remote has answered it with an
+ * error, that is the outcome: another connection would give the same answer.
+ */
+static PoolRunOutcome
+without_proof(const PoolRun *run, PoolRunOutcome otherwise)
+{
+	return run->proof_error != NULL && !run->proof_error->fatal
+			   ? POOL_RUN_REFUSED
+			   : otherwise;
+}
+
+/*
  * Sends the statement: in one pipeline with the proof, or after the proof if
  * there has to be one.  DONE: its results are next.
  */
@@ -248,14 +260,14 @@ send_statement(PoolRun *run, bool pipeline)
 			return POOL_RUN_DONE;
 		if (pool_clock_us() >= run->deadline)
 			pool_remote_io_raise_timeout(run);
-		return POOL_RUN_NOT_PROVEN;
+		return without_proof(run, POOL_RUN_NOT_PROVEN);
 	}
 	if ((run->prove || run->validate) && !pool_proof_alone(run))
 	{
 		/* After a validation it is another connection's turn. */
 		if (!run->validate && pool_clock_us() >= run->deadline)
 			pool_remote_io_raise_timeout(run);
-		return POOL_RUN_NOT_SENT;
+		return without_proof(run, POOL_RUN_NOT_SENT);
 	}
 	run->copy->busy = true;
 	if (pool_remote_io_send(run))

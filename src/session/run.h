@@ -20,6 +20,7 @@ typedef enum PoolRunOutcome
 	/* The connection is not to be used again. */
 	POOL_RUN_LOST,		 /* in the middle, see "error" */
 	POOL_RUN_NOT_SENT,	 /* found unusable before the statement went out */
+	POOL_RUN_REFUSED,	 /* the remote refused the reset, see "proof_error" */
 	POOL_RUN_NOT_PROVEN, /* the handover's proof failed; no row was shown */
 
 	/* What lease_run.c makes of them, when it has looked at the lease. */
@@ -46,8 +47,8 @@ typedef struct PoolRun
 
 	PoolRunOutcome outcome;		   /* out */
 	PoolRemoteReport *error;	   /* out: FAILED, LOST: what to raise */
-	PoolRemoteReport *proof_error; /* out: NOT_PROVEN: the remote's error, or
-									* NULL */
+	PoolRemoteReport *proof_error; /* out: REFUSED, NOT_PROVEN: the remote's
+									* error, or NULL */
 	bool silent;				   /* out: the proof was not answered in time */
 	bool sent;					   /* out: the statement went out */
 	int64 sent_at;				   /* out: then, pool_clock_us() */

@@ -3,14 +3,22 @@
  *		The circuit breaker of a pool.
  *
  *		CLOSED -> OPEN		after breaker_threshold failed attempts in a row
- *		OPEN -> HALF_OPEN	by the first attempt after breaker_timeout
- *		HALF_OPEN -> OPEN	if that fails
+ *		OPEN -> HALF_OPEN	by a connection that was made, or when the worker
+ *							does not try by itself any more
+ *		HALF_OPEN -> OPEN	by an attempt that fails
  *		HALF_OPEN -> CLOSED	after breaker_successes connections or clean releases,
  *							of leases in which something was sent
  *
- * While it is OPEN nothing is attempted, and a session that would have to wait
- * for a new connection gets the last error at once.  Connections that are there go on
- * serving.  HALF_OPEN opens one connection at a time.
+ * While it is OPEN the worker tries every breaker_timeout, and a session that
+ * would have to wait for a new connection gets the last error at once.
+ * Connections that are there go on serving.
+ *
+ * What a session is told is never old for that reason: OPEN means that the worker
+ * tries at next_attempt.  If it does not, since nobody has asked for a while, the
+ * pool is paused, there is no place for a connection, or the remote has said that
+ * trying again is useless, the breaker is HALF_OPEN from then on: the next
+ * session has an attempt made, and waits for it.  HALF_OPEN opens one connection
+ * at a time.
  *
  * The worker alone makes these moves, and logs that it opens and closes.  A reset
  * (by pool_breaker_reset(), or for other options) closes it without a line in
@@ -23,6 +31,9 @@
 #include "shared/breaker.h"
 #include "shared/slot.h"
 #include "shared/stats.h"
+
+/* For how long the worker goes on to try after a session has asked. */
+#define WANTED_US (60 * POOL_CLOCK_US_PER_S)
 
 /* The name that views and the log use. */
 const char *
@@ -42,7 +53,7 @@ pool_breaker_name(PoolBreakerState state)
 
 /*
  * An attempt has failed, and is counted in pool->failures.  Returns true if
- * the breaker opens by that; then pool->next_attempt is set.  Needs the lock.
+ * the breaker opens by that.  Needs the lock.
  */
 bool
 pool_breaker_failed(Pool *pool)
@@ -57,14 +68,16 @@ pool_breaker_failed(Pool *pool)
 		return false;
 	pool->breaker = POOL_BREAKER_OPEN;
 	pool->breaker_opened_at = GetCurrentTimestamp();
-	pool->next_attempt = pool_clock_after_ms(options->breaker_timeout);
 	pool_stats_add(&pool->stats, POOL_COUNT_BREAKER_TRIPS, 1);
 	return true;
 }
 
-/* An attempt begins, at its time.  Needs the lock. */
+/*
+ * A connection was made, or the worker does not try by itself any more.  Needs
+ * the lock.
+ */
 void
-pool_breaker_try(Pool *pool)
+pool_breaker_half_open(Pool *pool)
 {
 	POOL_ASSERT_LOCKED(pool);
 	if (pool->breaker != POOL_BREAKER_OPEN)
@@ -108,15 +121,27 @@ pool_breaker_reset(Pool *pool)
 }
 
 /*
- * Is it of no use to wait, since there is no connection, and none is attempted
- * before some time?  Needs the lock.
+ * Does the worker try though no session waits?  It does if one has asked lately,
+ * and there is no connection.  Needs the lock.
+ */
+bool
+pool_breaker_probes(const Pool *pool, int64 now)
+{
+	POOL_ASSERT_LOCKED_SHARED(pool);
+	return pool->breaker == POOL_BREAKER_OPEN && !pool->last_error.permanent &&
+		   pool_slot_count_live(pool) == 0 && now - pool->asked_at < WANTED_US;
+}
+
+/*
+ * Is it of no use to wait, since there is no connection, and the worker tries
+ * alone, or none is attempted before some time?  Needs the lock.
  */
 bool
 pool_breaker_refuses(const Pool *pool)
 {
 	POOL_ASSERT_LOCKED_SHARED(pool);
-	return (pool->breaker == POOL_BREAKER_OPEN ||
-			(pool->last_error.permanent && pool->failures > 0)) &&
-		   pool_slot_count_live(pool) == 0 &&
-		   pool_clock_us() < pool->next_attempt;
+	return pool_slot_count_live(pool) == 0 &&
+		   (pool->breaker == POOL_BREAKER_OPEN ||
+			(pool->last_error.permanent && pool->failures > 0 &&
+			 pool_clock_us() < pool->next_attempt));
 }

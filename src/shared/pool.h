@@ -34,9 +34,9 @@ typedef struct PoolConnectError
 
 typedef enum PoolBreakerState
 {
-	POOL_BREAKER_CLOSED, /* connects */
-	POOL_BREAKER_OPEN,	 /* does not */
-	POOL_BREAKER_HALF_OPEN
+	POOL_BREAKER_CLOSED,   /* connects */
+	POOL_BREAKER_OPEN,	   /* the worker tries alone, nobody waits for it */
+	POOL_BREAKER_HALF_OPEN /* one attempt at a time */
 } PoolBreakerState;
 
 typedef enum PoolPause
@@ -108,10 +108,11 @@ typedef struct Pool
 
 	/*
 	 * Demand.  Written with the lock: by the worker (janitor, connector), and
-	 * prewarm by sessions that ask for connections.
+	 * prewarm and asked_at by sessions that ask for connections.
 	 */
-	int prewarm;  /* connections asked for ahead of demand */
-	int renewals; /* connections to open in the place of old ones */
+	int prewarm;	/* connections asked for ahead of demand */
+	int renewals;	/* connections to open in the place of old ones */
+	int64 asked_at; /* when a session asked last, pool_clock_us() */
 
 	/*
 	 * Connecting and the circuit breaker.  Written with the lock by the worker,
@@ -120,6 +121,8 @@ typedef struct Pool
 	 */
 	int failures;		/* attempts to connect failed in a row */
 	int64 next_attempt; /* pool_clock_us(), 0: at once */
+	int64 last_attempt; /* when the last one began */
+	int64 refill_at;	/* nothing is opened for min_size before then */
 	PoolConnectError last_error;
 	PoolBreakerState breaker;
 	int breaker_successes; /* since it is HALF_OPEN */

@@ -20,6 +20,7 @@
 #include "miscadmin.h"
 
 #include "base/clock.h"
+#include "shared/backoff.h"
 #include "shared/breaker.h"
 #include "shared/lifetime.h"
 #include "shared/queue.h"
@@ -129,6 +130,7 @@ acquire_locked(PoolAcquireRequest *request, bool *wake)
 	if (!pool->configured ||
 		!pool_target_stamp_equal(&pool->stamp, &request->stamp))
 		return POOL_ACQUIRE_UNCONFIGURED;
+	pool->asked_at = request->started;
 	if (pool->pause == POOL_PAUSE_FAIL)
 		return POOL_ACQUIRE_PAUSED;
 	while (pool->idle_head != POOL_NONE && pool->pause == POOL_PAUSE_NONE)
@@ -166,6 +168,9 @@ acquire_locked(PoolAcquireRequest *request, bool *wake)
 	if (pool_slot_count_limited(pool) < pool->limit &&
 		pool->nslots[POOL_SLOT_CONNECTING] < pool->options.connect_parallel)
 		*wake = true;
+	if (pool->nslots[POOL_SLOT_CONNECTING] > 0 &&
+		pool_clock_us() >= pool_backoff_beside_at(pool))
+		*wake = true; /* what is being opened hangs */
 	return POOL_ACQUIRE_WAIT;
 }
 

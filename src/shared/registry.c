@@ -62,6 +62,7 @@ empty_place(Pool *pool)
 	pool->peak_active = 0;
 	pool->busy_us = 0;
 	pool->prewarm = pool->renewals = 0;
+	pool->asked_at = pool->last_attempt = pool->refill_at = 0;
 	pool_breaker_reset(pool);
 	pool->breaker_opened_at = 0;
 	pool_stats_zero(&pool->stats);

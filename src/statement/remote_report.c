@@ -71,7 +71,10 @@ pool_remote_report_error(const PGresult *res)
 {
 	PoolRemoteReport *report =
 		copy_report(res, ERROR, ERRCODE_CONNECTION_FAILURE);
+	const char *severity =
+		PQresultErrorField(res, PG_DIAG_SEVERITY_NONLOCALIZED);
 
+	report->fatal = severity == NULL || strcmp(severity, "ERROR") != 0;
 	if (report->message == NULL)
 	{
 		report->message = pstrdup("connection to the remote was lost");

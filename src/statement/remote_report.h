@@ -26,6 +26,7 @@ typedef struct PoolNotices
 typedef struct PoolRemoteReport
 {
 	int elevel;
+	bool fatal; /* the remote ended its session with it, or libpq lost it */
 	int sqlstate;
 	char *message;
 	char *detail;

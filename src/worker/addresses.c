@@ -10,6 +10,8 @@
  */
 #include "postgres.h"
 
+#include <netdb.h>
+
 #include "lib/stringinfo.h"
 #include "utils/memutils.h"
 
@@ -207,6 +209,20 @@ pool_addresses_current(const PoolAddresses *addresses, const PGconn *pg)
 	return -1;
 }
 
+/* Returns how many addresses were not left out. */
+int
+pool_addresses_left(const PoolAddresses *addresses)
+{
+	int left = 0;
+
+	for (int i = 0; i < addresses->count; i++)
+	{
+		if (!addresses->list[i].skipped)
+			left++;
+	}
+	return left;
+}
+
 /*
  * Leaves out the address of that index, which did not answer, from now on.
  * Returns whether another one is left; false if the index is -1.
@@ -217,12 +233,26 @@ pool_addresses_skip(PoolAddresses *addresses, int current)
 	if (current < 0)
 		return false;
 	addresses->list[current].skipped = true;
-	for (int i = 0; i < addresses->count; i++)
-	{
-		if (!addresses->list[i].skipped)
-			return true;
-	}
-	return false;
+	return pool_addresses_left(addresses) > 0;
+}
+
+/* Writes the address and port to which libpq has connected. */
+void
+pool_addresses_describe(const PGconn *pg, char *address, size_t size)
+{
+	struct sockaddr_storage peer = {.ss_family = AF_UNSPEC};
+	socklen_t len = sizeof(peer);
+	char host[NI_MAXHOST];
+	char port[NI_MAXSERV];
+
+	if (getpeername(PQsocket(pg), (struct sockaddr *) &peer, &len) == 0 &&
+		peer.ss_family != AF_UNIX &&
+		getnameinfo((struct sockaddr *) &peer, len, host, sizeof(host), port,
+					sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV) == 0)
+		snprintf(address, size,
+				 peer.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+	else
+		snprintf(address, size, "%s:%s", PQhost(pg), PQport(pg));
 }
 
 /* Frees the addresses. */

@@ -7,6 +7,10 @@
  * connection counts as usable when libpq has read the first ReadyForQuery, not
  * before; it then goes to the first waiter, whichever it was opened for.
  *
+ * One that hangs may be overtaken by another one that began beside it: that has
+ * a short time for all of its addresses, and if it connects the other one, which
+ * waits for packets that were lost, is given up.
+ *
  * An attempt that fails puts off the next one, longer each time.  When the
  * remote says that trying again is useless (wrong password, no such
  * database), or after retry_attempts failures in a row, all who wait are told
@@ -14,11 +18,10 @@
  */
 #include "postgres.h"
 
-#include <netdb.h>
-
 #include "common/pg_prng.h"
 #include "storage/fd.h"
 
+#include "base/clock.h"
 #include "base/guc.h"
 #include "options/conninfo.h"
 #include "shared/backoff.h"
@@ -42,9 +45,11 @@
  * Ends an attempt that has failed: counts it, frees the slot, and tells those
  * who wait, if that was the last attempt for them.  It is no failure if the
  * connection was retired meanwhile (other options, a dropped server).
+ * "no_answer": it was one beside another, and its time is over.
  */
 static void
-fail_slot(Pool *pool, PoolSlot *slot, const PoolConnectError *error)
+fail_slot(Pool *pool, PoolSlot *slot, const PoolConnectError *error,
+		  bool no_answer)
 {
 	bool retired;
 	bool tell_waiters = false;
@@ -54,7 +59,9 @@ fail_slot(Pool *pool, PoolSlot *slot, const PoolConnectError *error)
 	LWLockAcquire(&pool_shmem->registry_lock, LW_EXCLUSIVE);
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 	retired = slot->close_reason != POOL_CLOSE_NONE;
-	if (!retired)
+	if (!retired && no_answer)
+		pool_backoff_no_answer(pool, error);
+	else if (!retired)
 		tell_waiters = pool_backoff_failed(pool, error, &trips);
 	failures = pool->failures;
 	pool_slot_close(pool, slot, POOL_CLOSE_CONNECT_FAILED, false);
@@ -84,9 +91,10 @@ fail_attempt(PoolConn *conn, const PoolConnectError *error)
 {
 	Pool *pool = conn->pool;
 	PoolSlot *slot = conn->slot;
+	bool no_answer = conn->give_up != 0 && pool_clock_us() >= conn->deadline;
 
 	pool_conn_free(conn);
-	fail_slot(pool, slot, error);
+	fail_slot(pool, slot, error, no_answer);
 }
 
 /* Ends an attempt with an error that is found here. */
@@ -111,6 +119,27 @@ fail_from_libpq(PoolConn *conn)
 	fail_attempt(conn, &error);
 }
 
+/*
+ * Begins a task of an attempt: a look-up, or to connect to an address.  What an
+ * attempt beside another one has left of its time is for all its addresses.
+ */
+static void
+begin_task(PoolConn *conn, PoolTask task)
+{
+	int64 timeout_ms = conn->pool->options.connect_timeout;
+
+	if (conn->give_up != 0)
+	{
+		int addresses =
+			conn->addresses ? pool_addresses_left(conn->addresses) : 1;
+		int64 share =
+			Max(1, pool_clock_left_ms(conn->give_up) / Max(addresses, 1));
+
+		timeout_ms = timeout_ms > 0 ? Min(timeout_ms, share) : share;
+	}
+	pool_conn_begin_task(conn, task, timeout_ms);
+}
+
 /* Has libpq begin to connect to the addresses that were not left out. */
 static void
 connect_now(PoolConn *conn, const PoolConninfo *conninfo)
@@ -119,8 +148,7 @@ connect_now(PoolConn *conn, const PoolConninfo *conninfo)
 	if (conn->pg == NULL)
 		ereport(FATAL,
 				(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-	pool_conn_begin_task(conn, POOL_TASK_CONNECT,
-						 conn->pool->options.connect_timeout);
+	begin_task(conn, POOL_TASK_CONNECT);
 	if (PQstatus(conn->pg) == CONNECTION_BAD)
 	{
 		fail_from_libpq(conn);
@@ -192,9 +220,12 @@ pool_attempt_on_round(PoolConn *conn)
 		continue_look_up(conn);
 }
 
-/* Begins an attempt in a slot that is CONNECTING. */
+/*
+ * Begins an attempt in a slot that is CONNECTING; "beside": beside one that
+ * hangs.  Its time is over when the next one may begin.
+ */
 void
-pool_attempt_begin(Pool *pool, PoolSlot *slot)
+pool_attempt_begin(Pool *pool, PoolSlot *slot, bool beside)
 {
 	PoolConn *conn;
 
@@ -204,31 +235,15 @@ pool_attempt_begin(Pool *pool, PoolSlot *slot)
 
 		pool_connect_error_set(&error, ERRCODE_INSUFFICIENT_RESOURCES,
 							   POOL_CONNECT_ERROR_FILES);
-		fail_slot(pool, slot, &error);
+		fail_slot(pool, slot, &error, false);
 		return;
 	}
 	conn = pool_conn_open(pool, slot);
-	pool_conn_begin_task(conn, POOL_TASK_LOOK_UP, pool->options.connect_timeout);
+	if (beside)
+		conn->give_up =
+			pool_clock_after_ms(pool_backoff_hangs_after_ms(pool) * 9 / 10);
+	begin_task(conn, POOL_TASK_LOOK_UP);
 	continue_look_up(conn);
-}
-
-/* Writes the remote's address and port. */
-static void
-describe_remote(PoolConn *conn, char *address, size_t size)
-{
-	struct sockaddr_storage peer = {.ss_family = AF_UNSPEC};
-	socklen_t len = sizeof(peer);
-	char host[NI_MAXHOST];
-	char port[NI_MAXSERV];
-
-	if (getpeername(PQsocket(conn->pg), (struct sockaddr *) &peer, &len) == 0 &&
-		peer.ss_family != AF_UNIX &&
-		getnameinfo((struct sockaddr *) &peer, len, host, sizeof(host), port,
-					sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV) == 0)
-		snprintf(address, size,
-				 peer.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
-	else
-		snprintf(address, size, "%s:%s", PQhost(conn->pg), PQport(conn->pg));
 }
 
 /*
@@ -281,7 +296,7 @@ finish_attempt(PoolConn *conn)
 	if (!accept_connection(conn))
 		return;
 
-	describe_remote(conn, address, sizeof(address));
+	pool_addresses_describe(conn->pg, address, sizeof(address));
 	if (conn->relay.ssl != NULL)
 	{
 		version = PQsslAttribute(conn->pg, "protocol");
@@ -299,6 +314,7 @@ finish_attempt(PoolConn *conn)
 	{
 		pool_backoff_succeeded(pool);
 		pool_lifetime_renewed(pool);
+		pool_backoff_overtake(pool, slot);
 	}
 	granted = pool_queue_offer(pool, slot, &wake);
 	if (pool_slot_count_live(pool) >= pool->prewarm)
@@ -323,8 +339,7 @@ note_address(PoolConn *conn)
 	if (address == conn->address)
 		return;
 	conn->address = address;
-	pool_conn_begin_task(conn, POOL_TASK_CONNECT,
-						 conn->pool->options.connect_timeout);
+	begin_task(conn, POOL_TASK_CONNECT);
 }
 
 /* Has libpq go on, since something happened on its socket. */

@@ -9,7 +9,7 @@
 #include "shared/slot.h"
 #include "worker/conn.h"
 
-extern void pool_attempt_begin(Pool *pool, PoolSlot *slot);
+extern void pool_attempt_begin(Pool *pool, PoolSlot *slot, bool beside);
 extern void pool_attempt_on_event(PoolConn *conn);
 extern void pool_attempt_on_round(PoolConn *conn);
 extern void pool_attempt_on_timeout(PoolConn *conn);

@@ -52,6 +52,8 @@ typedef struct PoolConn
 	bool eof;		/* the remote's end was seen; not watched any more */
 
 	/* Connecting. */
+	int64 give_up; /* an attempt beside another one: when it ends at the latest,
+					* pool_clock_us(); 0: it has connect_timeout for each address */
 	PoolAddresses *addresses;
 	int address;					/* index of the one tried, -1: not known */
 	PoolConnectError skipped_error; /* why earlier hosts or addresses of this

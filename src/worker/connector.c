@@ -6,13 +6,18 @@
  * worker.  In each round the worker looks at each pool
  * (pool_connector_open_missing) and begins as many attempts (attempt.c) as there
  * are waiters that no connection is coming for, and as min_size, prewarming and
- * the age of connections ask for.  Limits, and the time of the next attempt
- * after one that failed (shared/backoff.c), hold them back.
+ * the age of connections ask for; and one if the circuit breaker is open.  Limits,
+ * and the time of the next attempt after one that failed (shared/backoff.c), hold
+ * them back.
+ *
+ * An attempt that hangs gets another one beside it.  That has a short time, so
+ * there is never more than one such, and it is over the limits of the pool by
+ * one; which connection is too many then is seen when they are made.
  */
 #include "postgres.h"
 
 #include "base/clock.h"
-#include "options/options.h"
+#include "shared/backoff.h"
 #include "shared/breaker.h"
 #include "shared/shmem.h"
 #include "shared/slot.h"
@@ -25,6 +30,15 @@
 
 /* For how long a connection that is checked or reset is counted on. */
 #define PROMPT_US (200 * POOL_CLOCK_US_PER_MS)
+
+/* What is to be done about a pool's connections just now. */
+typedef enum Step
+{
+	STEP_NONE,
+	STEP_BEGIN,		   /* begin an attempt */
+	STEP_BEGIN_BESIDE, /* begin one beside those that hang */
+	STEP_HALF_OPEN	   /* the worker does not try by itself any more */
+} Step;
 
 /*
  * Is that slot to come free by itself soon?  A check or reset takes no time, if
@@ -44,11 +58,11 @@ is_coming(const Pool *pool, const PoolSlot *slot)
 	return true;
 }
 
-/* How many waiters no connection is coming for.  Needs the pool's lock. */
+/* How many waiters no open connection is coming for.  Needs the pool's lock. */
 static int
 count_unserved(const Pool *pool)
 {
-	int unserved = pool->nwaiting - pool->nslots[POOL_SLOT_CONNECTING];
+	int unserved = pool->nwaiting;
 
 	POOL_ASSERT_LOCKED_SHARED(pool);
 	if (pool_slot_count_open(pool) == pool->nslots[POOL_SLOT_LEASED])
@@ -58,55 +72,98 @@ count_unserved(const Pool *pool)
 	return unserved;
 }
 
-/* How many more connections the pool needs now.  Needs its lock. */
+/*
+ * How many connections the pool lacks, those that are being opened included.
+ * Needs its lock.
+ */
 static int
-missing_connections(const Pool *pool)
+lacking_connections(const Pool *pool, int64 now)
 {
-	const PoolOptions *options = &pool->options;
-	int connecting = pool->nslots[POOL_SLOT_CONNECTING];
-	int wanted = Max(options->min_size, pool->prewarm) -
-				 pool_slot_count_live(pool) - connecting;
-	int parallel = pool->failures > 0 || pool->breaker != POOL_BREAKER_CLOSED
-					   ? 1
-					   : options->connect_parallel;
+	int min_size = now >= pool->refill_at ? pool->options.min_size : 0;
+	int lacking = Max(min_size, pool->prewarm) - pool_slot_count_live(pool);
 
 	POOL_ASSERT_LOCKED_SHARED(pool);
 
 	if (!pool->configured || pool->pause != POOL_PAUSE_NONE)
 		return 0;
-	wanted = Max(wanted, pool->renewals - connecting);
-	wanted = Max(wanted, count_unserved(pool));
-	wanted = Min(wanted, pool->limit - pool_slot_count_limited(pool));
-	return Min(wanted, parallel - connecting);
+	if (pool_breaker_probes(pool, now))
+		lacking = Max(lacking, 1);
+	lacking = Max(lacking, pool->renewals);
+	return Max(lacking, count_unserved(pool));
+}
+
+/* How many more attempts may be under way.  Needs the lock. */
+static int
+free_places(const Pool *pool)
+{
+	int parallel = pool->failures > 0 || pool->breaker != POOL_BREAKER_CLOSED
+					   ? 1
+					   : pool->options.connect_parallel;
+
+	POOL_ASSERT_LOCKED_SHARED(pool);
+	return Min(pool->limit - pool_slot_count_limited(pool),
+			   parallel - pool->nslots[POOL_SLOT_CONNECTING]);
 }
 
 /*
- * Claims a slot for one more connection, if one is needed and may be tried now.
- * *full: there is no place for it.
+ * The next step.  If it is too early for it, *when is its time, else
+ * PG_INT64_MAX.  Needs the lock.
+ */
+static Step
+next_step(const Pool *pool, int64 *when)
+{
+	int64 now = pool_clock_us();
+	int connecting = pool->nslots[POOL_SLOT_CONNECTING];
+	int lacking = lacking_connections(pool, now);
+	int64 due = PG_INT64_MAX;
+	Step step = STEP_NONE;
+
+	if (lacking > 0)
+		step = Min(lacking - connecting, free_places(pool)) > 0 ? STEP_BEGIN
+			   : connecting > 0 ? STEP_BEGIN_BESIDE
+								: STEP_NONE;
+	else if (pool->breaker == POOL_BREAKER_OPEN)
+		step = STEP_HALF_OPEN;
+
+	/* Also if nothing is to be done then: a session that comes may not wake us. */
+	if (step != STEP_BEGIN && connecting > 0)
+		due = pool_backoff_beside_at(pool);
+	else if (step != STEP_NONE)
+		due = pool->next_attempt;
+	else if (now < pool->refill_at)
+		due = pool->refill_at;
+
+	*when = now < due ? due : PG_INT64_MAX;
+	return now < due ? STEP_NONE : step;
+}
+
+/*
+ * Takes the next step under the locks that it needs, as far as it is one of the
+ * slots.  Returns the slot if an attempt is to begin, in *beside whether beside
+ * another one; sets *full if there is no place for it.
  */
 static PoolSlot *
-claim_if_missing(Pool *pool, bool *full)
+take_step(Pool *pool, bool *beside, bool *full)
 {
 	PoolSlot *slot = NULL;
+	Step step = STEP_NONE;
+	int64 when = PG_INT64_MAX;
 
-	*full = false;
 	LWLockAcquire(&pool_shmem->registry_lock, LW_EXCLUSIVE);
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
-	if (pool->id != 0 && missing_connections(pool) > 0)
-	{
-		if (pool_clock_us() >= pool->next_attempt)
-		{
-			slot =
-				pool_evict_server_at_limit(pool) ? NULL : pool_slot_claim(pool);
-			*full = slot == NULL;
-			if (slot != NULL)
-				pool_breaker_try(pool);
-			else
-				pool_wake_mark_starved(pool);
-		}
-		else
-			pool_loop_wake_at(pool->next_attempt);
-	}
+	if (pool->id != 0)
+		step = next_step(pool, &when);
+	*beside = step == STEP_BEGIN_BESIDE;
+	if ((step == STEP_BEGIN || *beside) && !pool_evict_server_at_limit(pool))
+		slot = pool_slot_claim(pool);
+	*full = step == STEP_BEGIN && slot == NULL;
+	if (slot != NULL)
+		pool_backoff_begin(pool);
+	if (*full)
+		pool_wake_mark_starved(pool);
+	if (*full || step == STEP_HALF_OPEN)
+		pool_breaker_half_open(pool);
+	pool_loop_wake_at(when);
 	LWLockRelease(&pool->lock);
 	LWLockRelease(&pool_shmem->registry_lock);
 	return slot;
@@ -120,15 +177,20 @@ void
 pool_connector_open_missing(Pool *pool)
 {
 	PoolSlot *slot;
-	bool missing;
+	Step step = STEP_NONE;
+	int64 when = PG_INT64_MAX;
+	bool beside;
 	bool full = false;
 
 	LWLockAcquire(&pool->lock, LW_SHARED);
-	missing = pool->id != 0 && pool_config_of(pool, pool->id) != NULL &&
-			  missing_connections(pool) > 0;
+	if (pool->id != 0 && pool_config_of(pool, pool->id) != NULL)
+		step = next_step(pool, &when);
 	LWLockRelease(&pool->lock);
-	while (missing && (slot = claim_if_missing(pool, &full)) != NULL)
-		pool_attempt_begin(pool, slot);
-	if (missing && full && pool->nwaiting > 0)
+	pool_loop_wake_at(when);
+	if (step == STEP_NONE)
+		return;
+	while ((slot = take_step(pool, &beside, &full)) != NULL)
+		pool_attempt_begin(pool, slot, beside);
+	if (full && pool->nwaiting > 0)
 		pool_evict_idle_for(pool);
 }

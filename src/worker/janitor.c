@@ -31,6 +31,7 @@
 #include "base/clock.h"
 #include "options/options.h"
 #include "shared/autoscale.h"
+#include "shared/backoff.h"
 #include "shared/breaker.h"
 #include "shared/holder.h"
 #include "shared/lifetime.h"
@@ -89,6 +90,7 @@ pool_janitor_remote_closed(PoolConn *conn)
 										? conn->relay.failure
 										: "it was closed by the remote");
 	LWLockAcquire(&conn->pool->lock, LW_EXCLUSIVE);
+	pool_backoff_lost(conn->pool);
 	if (slot->state == POOL_SLOT_IDLE || slot->state == POOL_SLOT_RETURNED ||
 		slot->state == POOL_SLOT_CHECKING) /* which has not begun */
 	{

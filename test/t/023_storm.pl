@@ -63,7 +63,7 @@ is( sessions_with($dead,
 	3 * $clients, 'a remote that hangs up: each error has the cause');
 attempts_are($dead, sub { came_to($listener) }, 4, most_attempts($dead, $seconds));
 
-# The breaker lets one attempt through each time.
+# With the breaker open an attempt is made every breaker_timeout.
 $listener = start_listener(1);
 $dead = create_dead('half_open', 'a remote that hangs up, with a breaker',
 	port => $listener->{port},
@@ -72,9 +72,20 @@ $dead = create_dead('half_open', 'a remote that hangs up, with a breaker',
 ($states, $seconds) = storm($dead, 10);
 is_deeply($states, { '08001' => 10 * $clients },
 	'a remote that hangs up, with a breaker: each session gets an error each time');
-attempts_are($dead, sub { came_to($listener) }, 3, most_attempts($dead, $seconds));
-is(stat_of($local, 'connect_errors - breaker_trips', 'half_open'), '2',
-	'a remote that hangs up: the breaker opens after three attempts, then after each one');
+attempts_are($dead, sub { came_to($listener) }, 3, most_attempts($dead, stop_attempts($dead)));
+is(stat_of($local, 'breaker_trips', 'half_open'), '1',
+	'a remote that hangs up: the breaker opens once, and stays open while attempts fail');
+
+# With default options: one attempt every second, whoever asks.
+$listener = start_listener(1);
+$dead = create_default('by_default', 'a remote that hangs up, with default options',
+	$listener->{port});
+($states, $seconds) = storm($dead, 15);
+is_deeply($states, { '08001' => 15 * $clients },
+	'a remote that hangs up, with default options: each session gets an error each time');
+attempts_are($dead, sub { came_to($listener) }, 5, most_attempts($dead, stop_attempts($dead)));
+is(stat_of($local, 'breaker_trips', 'by_default'), '1',
+	'a remote that hangs up, with default options: the breaker opens once');
 
 #
 # It takes connections and never answers: those who wait get the cause at their

@@ -9,6 +9,7 @@ use warnings;
 
 use FindBin;
 use lib $FindBin::RealBin;
+use IO::Select;
 use PoolTest;
 use PoolTest::History;
 use PoolTest::Statistics;
@@ -163,22 +164,42 @@ step('a connection that waited for its reset is reset when the worker goes on', 
 
 # Nobody answers at that port any more; and that is the one attempt of a breaker.
 pool('probed', port => $dead_port, retry_attempts => 1, breaker_threshold => 1,
-	breaker_timeout => '10ms', connect_timeout => '1h');
+	breaker_timeout => '1h', connect_timeout => '1h');
 ask($one, 'probed');
 step('a remote that refuses opens the breaker', 'probed',
 	acquire_failures => 1, connect_errors => 1, breaker_trips => 1, state => 'failing',
 	breaker => 'open', breaker_opened_at => 'lately', last_error => qr/Connection refused/,
 	last_error_at => 'lately');
-comes_true(q(clock_timestamp() - breaker_opened_at > '50ms'
-	FROM pool_stats WHERE server = 'probed'));
+
+# While the pool is paused the worker does not try by itself: the next attempt is
+# that of a session.
 listen($dead, 50) or die "cannot listen: $!";
+sql($local, q(ALTER SERVER probed OPTIONS (SET breaker_timeout '10ms')));
+call(q(pool_breaker_reset('probed')));
+$one->begin(q(SELECT pool_exec('probed', 'select 1')));
+comes_true(q(connecting > 0 FROM pool_stats WHERE server = 'probed'));
+call(q(pool_pause('probed')));
+while ($one->busy)
+{
+	next if !IO::Select->new($dead)->can_read(0.01);
+	accept my $client, $dead;
+	close $client;
+}
+$one->result;
+step('an attempt that fails in a pause leaves the breaker half open', 'probed',
+	acquire_failures => 1, connect_errors => '1+', breaker_trips => 1, state => 'paused',
+	breaker => 'half_open', breaker_opened_at => 'lately', last_error => qr/reset|closed/,
+	last_error_at => 'lately');
+sql($local, q(ALTER SERVER probed OPTIONS (SET breaker_timeout '1h')));
 $from = time;
 $one->begin(q(SELECT pool_exec('probed', 'select 1')));
+comes_true(q(waiting = 1 FROM pool_stats WHERE server = 'probed'));
+call(q(pool_resume('probed')));
 shows('a connection that is being opened shows no remote', 'probed', 'connecting', $from,
 	opened => undef, remote_address => undef, remote_pid => undef, relayed => undef,
 	tls_version => undef, tls_cipher => undef);
 step('the attempt of a half open breaker is a retry that is under way', 'probed',
-	retries => 1, breaker => 'half_open', connecting => 1, waiting => 1);
+	retries => 1, state => 'failing', breaker => 'half_open', connecting => 1, waiting => 1);
 
 
 #

@@ -16,8 +16,8 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 our @EXPORT = qw(
-  $clients $reconnect_well start_storms create_dead storm sessions_with most_attempts
-  attempts_are
+  $clients $reconnect_well start_storms create_dead create_default stop_attempts storm
+  sessions_with most_attempts attempts_are
 );
 
 our $clients = 200;
@@ -35,6 +35,16 @@ my %usual = (
 	breaker_threshold => 0,
 	breaker_timeout => 3_600_000,
 	acquire_timeout => 60_000);
+
+# What they are by default, in milliseconds.
+my %defaults = (
+	connect_parallel => 4,
+	retry_attempts => 5,
+	retry_delay => 200,
+	retry_max_delay => 10_000,
+	retry_jitter => 10,
+	breaker_threshold => 5,
+	breaker_timeout => 1000);
 
 my ($local, $remote, $well);
 
@@ -81,6 +91,26 @@ sub create_dead
 
 	create_server($local, $name, $remote, options => \%options, %mapping);
 	return { name => $name, what => $what, %options };
+}
+
+# create_default(name, what, port): the same with default options
+sub create_default
+{
+	my ($name, $what, $port) = @_;
+
+	create_server($local, $name, $remote, options => { port => $port });
+	return { name => $name, what => $what, %defaults };
+}
+
+# stop_attempts(server): the worker, which goes on to try after a storm, does so no
+# more; returns how many seconds it could
+sub stop_attempts
+{
+	my ($server) = @_;
+
+	sql($local, "SELECT pool_pause('$server->{name}')");
+	return sql($local, 'SELECT extract(epoch FROM clock_timestamp() - min(began)) FROM ended'
+		  . " WHERE server = '$server->{name}'");
 }
 
 # storm(server, rounds, meanwhile): all ask it at once, so often; returns how
@@ -142,7 +172,8 @@ sub sessions_with
 
 # most_attempts(server, seconds, attempt): how many attempts the options allow in
 # that time if each takes so many milliseconds.  At first connect_parallel at
-# once, or fewer, and then one at a time.
+# once, or fewer, and then one at a time; no pause is longer than breaker_timeout,
+# and the first one after the breaker has opened may be of any length up to that.
 sub most_attempts
 {
 	my ($server, $seconds, $attempt) = @_;
@@ -157,10 +188,13 @@ sub most_attempts
 		{
 			my $delay = min($server->{retry_delay} * 2 ** min($n - 1, 20),
 				$server->{retry_max_delay});
+			my $open = $server->{breaker_threshold} && $n - $server->{breaker_threshold};
 
 			$delay = max(1, int($delay * (1 - $server->{retry_jitter} / 100)));
+			$delay = min($delay, $server->{breaker_timeout});
 			$delay = $server->{breaker_timeout}
-			  if $server->{breaker_threshold} && $n >= $server->{breaker_threshold};
+			  - ($open ? 0 : min($server->{breaker_timeout}, 1000))
+			  if $server->{breaker_threshold} && $open >= 0;
 			$ms += $delay + ($attempt || 0);
 			last if $ms > $seconds * 1000;
 			$n++;

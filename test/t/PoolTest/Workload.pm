@@ -18,14 +18,11 @@ use PoolTest;
 our @EXPORT = qw(create_workload);
 
 # Short times, so that all of it happens often.  There are quiet moments (see
-# churn), in which connections are idle for longer than these.
+# churn), in which connections are idle for longer than these.  What happens after
+# an outage is left to the defaults.
 my %options = (
 	max_size => 10,
 	acquire_timeout => '5s',
-	retry_delay => '50ms',
-	retry_max_delay => '250ms',
-	breaker_threshold => 3,
-	breaker_timeout => '250ms',
 	idle_timeout => '400ms',
 	max_lifetime => '2s',
 	validate_after_idle => '20ms',
