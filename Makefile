@@ -16,7 +16,8 @@ PGFILEDESC = "pool - connection pool inside the server"
 REGRESS = init options options_names params params_values result result_statements result_sets \
 	query query_statements query_errors query_leftovers \
 	lease lease_errors lease_hold lease_savepoint lease_transaction lease_broken lease_callers \
-	stats security security_roles security_servers
+	stats stats_failures stats_prewarm stats_roles stats_objects stats_drop \
+	security security_roles security_servers
 
 ISOLATION = init $(filter-out init, \
 	$(basename $(notdir $(sort $(wildcard test/isolation/specs/*.spec)))))

@@ -91,6 +91,31 @@ $$;
 -- How many connections are leased.
 create view test.lease_active as select active from pool_stats where server = 'loopback';
 
+-- Whether the figures of every pool add up, as they do whenever nothing is on its way.
+create function test.adds_up() returns bool
+language sql as $$
+	select bool_and(acquires = releases + lost + s.active
+		and connects = closed + s.open
+		and s.open = s.active + s.idle + resetting
+		and closed = (select sum(value::bigint) from jsonb_each_text(to_jsonb(s))
+			where key like 'closed\_%')
+		and closed = (select sum(count) from pool_stats_closed r
+			where (r.database, r.server, r.user_name) = (s.database, s.server, s.user_name))
+		and reused <= acquires and query_errors <= queries
+		and peak_active between s.active and max_size
+		and (s.open, s.active, s.idle, s.connecting, s.closing)
+			= (c.open, c.active, c.idle, c.connecting, c.closing))
+	from pool_stats_all() s, lateral (
+		select count(*) filter (where state in
+				('leased', 'idle', 'checking', 'returned', 'resetting')) as open,
+			count(*) filter (where state = 'leased') as active,
+			count(*) filter (where state = 'idle') as idle,
+			count(*) filter (where state = 'connecting') as connecting,
+			count(*) filter (where state = 'closing') as closing
+		from pool_connections p
+		where (p.database, p.server, p.user_name) = (s.database, s.server, s.user_name)) c
+$$;
+
 -- What the validator says to a command, which is undone.  The list of valid
 -- options depends on libpq's version, so it is cut off.
 create function test.verdict(command text) returns text
