@@ -15,6 +15,8 @@
 
 int pool_guc_max_connections = 100;
 int pool_guc_max_pools = 64;
+int pool_guc_max_role_connections = -1;
+int pool_guc_max_role_pools = -1;
 int pool_guc_workers = 1;
 int pool_guc_session_cache = 32;
 int pool_guc_acquire_timeout = -1;
@@ -53,8 +55,22 @@ pool_guc_init(void)
 	DefineCustomIntVariable("pool.max_pools",
 							"Sets the maximum number of pools.",
 							"A pool serves one user mapping of one server.",
-							&pool_guc_max_pools, 64, 1, 10000, PGC_POSTMASTER,
-							0, NULL, NULL, NULL);
+							&pool_guc_max_pools, 64, 1, POOL_MAX_POOLS,
+							PGC_POSTMASTER, 0, NULL, NULL, NULL);
+
+	DefineCustomIntVariable(
+		"pool.max_role_connections",
+		"Sets the maximum number of connections for the user mappings of one role.",
+		"-1 is half of pool.max_connections, 0 no limit; superusers have none.",
+		&pool_guc_max_role_connections, -1, -1, POOL_MAX_CONNECTIONS,
+		PGC_SIGHUP, 0, NULL, NULL, NULL);
+
+	DefineCustomIntVariable(
+		"pool.max_role_pools",
+		"Sets the maximum number of pools for the user mappings of one role.",
+		"-1 is half of pool.max_pools, 0 no limit; superusers have none.",
+		&pool_guc_max_role_pools, -1, -1, POOL_MAX_POOLS, PGC_SIGHUP, 0, NULL,
+		NULL, NULL);
 
 	DefineCustomIntVariable("pool.workers",
 							"Sets the number of background workers.",

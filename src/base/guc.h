@@ -7,10 +7,13 @@
 
 #define POOL_MAX_WORKERS 32 /* bits of a mask in shared memory */
 #define POOL_MAX_CONNECTIONS 10000
+#define POOL_MAX_POOLS 10000
 #define POOL_MAX_PRIORITY 1000
 
 extern PGDLLIMPORT int pool_guc_max_connections;
 extern PGDLLIMPORT int pool_guc_max_pools;
+extern PGDLLIMPORT int pool_guc_max_role_connections;
+extern PGDLLIMPORT int pool_guc_max_role_pools;
 extern PGDLLIMPORT int pool_guc_workers;
 extern PGDLLIMPORT int pool_guc_session_cache;
 extern PGDLLIMPORT int pool_guc_acquire_timeout;

@@ -24,6 +24,7 @@
 #include "utils/syscache.h"
 
 #include "base/compat.h"
+#include "base/guc.h"
 #include "options/catalog.h"
 #include "options/option_table.h"
 #include "options/target.h"
@@ -176,6 +177,28 @@ password_required(List *mapping, bool guarded)
 							&unused, &given);
 }
 
+/* See PoolStamp. */
+static Oid
+limited_role(Form_pg_foreign_server server, Form_pg_user_mapping mapping)
+{
+	Oid role = OidIsValid(mapping->umuser) ? mapping->umuser : server->srvowner;
+
+	return superuser_arg(role) ? InvalidOid : role;
+}
+
+/*
+ * Lowers the sizes of a mapping that asks for more than the ceiling, the
+ * max_size that its server names.
+ */
+static void
+lower_sizes(PoolOptions *options, int ceiling)
+{
+	if (options->max_size <= ceiling)
+		return;
+	options->min_size = Min(options->min_size, ceiling);
+	options->max_size = ceiling;
+}
+
 /*
  * Fills in the target from the rows of the server and the mapping.  Raises what
  * is wrong with the options, and that a password is missing.
@@ -190,6 +213,7 @@ fill_target(PoolTarget *target, HeapTuple server_row, HeapTuple mapping_row,
 	List *on_server = pool_catalog_server_options(server_row);
 	List *on_mapping = pool_catalog_mapping_options(mapping_row);
 	PoolOptionSet given = 0;
+	int ceiling = POOL_MAX_CONNECTIONS;
 
 	memset(target, 0, sizeof(*target));
 	target->key.database = MyDatabaseId;
@@ -209,12 +233,16 @@ fill_target(PoolTarget *target, HeapTuple server_row, HeapTuple mapping_row,
 	target->stamp.server_tid = server_row->t_self;
 	target->stamp.mapping_xmin = HeapTupleHeaderGetRawXmin(mapping_row->t_data);
 	target->stamp.mapping_tid = mapping_row->t_self;
+	target->stamp.limited_role = limited_role(server, mapping);
 
 	pool_catalog_check_password(target, on_mapping);
 
 	pool_options_defaults(&target->options);
 	merge_options(on_server, POOL_ON_SERVER, &target->options, &given);
+	if (pool_catalog_value(on_server, "max_size") != NULL)
+		ceiling = target->options.max_size;
 	merge_options(on_mapping, POOL_ON_MAPPING, &target->options, &given);
+	lower_sizes(&target->options, ceiling);
 	pool_options_check(&target->options, given, true);
 }
 
@@ -338,6 +366,7 @@ pool_target_stamp_equal(const PoolStamp *a, const PoolStamp *b)
 {
 	return TransactionIdEquals(a->server_xmin, b->server_xmin) &&
 		   TransactionIdEquals(a->mapping_xmin, b->mapping_xmin) &&
+		   a->limited_role == b->limited_role &&
 		   ItemPointerEquals(unconstify(ItemPointerData *, &a->server_tid),
 							 unconstify(ItemPointerData *, &b->server_tid)) &&
 		   ItemPointerEquals(unconstify(ItemPointerData *, &a->mapping_tid),

@@ -10,7 +10,7 @@
 #include "options/options.h"
 
 /*
- * Which version of the two catalog rows an answer was computed from.  Equal
+ * Which version of the catalogs' rows an answer was computed from.  Equal
  * stamps mean the same options; any ALTER makes a new row version and so a
  * new stamp.  Compare with pool_target_stamp_equal(), never with memcmp().
  */
@@ -20,6 +20,13 @@ typedef struct PoolStamp
 	ItemPointerData server_tid;
 	TransactionId mapping_xmin;
 	ItemPointerData mapping_tid;
+
+	/*
+	 * The role whose limits hold: of the mapping, or the server's owner if that
+	 * is FOR PUBLIC, since only the owner can alter it.  InvalidOid: a superuser,
+	 * who has no limits; this can change without a new row version.
+	 */
+	Oid limited_role;
 } PoolStamp;
 
 /* What identifies a pool. */

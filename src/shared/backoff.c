@@ -25,7 +25,6 @@
 #include "shared/backoff.h"
 #include "shared/breaker.h"
 #include "shared/shmem.h"
-#include "shared/slot.h"
 #include "shared/stats.h"
 
 /* More would not fit an int64; retry_max_delay is reached long before. */

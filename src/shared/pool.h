@@ -17,6 +17,7 @@
 
 #include "options/options.h"
 #include "options/target.h"
+#include "shared/limit.h"
 #include "shared/shmem.h"
 #include "shared/slot.h"
 #include "shared/stats.h"
@@ -53,11 +54,13 @@ typedef struct Pool
 	/*
 	 * Identity.  Written by the session that makes the pool or by the worker
 	 * that gives up its place (registry.c), with registry_lock and the lock;
-	 * read under either.  id 0: the place is not in use.
+	 * read under either.  id 0: the place is not in use.  limited_role is
+	 * stamp.limited_role, and changes with it (config.c).
 	 */
 	uint64 id;
 	PoolKey key;
 	Oid mapping_user;
+	Oid limited_role;
 
 	/*
 	 * Names, for views and messages.  Written with the lock: by the session
@@ -91,7 +94,8 @@ typedef struct Pool
 	 * alone; busy_us is for autoscale.
 	 */
 	int nslots[POOL_NSLOT_STATES];
-	int nremote_closed; /* of those LEASED, how many the remote has closed */
+	int nplaces;		/* all of them; written with registry_lock, too */
+	int nremote_closed; /* of those LEASED, how many are remote_closed */
 	int peak_active;
 	int idle_head; /* most recently used first */
 	int idle_tail;
@@ -113,6 +117,13 @@ typedef struct Pool
 	int prewarm;	/* connections asked for ahead of demand */
 	int renewals;	/* connections to open in the place of old ones */
 	int64 asked_at; /* when a session asked last, pool_clock_us() */
+
+	/*
+	 * Which limit over several pools keeps it from a connection that it wants.
+	 * Written by the worker, in connector.c, with registry_lock and the lock; read
+	 * under either.
+	 */
+	PoolLimit limited_by;
 
 	/*
 	 * Connecting and the circuit breaker.  Written with the lock by the worker,

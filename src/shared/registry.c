@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "shared/autoscale.h"
 #include "shared/breaker.h"
+#include "shared/limit.h"
 #include "shared/queue.h"
 #include "shared/registry.h"
 #include "shared/shmem.h"
@@ -51,6 +52,7 @@ empty_place(Pool *pool)
 	POOL_ASSERT_LOCKED(pool);
 	pool->id = 0;
 	memset(&pool->key, 0, sizeof(pool->key));
+	pool->limited_role = InvalidOid;
 	pool->configured = pool->dropped = pool->resized = false;
 	pool->pause = POOL_PAUSE_NONE;
 	memset(&pool->stamp, 0, sizeof(pool->stamp));
@@ -63,17 +65,41 @@ empty_place(Pool *pool)
 	pool->busy_us = 0;
 	pool->prewarm = pool->renewals = 0;
 	pool->asked_at = pool->last_attempt = pool->refill_at = 0;
+	pool->limited_by = POOL_LIMIT_NONE;
 	pool_breaker_reset(pool);
 	pool->breaker_opened_at = 0;
 	pool_stats_zero(&pool->stats);
 }
 
-/* A place that is empty, or whose pool can go.  Needs the registry's lock. */
+/* Has the role as many pools as it may?  Needs the registry's lock. */
+static bool
+is_role_full(Oid role)
+{
+	int limit = pool_limit_role_pools();
+	int n = 0;
+
+	POOL_ASSERT_REGISTRY_LOCKED();
+	if (!OidIsValid(role) || limit == 0)
+		return false;
+	for (int i = 0; i < pool_shmem->npools; i++)
+	{
+		if (pool_shmem_pools[i].id != 0 &&
+			pool_shmem_pools[i].limited_role == role)
+			n++;
+	}
+	return n >= limit;
+}
+
+/*
+ * A place that is empty, or whose pool can go; if the role has as many pools as
+ * it may, *role_full, one of its own.  Needs the registry's lock.
+ */
 static Pool *
-find_place(void)
+find_place(Oid role, bool *role_full)
 {
 	POOL_ASSERT_REGISTRY_LOCKED();
-	for (int i = 0; i < pool_shmem->npools; i++)
+	*role_full = is_role_full(role);
+	for (int i = 0; i < pool_shmem->npools && !*role_full; i++)
 	{
 		if (pool_shmem_pools[i].id == 0)
 			return &pool_shmem_pools[i];
@@ -83,6 +109,8 @@ find_place(void)
 		Pool *pool = &pool_shmem_pools[i];
 		bool unused;
 
+		if (*role_full && pool->limited_role != role)
+			continue;
 		LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 		unused = pool_slot_count_all(pool) == 0 && pool->nwaiting == 0;
 		if (unused)
@@ -110,12 +138,15 @@ find(const PoolKey *key, uint64 *id)
 /*
  * The pool of the target; *id is its identity.  If there is none it is made, and
  * *made is true: see look_up_pool() in session/acquire.c for what is to be done
- * then.  Takes locks.  Raises 53400 when there is no place for one more.
+ * then.  Takes locks.  Raises 53400 when there is no place for one more, or none
+ * for its role.
  */
 Pool *
 pool_registry_get(const PoolTarget *target, uint64 *id, bool *made)
 {
 	Pool *pool = find(&target->key, id);
+	Oid role = target->stamp.limited_role;
+	bool role_full = false;
 
 	*made = false;
 	if (pool != NULL)
@@ -123,12 +154,13 @@ pool_registry_get(const PoolTarget *target, uint64 *id, bool *made)
 
 	LWLockAcquire(&pool_shmem->registry_lock, LW_EXCLUSIVE);
 	pool = lookup(&target->key);
-	if (pool == NULL && (pool = find_place()) != NULL)
+	if (pool == NULL && (pool = find_place(role, &role_full)) != NULL)
 	{
 		LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 		pool->id = ++pool_shmem->last_pool_id;
 		pool->key = target->key;
 		pool->mapping_user = target->mapping_user;
+		pool->limited_role = role;
 		pool->server_name = target->server_name;
 		pool->user_name = target->user_name;
 		pool->database_name = target->database_name;
@@ -142,6 +174,16 @@ pool_registry_get(const PoolTarget *target, uint64 *id, bool *made)
 	*id = pool ? pool->id : 0;
 	LWLockRelease(&pool_shmem->registry_lock);
 
+	if (pool == NULL && role_full)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("no room for another pool of role \"%s\"",
+						GetUserNameFromId(role, false)),
+				 errdetail("All %d pools that pool.max_role_pools allows the role "
+						   "have connections or waiting sessions.",
+						   pool_limit_role_pools()),
+				 errhint("Lower min_size where it is set, "
+						 "or raise pool.max_role_pools.")));
 	if (pool == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),

@@ -176,10 +176,14 @@ pool_slot_move(Pool *pool, PoolSlot *slot, PoolSlotState to)
 		idle_list_remove(pool, slot);
 	if (from != POOL_SLOT_FREE)
 		pool->nslots[from]--;
+	else
+		pool->nplaces++;
 	slot->state = to;
 	slot->since = now;
 	if (to != POOL_SLOT_FREE)
 		pool->nslots[to]++;
+	else
+		pool->nplaces--;
 	if (from == POOL_SLOT_CONNECTING && to != POOL_SLOT_CLOSING)
 		slot->opened = slot->returned = slot->heard = slot->since;
 	if (from == POOL_SLOT_LEASED)
@@ -234,15 +238,18 @@ pool_slot_retire(Pool *pool, PoolSlot *slot, PoolCloseReason reason)
 }
 
 /*
- * The remote has closed a connection that is LEASED.  Its session will notice
- * when it uses it; until then the slot counts neither against the limit nor as
- * one that may be released.  Needs the pool's lock.
+ * The remote has closed a connection that is LEASED, or its worker has cut it.
+ * Its session will notice when it uses it; until then the slot counts neither
+ * against the limit nor as one that may be released.  May be noted again.  Needs
+ * the pool's lock; call pool_wake_starved() after releasing it.
  */
 void
 pool_slot_note_remote_closed(Pool *pool, PoolSlot *slot)
 {
-	Assert(slot->state == POOL_SLOT_LEASED && !slot->remote_closed);
+	Assert(slot->state == POOL_SLOT_LEASED);
 	pool_slot_retire(pool, slot, POOL_CLOSE_REMOTE_CLOSED);
+	if (slot->remote_closed)
+		return;
 	slot->remote_closed = true;
 	pool->nremote_closed++;
 }
@@ -446,6 +453,5 @@ pool_slot_count_limited(const Pool *pool)
 int
 pool_slot_count_all(const Pool *pool)
 {
-	return pool_slot_count_open(pool) + pool->nslots[POOL_SLOT_CONNECTING] +
-		   pool->nslots[POOL_SLOT_CLOSING];
+	return pool->nplaces;
 }

@@ -98,9 +98,9 @@ typedef struct PoolSlot
 	pg_atomic_uint64 generation;
 
 	/* What is known of the state.  Written under the pool's lock. */
-	bool retry;			 /* CONNECTING: after an attempt that failed */
-	bool remote_closed;	 /* LEASED: the remote has closed it */
-	bool leaked;		 /* LEASED: found to be held for too long */
+	bool retry;			/* CONNECTING: after an attempt that failed */
+	bool remote_closed; /* LEASED: closed by the remote, or cut by its worker */
+	bool leaked;		/* LEASED: found to be held for too long */
 	bool in_transaction; /* RETURNED: roll back first */
 	bool cancel;		 /* CLOSING: a statement is still running */
 	bool reclaimed;		 /* CLOSING: a session may not know it */

@@ -163,18 +163,20 @@ retire_connections(Pool *pool)
 }
 
 /*
- * Sets the pool's options to those in the message.  Needs the pool's lock.
+ * Sets the pool's options to those in the message.  Needs both locks.
  */
 static void
 set_options(Pool *pool, const PoolTarget *target)
 {
 	PoolOptions old = pool->options;
 
+	POOL_ASSERT_REGISTRY_LOCKED();
 	POOL_ASSERT_LOCKED(pool);
 
 	if (!pool_target_stamp_equal(&pool->stamp, &target->stamp))
 		pool->resized = false;
 	pool->stamp = target->stamp;
+	pool->limited_role = target->stamp.limited_role;
 	pool->options = target->options;
 	if (pool->resized)
 	{
@@ -211,6 +213,7 @@ pool_config_accept(const PoolListenerMessage *message, int worker)
 		return false;
 
 	changed = config->pool_id != head->pool_id || !same_config(config, message);
+	LWLockAcquire(&pool_shmem->registry_lock, LW_EXCLUSIVE);
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 	known = pool->id == head->pool_id && pool->id != 0 && !pool->dropped &&
 			pool_target_key_equal(&pool->key, &head->target.key);
@@ -223,6 +226,7 @@ pool_config_accept(const PoolListenerMessage *message, int worker)
 		pool->configured = true;
 	}
 	LWLockRelease(&pool->lock);
+	LWLockRelease(&pool_shmem->registry_lock);
 	if (known && changed)
 		keep_config(pool, message);
 	return known;

@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "shared/backoff.h"
 #include "shared/breaker.h"
+#include "shared/limit.h"
 #include "shared/shmem.h"
 #include "shared/slot.h"
 #include "shared/wake.h"
@@ -106,6 +107,24 @@ free_places(const Pool *pool)
 }
 
 /*
+ * There is no place for a connection that the pool wants.  Then it does not go
+ * on wanting one ahead of demand, or it would have each place that somebody
+ * leaves, until it has them all; unless a place is just becoming free, or others
+ * are still being opened, for which pool_prewarm() waits.  Returns whether it
+ * did want one.  Needs the pool's lock.
+ */
+static bool
+end_prewarm(Pool *pool)
+{
+	POOL_ASSERT_LOCKED(pool);
+	if (pool->prewarm == 0 || pool->nslots[POOL_SLOT_CONNECTING] > 0 ||
+		pool_evict_is_closing_one(PG_INT64_MAX))
+		return false;
+	pool->prewarm = 0;
+	return true;
+}
+
+/*
  * The next step.  If it is too early for it, *when is its time, else
  * PG_INT64_MAX.  Needs the lock.
  */
@@ -140,32 +159,43 @@ next_step(const Pool *pool, int64 *when)
 /*
  * Takes the next step under the locks that it needs, as far as it is one of the
  * slots.  Returns the slot if an attempt is to begin, in *beside whether beside
- * another one; sets *full if there is no place for it.
+ * another one.  If a limit is in the way, Pool.limited_by tells which, and *keep
+ * is that of pool_limit_find().
  */
 static PoolSlot *
-take_step(Pool *pool, bool *beside, bool *full)
+take_step(Pool *pool, bool *beside, int *keep)
 {
 	PoolSlot *slot = NULL;
 	Step step = STEP_NONE;
+	PoolLimit limit = POOL_LIMIT_NONE;
 	int64 when = PG_INT64_MAX;
+	bool prewarm_ended = false;
 
 	LWLockAcquire(&pool_shmem->registry_lock, LW_EXCLUSIVE);
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
-	if (pool->id != 0)
+	if (pool->id != 0 && pool_config_of(pool, pool->id) != NULL)
 		step = next_step(pool, &when);
 	*beside = step == STEP_BEGIN_BESIDE;
-	if ((step == STEP_BEGIN || *beside) && !pool_evict_server_at_limit(pool))
+	if (step == STEP_BEGIN || *beside)
+		limit = pool_limit_find(pool, keep);
+	if ((step == STEP_BEGIN || *beside) && limit == POOL_LIMIT_NONE)
+	{
 		slot = pool_slot_claim(pool);
-	*full = step == STEP_BEGIN && slot == NULL;
-	if (slot != NULL)
 		pool_backoff_begin(pool);
-	if (*full)
+	}
+	pool->limited_by = *beside ? POOL_LIMIT_NONE : limit;
+	if (pool->limited_by != POOL_LIMIT_NONE)
+	{
 		pool_wake_mark_starved(pool);
-	if (*full || step == STEP_HALF_OPEN)
+		prewarm_ended = end_prewarm(pool);
+	}
+	if (pool->limited_by != POOL_LIMIT_NONE || step == STEP_HALF_OPEN)
 		pool_breaker_half_open(pool);
 	pool_loop_wake_at(when);
 	LWLockRelease(&pool->lock);
 	LWLockRelease(&pool_shmem->registry_lock);
+	if (prewarm_ended)
+		ConditionVariableBroadcast(&pool->changed);
 	return slot;
 }
 
@@ -179,18 +209,20 @@ pool_connector_open_missing(Pool *pool)
 	PoolSlot *slot;
 	Step step = STEP_NONE;
 	int64 when = PG_INT64_MAX;
+	bool limited;
 	bool beside;
-	bool full = false;
+	int keep;
 
 	LWLockAcquire(&pool->lock, LW_SHARED);
 	if (pool->id != 0 && pool_config_of(pool, pool->id) != NULL)
 		step = next_step(pool, &when);
+	limited = pool->id != 0 && pool->limited_by != POOL_LIMIT_NONE;
 	LWLockRelease(&pool->lock);
 	pool_loop_wake_at(when);
-	if (step == STEP_NONE)
+	if (step == STEP_NONE && !limited)
 		return;
-	while ((slot = take_step(pool, &beside, &full)) != NULL)
+	while ((slot = take_step(pool, &beside, &keep)) != NULL)
 		pool_attempt_begin(pool, slot, beside);
-	if (full && pool->nwaiting > 0)
-		pool_evict_idle_for(pool);
+	if (pool->limited_by != POOL_LIMIT_NONE && pool->nwaiting > 0)
+		pool_evict_idle_for(pool, keep);
 }

@@ -1,13 +1,13 @@
 /*
  * evict.h
- *		Limits over several pools, and evicting when they are reached.
+ *		Evicting, when a limit over several pools is reached.
  */
 #ifndef POOL_EVICT_H
 #define POOL_EVICT_H
 
 #include "shared/pool.h"
 
-extern bool pool_evict_server_at_limit(const Pool *pool);
-extern void pool_evict_idle_for(Pool *pool);
+extern bool pool_evict_is_closing_one(int64 at_most_us);
+extern void pool_evict_idle_for(Pool *pool, int keep);
 
 #endif /* POOL_EVICT_H */

@@ -39,6 +39,7 @@
 #include "shared/shmem.h"
 #include "shared/slot.h"
 #include "shared/stats.h"
+#include "shared/wake.h"
 #include "worker/closer.h"
 #include "worker/janitor.h"
 #include "worker/loop.h"
@@ -104,6 +105,8 @@ pool_janitor_remote_closed(PoolConn *conn)
 	LWLockRelease(&conn->pool->lock);
 	if (closing)
 		pool_closer_begin(slot);
+	else
+		pool_wake_starved(); /* what it does not count against any more */
 }
 
 /* Has the session that leased the slot ended? */

@@ -40,6 +40,7 @@
 #include "shared/shmem.h"
 #include "shared/slot.h"
 #include "shared/stats.h"
+#include "shared/wake.h"
 #include "shared/wire.h"
 #include "worker/attempt.h"
 #include "worker/check_launch.h"
@@ -83,9 +84,10 @@ pool_worker_register(void)
 }
 
 /*
- * Leaves no slot that looks usable: leased ones are retired, the rest is
- * CLOSING.  Sets leased[] by slot.  Waiters are told to look again; sessions
- * that come later wait for the next worker.
+ * Leaves no slot that looks usable: leased ones are retired, and hold no place
+ * any more, since worker_exit() cuts their connections; the rest is CLOSING.
+ * Sets leased[] by slot.  Waiters are told to look again; sessions that come
+ * later wait for the next worker.
  */
 static void
 disown_slots(bool *leased)
@@ -106,13 +108,15 @@ disown_slots(bool *leased)
 				continue;
 			leased[s] = slot->state == POOL_SLOT_LEASED;
 			pool_slot_retire(pool, slot, POOL_CLOSE_WORKER_EXITED);
-			if (slot->state != POOL_SLOT_LEASED &&
-				slot->state != POOL_SLOT_CLOSING)
+			if (leased[s])
+				pool_slot_note_remote_closed(pool, slot);
+			else if (slot->state != POOL_SLOT_CLOSING)
 				pool_slot_close(pool, slot, POOL_CLOSE_WORKER_EXITED, false);
 		}
 		LWLockRelease(&pool->lock);
 		pool_queue_tell(pool, POOL_VERDICT_RETRY);
 	}
+	pool_wake_starved();
 }
 
 static void

@@ -70,17 +70,20 @@ is( sql($local, q(SELECT string_agg(server || open || closed_evicted, ' ' ORDER 
 	'new10 old21 young30',
 	'the connection that was not used for the longest time is evicted');
 
-# min_size is not surplus.
+# min_size is not surplus, for a pool that has its share.
 sql($local, "ALTER SERVER $_ OPTIONS (ADD min_size '6')") foreach 'old', 'young', 'new';
 sql($local, ask($_)) foreach 'old', 'young', 'new';
-create_server($local, 'late', $remote);
+my $young = session($local);
+@leases = map { $young->query(q(SELECT pool_acquire('young', hold => true)))->{out} } 1 .. 3;
 my ($state) =
-  sql_state($local, q(SET pool.acquire_timeout = '500ms'; SELECT pool_query('late', 'select 1')));
+  sql_state($local, q(SET pool.acquire_timeout = '500ms'; SELECT pool_query('young', 'select 1')));
 is($state, '53300', 'no connection that min_size keeps is evicted');
 sql($local, "ALTER SERVER $_ OPTIONS (DROP min_size)") foreach 'old', 'young', 'new';
-sql($local, ask($_)) foreach 'old', 'young', 'new';
-like(sql($local, ask('late')), qr/^\d{4}-/,
+sql($local, ask($_)) foreach 'old', 'new';
+like(sql($local, ask('young')), qr/^\d{4}-/,
 	'a connection is evicted when min_size does not keep it any more');
+$young->query("SELECT pool_release($_)") foreach @leases;
+$young->quit;
 
 # Who is served first.
 create_server($local, 'queue', $remote,

@@ -199,7 +199,7 @@ like(keepalive_timer($unprobed), qr/^none$/,
 #
 create_server($local, 'mapped', $remote,
 	options => {
-		max_size => 1,
+		max_size => 4,
 		acquire_timeout => '30s',
 		query_timeout => '1h',
 		priority => 0 });
@@ -247,7 +247,7 @@ is($session->query(pid_query('mapped'))->{state}, '00000',
 	'another user mapping of that server works');
 is(sql($local,
 		q(SELECT min_size, max_size FROM pool_stats WHERE server = 'mapped' AND user_name <> 'a')),
-	'0|1', 'another user mapping of that server has the options of the server');
+	'0|4', 'another user mapping of that server has the options of the server');
 
 $session->quit;
 settled($local, 'nothing is under way, and the sums hold', 20);
