@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "session/acquire_error.h"
 #include "shared/backoff.h"
+#include "shared/shmem.h"
 #include "shared/slot.h"
 
 /* What messages tell of a pool, copied under its lock. */
@@ -19,7 +20,11 @@ typedef struct Summary
 	int max_size;
 	int limit;
 	int leased;
+	int opening; /* CONNECTING */
+	int checked; /* CHECKING, RETURNED or RESETTING */
+	int closing;
 	int nwaiting;
+	bool room; /* for one more, as far as limits over several pools go */
 	bool paused;
 	bool connect_failed;
 	int retry_ms; /* until the next attempt, 0: the breaker is not open */
@@ -35,6 +40,13 @@ read_summary(Pool *pool, Summary *summary)
 	summary->max_size = pool->options.max_size;
 	summary->limit = pool->limit;
 	summary->leased = pool->nslots[POOL_SLOT_LEASED];
+	summary->opening = pool->nslots[POOL_SLOT_CONNECTING];
+	summary->checked = pool->nslots[POOL_SLOT_CHECKING] +
+					   pool->nslots[POOL_SLOT_RETURNED] +
+					   pool->nslots[POOL_SLOT_RESETTING];
+	summary->closing = pool->nslots[POOL_SLOT_CLOSING];
+	summary->room = pool_shmem->free_head != POOL_NONE &&
+					pool->options.max_server_size == 0;
 	summary->nwaiting = pool->nwaiting;
 	summary->paused = pool->pause != POOL_PAUSE_NONE;
 	summary->connect_failed = pool->failures > 0;
@@ -49,39 +61,76 @@ read_summary(Pool *pool, Summary *summary)
 
 /* For ereport(): the SQLSTATE and the primary message of pool_acquire_error_timeout(). */
 static int
-report_timeout(const PoolTarget *target, int64 started)
+report_timeout(const PoolTarget *target, int64 started, int sqlstate)
 {
 	int waited_ms = (int) ((pool_clock_us() - started) / POOL_CLOCK_US_PER_MS);
 
-	errcode(ERRCODE_TOO_MANY_CONNECTIONS);
+	errcode(sqlstate);
 	return errmsg("could not acquire a connection to server \"%s\" within %d ms",
 				  NameStr(target->server_name), waited_ms);
 }
 
-/* Raises 53300: the wait since "started" was too long.  Tells what was in the way. */
-void
-pool_acquire_error_timeout(Pool *pool, const PoolTarget *target, int64 started)
+/* The SQLSTATE of the last attempt to connect. */
+static int
+connect_sqlstate(const Summary *now)
 {
-	Summary now;
+	return now->connect_failed && now->error.sqlstate
+			   ? now->error.sqlstate
+			   : ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION;
+}
 
-	read_summary(pool, &now);
-	if (now.paused)
+/*
+ * Raises the error of a wait that was too long although not all connections are
+ * leased: none could be made, or made ready, in that time.
+ */
+static void
+raise_not_connected(const Summary *now, const PoolTarget *target, int64 started)
+{
+	if (now->connect_failed)
 		ereport(ERROR,
-				(report_timeout(target, started),
-				 errdetail("The pool is paused.  The number of other waiting sessions is %d.",
-						   now.nwaiting),
-				 errhint("Call pool_resume() to resume the pool.")));
-	if (now.connect_failed)
-		ereport(ERROR,
-				(report_timeout(target, started),
+				(report_timeout(target, started, connect_sqlstate(now)),
 				 errdetail("The pool has leased %d of at most %d connections.  "
 						   "The number of other waiting sessions is %d.  "
 						   "The last attempt to connect failed: %s",
-						   now.leased, now.limit, now.nwaiting,
-						   now.error.message)));
+						   now->leased, now->limit, now->nwaiting,
+						   now->error.message)));
+	ereport(ERROR,
+			(report_timeout(target, started, connect_sqlstate(now)),
+			 errdetail("The pool has leased %d of at most %d connections.  "
+					   "The number of connections that are being opened is %d, "
+					   "of those being checked or reset %d, "
+					   "of those being closed %d.",
+					   now->leased, now->limit, now->opening, now->checked,
+					   now->closing),
+			 errhint("Check whether the remote answers, "
+					 "or allow more time by acquire_timeout.")));
+}
+
+/*
+ * Raises what the wait since "started", which was too long, was in vain for:
+ * 53300 if all that the pool may have is leased or it is paused; otherwise the
+ * SQLSTATE of the last attempt to connect, or 08001.
+ */
+void
+pool_acquire_error_timeout(Pool *pool, const PoolTarget *target, int64 started)
+{
+	const int too_many = ERRCODE_TOO_MANY_CONNECTIONS;
+	Summary now;
+
+	read_summary(pool, &now);
+	if (!now.paused && now.leased < now.limit &&
+		(now.connect_failed || now.room ||
+		 now.opening + now.checked + now.closing > 0))
+		raise_not_connected(&now, target, started);
+	if (now.paused)
+		ereport(ERROR,
+				(report_timeout(target, started, too_many),
+				 errdetail("The pool is paused.  The number of other waiting sessions is %d.",
+						   now.nwaiting),
+				 errhint("Call pool_resume() to resume the pool.")));
 	if (now.limit < now.max_size)
 		ereport(ERROR,
-				(report_timeout(target, started),
+				(report_timeout(target, started, too_many),
 				 errdetail("The pool has leased %d of at most %d connections.  "
 						   "The number of other waiting sessions is %d.  "
 						   "Autoscale may raise the limit to %d.",
@@ -90,7 +139,7 @@ pool_acquire_error_timeout(Pool *pool, const PoolTarget *target, int64 started)
 					 "Raise min_size to begin higher, "
 					 "or look in pool_connections for who holds connections.")));
 	ereport(ERROR,
-			(report_timeout(target, started),
+			(report_timeout(target, started, too_many),
 			 errdetail("The pool has leased %d of at most %d connections.  "
 					   "The number of other waiting sessions is %d.",
 					   now.leased, now.limit, now.nwaiting),
@@ -109,9 +158,7 @@ pool_acquire_error_connect(Pool *pool, const PoolTarget *target)
 	int sqlstate;
 
 	read_summary(pool, &now);
-	sqlstate = now.error.sqlstate
-				   ? now.error.sqlstate
-				   : ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION;
+	sqlstate = connect_sqlstate(&now);
 	if (now.retry_ms > 0)
 		ereport(ERROR,
 				(errcode(sqlstate),

@@ -253,16 +253,32 @@ raise_refused(const char *server_name, const PoolRun *run)
 											 : 0));
 }
 
+/* Raises why the connection of a lease was found unusable. */
+static void
+raise_not_sent(const PoolLease *lease, const PoolRemoteReport *farewell)
+{
+	const char *server_name = NameStr(lease->target.server_name);
+
+	if (farewell != NULL)
+		ereport(ERROR,
+				(errcode(farewell->sqlstate),
+				 errmsg("remote has ended the connection of lease " INT64_FORMAT
+						" to server \"%s\"",
+						lease->id, server_name),
+				 errdetail("The statement was not sent.  The remote said: %s",
+						   farewell->message)));
+	ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
+					errmsg("connection of lease " INT64_FORMAT
+						   " to server \"%s\" was lost",
+						   lease->id, server_name),
+					errdetail("The statement was not sent.")));
+}
+
 static void
 raise_not_proven(const char *server_name, const PoolRemoteReport *proof_error)
 {
 	if (proof_error != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_CONNECTION_FAILURE),
-				 errmsg("connection to server \"%s\" failed", server_name),
-				 errdetail("It was lost before the reset was answered: %s",
-						   proof_error->message),
-				 errhint(POOL_HINT_CHECK_EXECUTION)));
+		pool_remote_report_raise(proof_error, server_name);
 	ereport(ERROR,
 			(errcode(ERRCODE_CONNECTION_FAILURE),
 			 errmsg("connection to server \"%s\" failed", server_name),
@@ -298,11 +314,7 @@ raise_outcome(const PoolLease *lease, const PoolRun *run)
 			raise_refused(server_name, run);
 			break;
 		case POOL_RUN_NOT_SENT:
-			ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
-							errmsg("connection of lease " INT64_FORMAT
-								   " to server \"%s\" was lost",
-								   lease->id, server_name),
-							errdetail("The statement was not sent.")));
+			raise_not_sent(lease, run->error);
 			break;
 		case POOL_RUN_NOT_PROVEN:
 			raise_not_proven(server_name, run->proof_error);

@@ -242,7 +242,7 @@ check_formats(PoolRun *run)
 static PoolRunOutcome
 without_proof(const PoolRun *run, PoolRunOutcome otherwise)
 {
-	return run->proof_error != NULL && !run->proof_error->fatal
+	return run->proof_error != NULL && !run->proof_error->ended
 			   ? POOL_RUN_REFUSED
 			   : otherwise;
 }
@@ -277,6 +277,21 @@ send_statement(PoolRun *run, bool pipeline)
 }
 
 /*
+ * The connection is not quiet: hears what the remote has said when it ended its
+ * session.
+ */
+static void
+hear_farewell(PoolRun *run)
+{
+	PoolCopy *copy = run->copy;
+
+	/* What has come is looked at even if it is followed by the end. */
+	(void) PQconsumeInput(copy->pg);
+	(void) PQisBusy(copy->pg);
+	run->error = pool_remote_report_farewell(&copy->notices);
+}
+
+/*
  * Runs the statement; run->outcome tells what came of it.  The copy must be
  * leased to this session.
  *
@@ -295,7 +310,10 @@ pool_run_statement(PoolRun *run)
 
 	run->outcome = POOL_RUN_NOT_SENT;
 	if (!pool_conn_cache_is_quiet(copy))
+	{
+		hear_farewell(run);
 		return;
+	}
 
 	slot->used = true;
 	if (several)

@@ -45,8 +45,9 @@ typedef struct PoolRun
 
 	int64 deadline; /* of query_timeout, pool_clock_us() */
 
-	PoolRunOutcome outcome;		   /* out */
-	PoolRemoteReport *error;	   /* out: FAILED, LOST: what to raise */
+	PoolRunOutcome outcome;	 /* out */
+	PoolRemoteReport *error; /* out: FAILED, LOST: what to raise; NOT_SENT:
+									* why the remote ended it, or NULL */
 	PoolRemoteReport *proof_error; /* out: REFUSED, NOT_PROVEN: the remote's
 									* error, or NULL */
 	bool silent;				   /* out: the proof was not answered in time */

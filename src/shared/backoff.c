@@ -83,7 +83,8 @@ time_of_next(const Pool *pool, bool trips)
 
 /*
  * Notes a failed attempt in the pool.  Returns whether the sessions that wait are
- * to be told; sets *trips if the breaker opens.  Needs the lock.
+ * to be told; sets *trips if the breaker opens, which an error of this machine
+ * is no reason for.  Needs the lock.
  */
 bool
 pool_backoff_failed(Pool *pool, const PoolConnectError *error, bool *trips)
@@ -93,7 +94,7 @@ pool_backoff_failed(Pool *pool, const PoolConnectError *error, bool *trips)
 	POOL_ASSERT_LOCKED(pool);
 	pool->last_error = *error;
 	pool->failures++;
-	*trips = pool_breaker_failed(pool);
+	*trips = !error->local && pool_breaker_failed(pool);
 	pool->next_attempt = time_of_next(pool, *trips);
 	pool_stats_add(&pool->stats, POOL_COUNT_CONNECT_ERRORS, 1);
 	if (pool_slot_count_live(pool) > 0)

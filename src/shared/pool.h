@@ -29,6 +29,7 @@ typedef struct PoolConnectError
 {
 	int sqlstate;	/* encoded as ereport wants it, 0: none */
 	bool permanent; /* trying again cannot help */
+	bool local;		/* it says nothing about the remote */
 	TimestampTz at;
 	char message[POOL_ERROR_LEN];
 } PoolConnectError;

@@ -43,11 +43,21 @@ parse_sqlstate(const PGresult *res, int otherwise)
 	return MAKE_SQLSTATE(code[0], code[1], code[2], code[3], code[4]);
 }
 
+/* Is it the last word of a remote session? */
+static bool
+is_last_word(const PGresult *res)
+{
+	const char *name = PQresultErrorField(res, PG_DIAG_SEVERITY_NONLOCALIZED);
+
+	return name && (strcmp(name, "FATAL") == 0 || strcmp(name, "PANIC") == 0);
+}
+
 static PoolRemoteReport *
 copy_report(const PGresult *res, int elevel, int sqlstate)
 {
 	PoolRemoteReport *report = palloc0(sizeof(PoolRemoteReport));
 
+	report->ended = is_last_word(res);
 	report->elevel = elevel;
 	report->sqlstate = parse_sqlstate(res, sqlstate);
 	report->message = copy_field(res, PG_DIAG_MESSAGE_PRIMARY);
@@ -71,12 +81,10 @@ pool_remote_report_error(const PGresult *res)
 {
 	PoolRemoteReport *report =
 		copy_report(res, ERROR, ERRCODE_CONNECTION_FAILURE);
-	const char *severity =
-		PQresultErrorField(res, PG_DIAG_SEVERITY_NONLOCALIZED);
 
-	report->fatal = severity == NULL || strcmp(severity, "ERROR") != 0;
 	if (report->message == NULL)
 	{
+		report->ended = true;
 		report->message = pstrdup("connection to the remote was lost");
 		report->detail = pchomp(PQresultErrorMessage(res));
 		if (report->detail[0] == '\0')
@@ -164,7 +172,10 @@ receive_notice(void *arg, const PGresult *res)
 	 */
 	old = MemoryContextSwitchTo(TopMemoryContext);
 	report = copy_report(res, notice_level(res), ERRCODE_SUCCESSFUL_COMPLETION);
-	notices->list = lappend(notices->list, report);
+	if (report->ended && notices->farewell == NULL)
+		notices->farewell = report;
+	else
+		notices->list = lappend(notices->list, report);
 	MemoryContextSwitchTo(old);
 }
 
@@ -191,6 +202,26 @@ free_report(PoolRemoteReport *report)
 }
 
 /*
+ * Why the remote has ended its session while no statement ran, for libpq a
+ * notice: SQLSTATE and message, in the current memory context.  NULL: it has
+ * not said.
+ */
+PoolRemoteReport *
+pool_remote_report_farewell(const PoolNotices *notices)
+{
+	PoolRemoteReport *report;
+
+	if (notices->farewell == NULL)
+		return NULL;
+	report = palloc0(sizeof(PoolRemoteReport));
+	report->elevel = ERROR;
+	report->sqlstate = notices->farewell->sqlstate;
+	report->ended = true;
+	report->message = pstrdup(notices->farewell->message);
+	return report;
+}
+
+/*
  * Shows the notices that have come, unless they are held back.  Each stays on
  * the list until it was shown: a cancel can be taken while it is, and then the
  * list goes with the copy.
@@ -212,6 +243,9 @@ pool_remote_report_show_notices(PoolNotices *notices, const char *server_name)
 void
 pool_remote_report_drop_notices(PoolNotices *notices)
 {
+	if (notices->farewell != NULL)
+		free_report(notices->farewell);
+	notices->farewell = NULL;
 	while (notices->list != NIL)
 	{
 		free_report(linitial(notices->list));

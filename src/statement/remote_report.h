@@ -16,8 +16,10 @@
 /* Notices of a connection that have come and were not shown yet. */
 typedef struct PoolNotices
 {
-	List *list;			 /* of PoolRemoteReport, in TopMemoryContext */
-	size_t largest;		 /* bytes of the largest so far */
+	List *list;		/* of PoolRemoteReport, in TopMemoryContext */
+	size_t largest; /* bytes of the largest so far */
+	struct PoolRemoteReport *farewell; /* why the remote ended the session,
+										* in TopMemoryContext; NULL: nothing */
 	bool held;			 /* to be kept on the list for the moment */
 	bool protocol_doubt; /* libpq itself has complained about the protocol */
 } PoolNotices;
@@ -26,8 +28,8 @@ typedef struct PoolNotices
 typedef struct PoolRemoteReport
 {
 	int elevel;
-	bool fatal; /* the remote ended its session with it, or libpq lost it */
 	int sqlstate;
+	bool ended; /* the connection has ended by this */
 	char *message;
 	char *detail;
 	char *hint;
@@ -40,6 +42,7 @@ typedef struct PoolRemoteReport
 } PoolRemoteReport;
 
 extern PoolRemoteReport *pool_remote_report_error(const PGresult *res);
+extern PoolRemoteReport *pool_remote_report_farewell(const PoolNotices *notices);
 extern void pool_remote_report_raise(const PoolRemoteReport *report,
 									 const char *server_name);
 extern void pool_remote_report_listen(PGconn *conn, PoolNotices *notices);

@@ -14,6 +14,9 @@
 
 #include "worker/connect_error.h"
 
+/* The same as POOL_CONNECT_ERROR_FILES, in libpq's words. */
+#define LIBPQ_ERROR_FILES "could not create socket: Too many open files"
+
 /* Does the SQLSTATE say that trying again cannot help? */
 static bool
 is_permanent_sqlstate(int sqlstate)
@@ -65,6 +68,7 @@ pool_connect_error_set(PoolConnectError *error, int sqlstate,
 
 	error->sqlstate = sqlstate;
 	error->permanent = is_permanent_sqlstate(sqlstate);
+	error->local = strcmp(message, POOL_CONNECT_ERROR_FILES) == 0;
 	error->at = GetCurrentTimestamp();
 	strlcpy(error->message, message, POOL_ERROR_LEN);
 	len = strlen(error->message);
@@ -118,5 +122,8 @@ pool_connect_error_parse(const char *verbose, PoolConnectError *error)
 		snprintf(message, sizeof(message), "%.*s", len, verbose);
 	pool_connect_error_set(error, sqlstate, message);
 	if (sqlstate == ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION)
+	{
 		error->permanent = is_permanent_message(error->message);
+		error->local = strstr(error->message, LIBPQ_ERROR_FILES) != NULL;
+	}
 }

@@ -98,7 +98,7 @@ $dead = create_dead('mute', 'a remote that never answers',
 	connect_timeout => '200ms',
 	acquire_timeout => 2500);
 ($states, $seconds) = storm($dead);
-is_deeply($states, { '53300' => $clients },
+is_deeply($states, { '08001' => $clients },
 	'a remote that never answers: each session gets an error');
 is( sessions_with($dead, q(message ~ 'within \d+ ms$' AND at - began >= '2.5 s'
 		AND detail ~ 'The last attempt to connect failed: .*timeout expired')),

@@ -114,6 +114,9 @@ foreach my $timeout ('0', '1s')
 	  $session->query("SET pool.acquire_timeout = '$timeout'; " . pid_query($name), 60);
 	cmp_ok($answer->{secs}, '<', 6,
 		"with acquire_timeout $timeout five silent connections end in an answer or an error");
+	like($answer->{state}, qr/^(?:00000|08001)$/,
+		"with acquire_timeout $timeout an error says that nothing could be connected")
+	  or diag($answer->{err});
 	$session->query('RESET pool.acquire_timeout');
 	go_on();
 }

@@ -200,6 +200,7 @@ my @explained = (
 	[ $any, '08006', qr/^could not send the statement to the remote$/ ],
 	[ $any, '08006', qr/^connection to $srv failed$/ ],
 	[ $lease, '08006', qr/^connection of lease N to $srv was lost$/ ],
+	[ $lease, '57P01', qr/^remote has ended the connection of lease N to $srv$/ ],
 
 	# It is down, stopping or starting, and nobody is there or says so.
 	[ $any, '08001', qr/^could not connect to $srv$/ ],
@@ -209,7 +210,9 @@ my @explained = (
 	[ $any, '57P01', qr/^could not connect to $srv$/ ],
 
 	# There was no connection in time: of 30 ms; of 5 s on a busy machine.
-	[ $any, '53300', qr/^could not acquire a connection to $srv within N ms$/ ],
+	# They are leased, or the remote is down, or says itself why it takes none.
+	[ $any, qr/^(?:53300|08001|57P0[13])$/,
+		qr/^could not acquire a connection to $srv within N ms$/ ],
 
 	# A lease that lasted for too long was reclaimed; in the very moment in which
 	# it was used again, nobody knows what became of the statement.
@@ -221,7 +224,7 @@ sub _is_explained
 	my ($kind, $state, $message) = @_;
 
 	return scalar grep {
-		$kind =~ $_->[0] && $state eq $_->[1] && $message =~ $_->[2]
+		$kind =~ $_->[0] && $state =~ /^$_->[1]$/ && $message =~ $_->[2]
 	} @explained;
 }
 
