@@ -214,13 +214,15 @@ fill_target(PoolTarget *target, HeapTuple server_row, HeapTuple mapping_row,
 	List *on_mapping = pool_catalog_mapping_options(mapping_row);
 	PoolOptionSet given = 0;
 	int ceiling = POOL_MAX_CONNECTIONS;
+	bool required;
 
 	memset(target, 0, sizeof(*target));
 	target->key.database = MyDatabaseId;
 	target->key.server = server->oid;
 	target->key.mapping = mapping->oid;
-	target->key.needs_password =
-		!superuser_arg(GetUserId()) && password_required(on_mapping, guarded);
+	required = password_required(on_mapping, guarded);
+	target->key.needs_password = required && !superuser_arg(GetUserId());
+	target->only_key = OidIsValid(mapping->umuser) || !required;
 	target->mapping_user = mapping->umuser;
 	target->server_name = server->srvname;
 	namestrcpy(&target->user_name,

@@ -50,6 +50,7 @@ typedef struct PoolTarget
 	PoolKey key;
 	PoolStamp stamp;
 	bool uncommitted; /* the current transaction made one of the rows */
+	bool only_key;	  /* no other role has another key for the mapping */
 	Oid mapping_user; /* InvalidOid: the mapping is FOR PUBLIC */
 	NameData server_name;
 	NameData user_name; /* of the mapping, for the log */

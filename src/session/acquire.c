@@ -104,7 +104,10 @@ is_configured(Pool *pool, uint64 pool_id)
 	return configured;
 }
 
-/* Sends the target's options to the worker.  True: it has noted them. */
+/*
+ * Sends the target's options to the worker.  True: it has noted them.  With other
+ * options or another role the mapping may have had a pool of the other key.
+ */
 static bool
 send_options(const PoolTarget *target, Pool *pool, uint64 pool_id,
 			 int64 deadline)
@@ -134,6 +137,8 @@ send_options(const PoolTarget *target, Pool *pool, uint64 pool_id,
 	PG_END_TRY();
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
+	if (noted && target->only_key)
+		pool_registry_drop_twin(&target->key);
 	return noted;
 }
 

@@ -62,6 +62,7 @@ typedef struct Pool
 	PoolKey key;
 	Oid mapping_user;
 	Oid limited_role;
+	int encoding; /* of the database, and so of the names; sql/encoding.c */
 
 	/*
 	 * Names, for views and messages.  Written with the lock: by the session

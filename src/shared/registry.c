@@ -13,6 +13,7 @@
 
 #include "catalog/pg_database.h"
 #include "catalog/pg_foreign_server.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 
 #include "base/clock.h"
@@ -91,6 +92,19 @@ is_role_full(Oid role)
 }
 
 /*
+ * Can the pool go for another one?  What an administrator has set would go with
+ * it, and for a pool that is made again nobody would set it again.  Needs the
+ * pool's lock.
+ */
+static bool
+is_dispensable(const Pool *pool)
+{
+	POOL_ASSERT_LOCKED(pool);
+	return pool_slot_count_all(pool) == 0 && pool->nwaiting == 0 &&
+		   (pool->dropped || (pool->pause == POOL_PAUSE_NONE && !pool->resized));
+}
+
+/*
  * A place that is empty, or whose pool can go; if the role has as many pools as
  * it may, *role_full, one of its own.  Needs the registry's lock.
  */
@@ -112,7 +126,7 @@ find_place(Oid role, bool *role_full)
 		if (*role_full && pool->limited_role != role)
 			continue;
 		LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
-		unused = pool_slot_count_all(pool) == 0 && pool->nwaiting == 0;
+		unused = is_dispensable(pool);
 		if (unused)
 			empty_place(pool);
 		LWLockRelease(&pool->lock);
@@ -161,6 +175,7 @@ pool_registry_get(const PoolTarget *target, uint64 *id, bool *made)
 		pool->key = target->key;
 		pool->mapping_user = target->mapping_user;
 		pool->limited_role = role;
+		pool->encoding = GetDatabaseEncoding();
 		pool->server_name = target->server_name;
 		pool->user_name = target->user_name;
 		pool->database_name = target->database_name;
@@ -188,9 +203,10 @@ pool_registry_get(const PoolTarget *target, uint64 *id, bool *made)
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("no room for another pool"),
-				 errdetail("All %d pools have connections or waiting sessions.",
+				 errdetail("All %d pools have connections or waiting sessions, or were paused or resized.",
 						   pool_shmem->npools),
-				 errhint("Raise pool.max_pools and restart the server.")));
+				 errhint("Use pool_resume() for pools that need not stay paused, "
+						 "or raise pool.max_pools and restart the server.")));
 	return pool;
 }
 
@@ -252,6 +268,23 @@ pool_registry_drop(Oid catalog, Oid object)
 		if (found)
 			tell_of_drop(pool);
 	}
+}
+
+/*
+ * The pool of that key is the only one that its mapping can have by now: closes
+ * the other one, whose key differs in needs_password.  Takes its lock.
+ */
+void
+pool_registry_drop_twin(const PoolKey *key)
+{
+	PoolKey twin = *key;
+	uint64 id;
+	Pool *pool;
+
+	twin.needs_password = !key->needs_password;
+	pool = find(&twin, &id);
+	if (pool != NULL)
+		pool_registry_discard(pool, id);
 }
 
 /*

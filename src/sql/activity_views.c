@@ -57,7 +57,7 @@ put_slot(PoolViewRow *row, const Pool *pool, int number, const PoolSlot *slot)
 	pool_view_row_put_clock(row, slot->since);
 	pool_view_row_put_clock(row, slot->opened);
 	pool_view_row_put(row, UInt64GetDatum(slot->uses));
-	pool_view_row_put_text(row, slot->remote_address);
+	pool_view_row_put_name(row, slot->remote_address, pool->encoding);
 	pool_view_row_put_pid(row, slot->remote_pid);
 	if (slot->opened != 0)
 		pool_view_row_put(row, BoolGetDatum(slot->tls_version[0] != '\0'));

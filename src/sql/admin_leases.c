@@ -17,6 +17,7 @@
 #include "shared/stats.h"
 #include "shared/wake.h"
 #include "sql/args.h"
+#include "sql/encoding.h"
 
 PG_FUNCTION_INFO_V1(pool_sql_cancel);
 PG_FUNCTION_INFO_V1(pool_sql_reclaim);
@@ -52,6 +53,7 @@ pool_sql_reclaim(PG_FUNCTION_ARGS)
 	PoolSlot *slot;
 	Pool *pool;
 	NameData server_name;
+	int encoding;
 	bool leased;
 	int pid;
 	int number;
@@ -73,6 +75,7 @@ pool_sql_reclaim(PG_FUNCTION_ARGS)
 	leased = slot->state == POOL_SLOT_LEASED;
 	pid = slot->owner.pid;
 	server_name = pool->server_name;
+	encoding = pool->encoding;
 	if (leased)
 		pool_slot_reclaim(pool, slot, POOL_CLOSE_RECLAIMED);
 	LWLockRelease(&pool->lock);
@@ -82,7 +85,9 @@ pool_sql_reclaim(PG_FUNCTION_ARGS)
 		ereport(LOG,
 				(errmsg("connection %d of pool for server \"%s\" was reclaimed from process %d "
 						"by pool_reclaim()",
-						number, NameStr(server_name), pid)));
+						number,
+						pool_encoding_here(NameStr(server_name), encoding),
+						pid)));
 	}
 	PG_RETURN_BOOL(leased);
 }

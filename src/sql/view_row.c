@@ -10,12 +10,14 @@
 
 #include "catalog/pg_authid.h"
 #include "commands/dbcommands.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/syscache.h"
 
 #include "base/clock.h"
 #include "base/compat.h"
+#include "sql/encoding.h"
 #include "sql/view_row.h"
 
 /* Adds a column that is not NULL. */
@@ -44,6 +46,14 @@ pool_view_row_put_text(PoolViewRow *row, const char *text)
 		pool_view_row_put(row, CStringGetTextDatum(text));
 	else
 		pool_view_row_put_null(row);
+}
+
+/* Adds a text in that encoding; no text and the empty one are NULL. */
+void
+pool_view_row_put_name(PoolViewRow *row, const char *name, int encoding)
+{
+	pool_view_row_put_text(row,
+						   name ? pool_encoding_here(name, encoding) : NULL);
 }
 
 /* Adds a time; 0 is NULL. */
@@ -83,11 +93,15 @@ pool_view_row_put_pid(PoolViewRow *row, int pid)
 void
 pool_view_row_put_identity(PoolViewRow *row, const Pool *pool)
 {
-	pool_view_row_put_text(row, get_database_name(pool->key.database));
-	pool_view_row_put_text(row, NameStr(pool->server_name));
-	pool_view_row_put_text(row, OidIsValid(pool->mapping_user)
-									? GetUserNameFromId(pool->mapping_user, true)
-									: "public");
+	int here = GetDatabaseEncoding();
+
+	pool_view_row_put_name(row, get_database_name(pool->key.database), here);
+	pool_view_row_put_name(row, NameStr(pool->server_name), pool->encoding);
+	pool_view_row_put_name(row,
+						   OidIsValid(pool->mapping_user)
+							   ? GetUserNameFromId(pool->mapping_user, true)
+							   : "public",
+						   here);
 }
 
 /*

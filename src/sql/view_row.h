@@ -22,6 +22,8 @@ typedef struct PoolViewRow
 extern void pool_view_row_put(PoolViewRow *row, Datum value);
 extern void pool_view_row_put_null(PoolViewRow *row);
 extern void pool_view_row_put_text(PoolViewRow *row, const char *text);
+extern void pool_view_row_put_name(PoolViewRow *row, const char *name,
+								   int encoding);
 extern void pool_view_row_put_time(PoolViewRow *row, TimestampTz time);
 extern void pool_view_row_put_clock(PoolViewRow *row, int64 clock_us);
 extern void pool_view_row_put_pid(PoolViewRow *row, int pid);
