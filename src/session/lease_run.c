@@ -109,12 +109,15 @@ prepare_run(PoolLease *lease, const PoolStatement *statement,
  * Runs until the statement has gone out once.  While nothing of it was sent,
  * and nothing in this lease before, a connection that turns out to be dead is
  * replaced without the user noticing, within acquire_timeout.  That counts from
- * the lease's begin if it is for this statement alone, else from now.
+ * the lease's begin if it is for this statement alone, else from now.  So is,
+ * once, one whose remote session ended before the statement began.
  */
 static void
 run_once_alive(PoolLease *lease, const PoolStatement *statement,
 			   PoolResult *result, PoolRun *run)
 {
+	bool again = true; /* may go out another time */
+
 	if (lease->scope != POOL_LEASE_STATEMENT)
 		lease->started = pool_clock_us();
 	for (;;)
@@ -134,12 +137,17 @@ run_once_alive(PoolLease *lease, const PoolStatement *statement,
 			run->outcome = POOL_RUN_NOT_SENT;
 		if (run->outcome == POOL_RUN_NOT_SENT && run->validate)
 			pool_stats_add(stats, POOL_COUNT_VALIDATION_FAILURES, 1);
-		lease->silent = run->silent;
-		if (run->outcome != POOL_RUN_NOT_SENT || !fresh)
+		lease->silent = run->proof == POOL_PROOF_LATE;
+		if (!fresh || !(run->outcome == POOL_RUN_NOT_SENT ||
+						(again && run->outcome == POOL_RUN_NOT_BEGUN &&
+						 run->proof == POOL_PROOF_ENDED)))
 			return;
+		again = run->outcome == POOL_RUN_NOT_SENT && again;
 		if (run->copy->busy)
 			pool_queue_doubt(request->pool, request->pool_id, began);
-		pool_lease_close(lease, POOL_CLOSE_CHECK_FAILED);
+		pool_lease_close(lease, run->outcome == POOL_RUN_NOT_SENT
+									? POOL_CLOSE_CHECK_FAILED
+									: POOL_CLOSE_REMOTE_CLOSED);
 		pool_lease_open(lease);
 	}
 }
@@ -177,6 +185,24 @@ settle_after_error(PoolLease *lease, const PoolRun *run, int sqlstate)
 		pool_lease_close(lease, POOL_CLOSE_NONE);
 }
 
+/* Has the remote refused the reset with an error, and goes on itself? */
+static bool
+is_reset_refused(const PoolRun *run)
+{
+	return run->proof_error != NULL && !run->proof_error->ended;
+}
+
+/* Why a connection is closed after a proof that failed. */
+static PoolCloseReason
+proof_close_reason(const PoolRun *run)
+{
+	if (run->proof == POOL_PROOF_ENDED)
+		return POOL_CLOSE_REMOTE_CLOSED;
+	if (run->proof == POOL_PROOF_OPEN || is_reset_refused(run))
+		return POOL_CLOSE_RESET_FAILED;
+	return POOL_CLOSE_PROOF_FAILED;
+}
+
 /* The connection is not to be used after this run; its slot is released. */
 static void
 close_after_run(PoolLease *lease, PoolRun *run)
@@ -190,11 +216,9 @@ close_after_run(PoolLease *lease, PoolRun *run)
 			if (reclaimed)
 				run->outcome = POOL_RUN_RECLAIMED_BEFORE;
 			break;
-		case POOL_RUN_REFUSED:
-			pool_lease_close(lease, POOL_CLOSE_RESET_FAILED);
-			break;
+		case POOL_RUN_NOT_BEGUN:
 		case POOL_RUN_NOT_PROVEN:
-			pool_lease_close(lease, POOL_CLOSE_PROOF_FAILED);
+			pool_lease_close(lease, proof_close_reason(run));
 			if (reclaimed)
 				run->outcome = POOL_RUN_RECLAIMED;
 			break;
@@ -236,28 +260,13 @@ settle(PoolLease *lease, PoolRun *run)
 	}
 }
 
-/*
- * The remote's SQLSTATE tells what it has against the reset.  A statement that
- * went out with it was skipped, unless it was in a transaction of its own.
- */
-static void
-raise_refused(const char *server_name, const PoolRun *run)
-{
-	ereport(ERROR,
-			(errcode(run->proof_error->sqlstate),
-			 errmsg("connection to server \"%s\" could not be reset",
-					server_name),
-			 errdetail("The remote did not accept the reset of the connection: %s",
-					   run->proof_error->message),
-			 run->sent && !run->reset_undone ? errhint(POOL_HINT_CHECK_EXECUTION)
-											 : 0));
-}
-
 /* Raises why the connection of a lease was found unusable. */
 static void
-raise_not_sent(const PoolLease *lease, const PoolRemoteReport *farewell)
+raise_not_sent(const PoolLease *lease, const PoolRun *run)
 {
 	const char *server_name = NameStr(lease->target.server_name);
+	const PoolRemoteReport *farewell =
+		run->proof == POOL_PROOF_ENDED ? run->proof_error : run->error;
 
 	if (farewell != NULL)
 		ereport(ERROR,
@@ -274,17 +283,52 @@ raise_not_sent(const PoolLease *lease, const PoolRemoteReport *farewell)
 					errdetail("The statement was not sent.")));
 }
 
-static void
-raise_not_proven(const char *server_name, const PoolRemoteReport *proof_error)
+/* For ereport(): why the remote's answer to the proof is none. */
+static int
+report_proof(const PoolRun *run)
 {
-	if (proof_error != NULL)
-		pool_remote_report_raise(proof_error, server_name);
-	ereport(ERROR,
-			(errcode(ERRCODE_CONNECTION_FAILURE),
-			 errmsg("connection to server \"%s\" failed", server_name),
-			 errdetail(
-				 "The remote did not answer the reset of the connection as expected."),
-			 errhint(POOL_HINT_CHECK_EXECUTION)));
+	switch (run->proof)
+	{
+		case POOL_PROOF_LATE:
+			return errdetail("The remote did not answer the reset "
+							 "of the connection within %d ms.",
+							 run->proof_timeout);
+		case POOL_PROOF_OPEN:
+			return errdetail("Option \"reset_query\" has left a transaction open "
+							 "on the remote.");
+		default:
+			return errdetail("The remote did not answer the reset "
+							 "of the connection as expected.");
+	}
+}
+
+/*
+ * Raises what came of a proof that failed: the remote's own error if it gave
+ * one, else 08006.
+ */
+static void
+raise_proof_failed(const char *server_name, const PoolRun *run)
+{
+	const char *hint = run->outcome == POOL_RUN_NOT_BEGUN
+						   ? "The statement was not executed."
+						   : POOL_HINT_CHECK_EXECUTION;
+
+	if (is_reset_refused(run))
+		ereport(ERROR, (errcode(run->proof_error->sqlstate),
+						errmsg("connection to server \"%s\" could not be reset",
+							   server_name),
+						errdetail("The remote did not accept the reset "
+								  "of the connection: %s",
+								  run->proof_error->message),
+						errhint("%s", hint)));
+	if (run->proof_error != NULL)
+	{
+		run->proof_error->hint = pstrdup(hint);
+		pool_remote_report_raise(run->proof_error, server_name);
+	}
+	ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
+					errmsg("connection to server \"%s\" failed", server_name),
+					report_proof(run), errhint("%s", hint)));
 }
 
 /* Raises what came of a run, after the lease was settled.  DONE: nothing. */
@@ -310,14 +354,12 @@ raise_outcome(const PoolLease *lease, const PoolRun *run)
 					 errhint("Use pool_acquire() and run the statements "
 							 "of a transaction on the lease.")));
 			break;
-		case POOL_RUN_REFUSED:
-			raise_refused(server_name, run);
-			break;
 		case POOL_RUN_NOT_SENT:
-			raise_not_sent(lease, run->error);
+			raise_not_sent(lease, run);
 			break;
+		case POOL_RUN_NOT_BEGUN:
 		case POOL_RUN_NOT_PROVEN:
-			raise_not_proven(server_name, run->proof_error);
+			raise_proof_failed(server_name, run);
 			break;
 		case POOL_RUN_RECLAIMED_BEFORE:
 			ereport(ERROR,
@@ -344,7 +386,8 @@ raise_outcome(const PoolLease *lease, const PoolRun *run)
  * Raises the remote's errors as they are; 55006 when the lease is running a
  * statement already; 08003 when it has no connection any more; 08006 when the
  * connection is lost; the remote's SQLSTATE when it refuses the reset; 25000 when
- * a lease for a single statement ends in a transaction; and errors of this session, 57014 for a cancel or query_timeout.
+ * a lease for a single statement ends in a transaction; and errors of this
+ * session, 57014 for a cancel or query_timeout.
  */
 void
 pool_lease_run(PoolLease *lease, const PoolStatement *statement,

@@ -23,10 +23,18 @@
  * been rolled back with it, so the next statement proves again
  * (run->reset_undone).  For any other statement there is a Sync before 3.
  *
- * The proof goes alone and is waited for when the connection must be seen
- * alive first (idle for longer than validate_after_idle), or when the
- * statement is a string of several, for which there is only the simple
- * protocol, which libpq does not mix with a pipeline.
+ * The proof goes alone and is waited for when
+ *
+ *	- the connection must be seen alive first (idle for longer than
+ *	  validate_after_idle);
+ *	- the statement is a string of several, for which there is only the simple
+ *	  protocol, which libpq does not mix with a pipeline;
+ *	- the reset query is one that somebody wrote, which may wait, fail or begin
+ *	  a transaction.  The remote keeps its answer back until the Sync, so that
+ *	  behind a statement nobody could tell which of the two takes so long.
+ *
+ * What a failed proof means for a statement that was sent with it is argued in
+ * src/README.
  */
 #include "postgres.h"
 
@@ -47,6 +55,9 @@
 static const char *const plain_statements[] = {"SELECT", "INSERT", "UPDATE",
 											   "DELETE", "WITH",   "VALUES",
 											   "TABLE",	 "MERGE"};
+
+/* Resets that take no time, wait for nothing and leave no transaction open. */
+static const char *const quick_resets[] = {"DISCARD", "RESET"};
 
 /* Appends text that needs no quoting in a literal and is ASCII. */
 static void
@@ -112,13 +123,26 @@ send_proof(PoolRun *run, char *nonce)
 		   PQsendQueryParams(pg, select, 0, NULL, NULL, NULL, NULL, 0);
 }
 
+/* Notes an error that came instead of an answer, and tells what it means. */
+static PoolProof
+note_error(PoolRun *run, const PGresult *res)
+{
+	bool ended;
+
+	if (run->proof_error == NULL)
+		run->proof_error = pool_remote_report_error(res);
+	if (!pool_remote_report_is_backends(res, &ended))
+		return POOL_PROOF_BAD;
+	return ended ? POOL_PROOF_ENDED : POOL_PROOF_REFUSED;
+}
+
 /*
  * Reads what a statement of the proof answers: no error, and with a nonce one
  * row that carries it.  libpq may still be in single-row mode from an earlier
  * statement, so the row can come in a result of its own.
  */
-static bool
-step_ok(PoolRun *run, int64 deadline, const char *nonce)
+static PoolProof
+read_step(PoolRun *run, int64 deadline, const char *nonce)
 {
 	bool timed_out = false;
 	int proven = 0;
@@ -127,91 +151,109 @@ step_ok(PoolRun *run, int64 deadline, const char *nonce)
 	while ((res = pool_remote_io_next(run, deadline, &timed_out)) != NULL)
 	{
 		ExecStatusType status = PQresultStatus(res);
-		bool good = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK ||
-					status == PGRES_SINGLE_TUPLE || status == PGRES_EMPTY_QUERY;
+		PoolProof answer = POOL_PROOF_GOOD;
 
+		if (status == PGRES_FATAL_ERROR)
+			answer = note_error(run, res);
+		else if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK &&
+				 status != PGRES_SINGLE_TUPLE && status != PGRES_EMPTY_QUERY)
+			answer = POOL_PROOF_BAD;
 		if (nonce != NULL && PQntuples(res) > 0)
 		{
-			good = good && PQntuples(res) == 1 && PQnfields(res) == 1 &&
-				   strncmp(PQgetvalue(res, 0, 0), nonce, NONCE_LEN) == 0;
+			if (PQntuples(res) != 1 || PQnfields(res) != 1 ||
+				strncmp(PQgetvalue(res, 0, 0), nonce, NONCE_LEN) != 0)
+				answer = POOL_PROOF_BAD;
 			proven++;
 			pool_remote_report_drop_notices(&run->copy->notices);
 		}
-		if (status == PGRES_FATAL_ERROR && run->proof_error == NULL)
-			run->proof_error = pool_remote_report_error(res);
 		PQclear(res);
-		if (!good)
-			return false;
+		if (answer != POOL_PROOF_GOOD)
+			return answer;
 	}
 	if (timed_out)
-		run->silent = true;
-	return !timed_out && (nonce == NULL || proven == 1);
+		return POOL_PROOF_LATE;
+	return nonce == NULL || proven == 1 ? POOL_PROOF_GOOD : POOL_PROOF_BAD;
 }
 
-static bool
-sync_ok(PoolRun *run, int64 deadline)
+/* Reads up to the Sync that comes next. */
+static PoolProof
+read_sync(PoolRun *run, int64 deadline)
 {
 	bool timed_out = false;
 	PGresult *res = pool_remote_io_next(run, deadline, &timed_out);
-	bool good = PQresultStatus(res) == PGRES_PIPELINE_SYNC;
+	PoolProof answer = POOL_PROOF_BAD;
 
 	if (timed_out)
-		run->silent = true;
+		return POOL_PROOF_LATE;
+	if (res != NULL && PQresultStatus(res) == PGRES_PIPELINE_SYNC)
+		answer = POOL_PROOF_GOOD;
+	else if (res != NULL && PQresultStatus(res) == PGRES_FATAL_ERROR)
+		answer = note_error(run, res);
 	PQclear(res);
-	return good;
+	return answer;
 }
 
 /*
- * Reads the answers to the proof.  Notices that came before it was seen may be
- * somebody else's and are dropped (in step_ok); those after are shown.
+ * Reads the answers to the proof, and the Sync if one follows it.  Notices that
+ * came before the proof was seen may be somebody else's and are dropped (in
+ * read_step); those after are shown.
  */
-static bool
-answers_ok(PoolRun *run, int64 deadline, const char *nonce)
+static PoolProof
+read_answers(PoolRun *run, int64 deadline, const char *nonce, bool sync)
 {
 	PoolNotices *notices = &run->copy->notices;
-	bool good;
+	PoolProof answer = POOL_PROOF_GOOD;
 
 	notices->held = true;
-	good = (run->reset_query[0] == '\0' || step_ok(run, deadline, NULL)) &&
-		   step_ok(run, deadline, nonce);
+	if (run->reset_query[0] != '\0')
+		answer = read_step(run, deadline, NULL);
+	if (answer == POOL_PROOF_GOOD)
+		answer = read_step(run, deadline, nonce);
 	notices->held = false;
-	if (!good)
+	if (answer == POOL_PROOF_GOOD && sync)
+		answer = read_sync(run, deadline);
+	if (answer != POOL_PROOF_GOOD)
 		pool_remote_report_drop_notices(notices);
-	return good && !notices->protocol_doubt;
+	return answer == POOL_PROOF_GOOD && notices->protocol_doubt ? POOL_PROOF_BAD
+																: answer;
 }
 
 /*
  * Sends the proof alone and waits for it, no longer than proof_timeout, nor
  * beyond the statement's deadline.
  */
-bool
+PoolProof
 pool_proof_alone(PoolRun *run)
 {
 	PGconn *pg = run->copy->pg;
 	char nonce[NONCE_LEN + 1];
 	int64 deadline = Min(pool_clock_after_ms(run->proof_timeout), run->deadline);
+	PoolProof answer;
 
-	if (!send_proof(run, nonce) || !PQpipelineSync(pg) ||
-		!answers_ok(run, deadline, nonce) || !sync_ok(run, deadline) ||
-		!PQexitPipelineMode(pg))
-		return false;
+	if (!send_proof(run, nonce) || !PQpipelineSync(pg))
+		return POOL_PROOF_BAD;
+	answer = read_answers(run, deadline, nonce, true);
+	if (answer != POOL_PROOF_GOOD)
+		return answer;
+	if (!PQexitPipelineMode(pg))
+		return POOL_PROOF_BAD;
+	if (PQtransactionStatus(pg) != PQTRANS_IDLE)
+		return POOL_PROOF_OPEN;
 	run->copy->busy = false;
-	return true;
+	return POOL_PROOF_GOOD;
 }
 
-/* May the statement share a transaction with the proof? */
+/* Is the first word of the SQL text in that list? */
 static bool
-is_plain(const PoolStatement *statement)
+begins_with(const char *sql, const char *const *words, int nwords)
 {
-	const char *sql = statement->sql;
-
 	while (isspace((unsigned char) *sql) || *sql == '(')
 		sql++;
-	for (int i = 0; i < (int) lengthof(plain_statements); i++)
+	for (int i = 0; i < nwords; i++)
 	{
-		size_t len = strlen(plain_statements[i]);
+		size_t len = strlen(words[i]);
 
-		if (pg_strncasecmp(sql, plain_statements[i], len) == 0 &&
+		if (pg_strncasecmp(sql, words[i], len) == 0 &&
 			!isalnum((unsigned char) sql[len]) && sql[len] != '_')
 			return true;
 	}
@@ -219,20 +261,38 @@ is_plain(const PoolStatement *statement)
 }
 
 /*
+ * May the statement be sent before the proof is answered?  Not by the simple
+ * protocol; not if the remote must be seen alive first; and not after a reset
+ * that may take its time or go wrong.
+ */
+bool
+pool_proof_may_lead(const PoolRun *run)
+{
+	return !run->validate && !pool_statement_is_several(run->statement) &&
+		   (run->reset_query[0] == '\0' ||
+			begins_with(run->reset_query, quick_resets, lengthof(quick_resets)));
+}
+
+/*
  * Sends the proof and the statement, and reads the proof.  The results of the
  * statement are next, in pipeline mode.
  */
-bool
+PoolProof
 pool_proof_with_statement(PoolRun *run)
 {
 	PGconn *pg = run->copy->pg;
 	char nonce[NONCE_LEN + 1];
-	bool together = is_plain(run->statement);
+	bool together = begins_with(run->statement->sql, plain_statements,
+								lengthof(plain_statements));
+	PoolProof answer;
 
 	run->reset_undone = together; /* unless the statement succeeds */
-	return send_proof(run, nonce) &&
-		   (together || pool_pipeline_sync_unflushed(pg)) &&
-		   pool_remote_io_send(run) && PQpipelineSync(pg) &&
-		   answers_ok(run, run->deadline, nonce) &&
-		   (together || sync_ok(run, run->deadline));
+	if (!send_proof(run, nonce) ||
+		!(together || pool_pipeline_sync_unflushed(pg)) ||
+		!pool_remote_io_send(run) || !PQpipelineSync(pg))
+		return POOL_PROOF_BAD;
+	answer = read_answers(run, run->deadline, nonce, !together);
+
+	/* After an error the remote skips what comes before the next Sync, only. */
+	return answer == POOL_PROOF_REFUSED && !together ? POOL_PROOF_BAD : answer;
 }

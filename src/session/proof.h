@@ -7,7 +7,8 @@
 
 #include "session/run.h"
 
-extern bool pool_proof_alone(PoolRun *run);
-extern bool pool_proof_with_statement(PoolRun *run);
+extern bool pool_proof_may_lead(const PoolRun *run);
+extern PoolProof pool_proof_alone(PoolRun *run);
+extern PoolProof pool_proof_with_statement(PoolRun *run);
 
 #endif /* POOL_PROOF_H */

@@ -7,7 +7,7 @@
  * one, up to ReadyForQuery.  What came of it is left in the PoolRun, for the
  * lease to be settled before it is raised (lease_run.c).
  *
- * A statement that was sent is never sent again.
+ * A statement that the remote may have begun is never sent again.
  */
 #include "postgres.h"
 
@@ -236,15 +236,36 @@ check_formats(PoolRun *run)
 }
 
 /*
- * What it means that the proof has failed.  If the remote has answered it with an
- * error, that is the outcome: another connection would give the same answer.
+ * Proves the handover, before the statement or together with it.  DONE: the
+ * connection is this session's alone.
  */
 static PoolRunOutcome
-without_proof(const PoolRun *run, PoolRunOutcome otherwise)
+prove(PoolRun *run, bool pipeline)
 {
-	return run->proof_error != NULL && !run->proof_error->ended
-			   ? POOL_RUN_REFUSED
-			   : otherwise;
+	run->proof =
+		pipeline ? pool_proof_with_statement(run) : pool_proof_alone(run);
+
+	/* After a validation that was late it is another connection's turn. */
+	if (run->proof == POOL_PROOF_LATE && !run->validate &&
+		pool_clock_us() >= run->deadline)
+		pool_remote_io_raise_timeout(run);
+	switch (run->proof)
+	{
+		case POOL_PROOF_GOOD:
+			return POOL_RUN_DONE;
+		case POOL_PROOF_REFUSED:
+		case POOL_PROOF_OPEN:
+			return POOL_RUN_NOT_BEGUN;
+		case POOL_PROOF_ENDED:
+			return pipeline ? POOL_RUN_NOT_BEGUN : POOL_RUN_NOT_SENT;
+		case POOL_PROOF_LATE:
+			if (!pipeline && !run->validate)
+				return POOL_RUN_NOT_BEGUN;
+			break;
+		case POOL_PROOF_BAD:
+			break;
+	}
+	return pipeline ? POOL_RUN_NOT_PROVEN : POOL_RUN_NOT_SENT;
 }
 
 /*
@@ -254,20 +275,12 @@ without_proof(const PoolRun *run, PoolRunOutcome otherwise)
 static PoolRunOutcome
 send_statement(PoolRun *run, bool pipeline)
 {
-	if (pipeline)
+	if (run->prove || run->validate)
 	{
-		if (pool_proof_with_statement(run))
-			return POOL_RUN_DONE;
-		if (pool_clock_us() >= run->deadline)
-			pool_remote_io_raise_timeout(run);
-		return without_proof(run, POOL_RUN_NOT_PROVEN);
-	}
-	if ((run->prove || run->validate) && !pool_proof_alone(run))
-	{
-		/* After a validation it is another connection's turn. */
-		if (!run->validate && pool_clock_us() >= run->deadline)
-			pool_remote_io_raise_timeout(run);
-		return without_proof(run, POOL_RUN_NOT_SENT);
+		PoolRunOutcome outcome = prove(run, pipeline);
+
+		if (outcome != POOL_RUN_DONE || pipeline)
+			return outcome;
 	}
 	run->copy->busy = true;
 	if (pool_remote_io_send(run))
@@ -305,8 +318,7 @@ pool_run_statement(PoolRun *run)
 {
 	PoolCopy *copy = run->copy;
 	PoolSlot *slot = &pool_shmem_slots[copy->slot];
-	bool several = pool_statement_is_several(run->statement);
-	bool pipeline = run->prove && !several && !run->validate;
+	bool pipeline = run->prove && pool_proof_may_lead(run);
 
 	run->outcome = POOL_RUN_NOT_SENT;
 	if (!pool_conn_cache_is_quiet(copy))
@@ -316,7 +328,7 @@ pool_run_statement(PoolRun *run)
 	}
 
 	slot->used = true;
-	if (several)
+	if (pool_statement_is_several(run->statement))
 		pool_result_expect_several(run->result);
 	run->deadline = run->query_timeout > 0
 						? pool_clock_after_ms(run->query_timeout)

@@ -20,8 +20,9 @@ typedef enum PoolRunOutcome
 	/* The connection is not to be used again. */
 	POOL_RUN_LOST,		 /* in the middle, see "error" */
 	POOL_RUN_NOT_SENT,	 /* found unusable before the statement went out */
-	POOL_RUN_REFUSED,	 /* the remote refused the reset, see "proof_error" */
-	POOL_RUN_NOT_PROVEN, /* the handover's proof failed; no row was shown */
+	POOL_RUN_NOT_BEGUN,	 /* the proof failed so that the remote has certainly
+						  * executed nothing of the statement */
+	POOL_RUN_NOT_PROVEN, /* the proof failed in another way; no row was shown */
 
 	/* What lease_run.c makes of them, when it has looked at the lease. */
 	POOL_RUN_LEFT_OPEN,		   /* done, but left a transaction open */
@@ -29,6 +30,17 @@ typedef enum PoolRunOutcome
 								* the lease was reclaimed */
 	POOL_RUN_RECLAIMED		   /* lost later for that reason */
 } PoolRunOutcome;
+
+/* What the remote answered to the handover's proof. */
+typedef enum PoolProof
+{
+	POOL_PROOF_GOOD,
+	POOL_PROOF_BAD,		/* something else than expected, or the end */
+	POOL_PROOF_LATE,	/* not all of it in time */
+	POOL_PROOF_REFUSED, /* an error */
+	POOL_PROOF_ENDED,	/* that it ends its session */
+	POOL_PROOF_OPEN		/* what was expected, but a transaction is open */
+} PoolProof;
 
 /* One run: what the caller asks for, and what it gets. */
 typedef struct PoolRun
@@ -48,9 +60,8 @@ typedef struct PoolRun
 	PoolRunOutcome outcome;	 /* out */
 	PoolRemoteReport *error; /* out: FAILED, LOST: what to raise; NOT_SENT:
 									* why the remote ended it, or NULL */
-	PoolRemoteReport *proof_error; /* out: REFUSED, NOT_PROVEN: the remote's
-									* error, or NULL */
-	bool silent;				   /* out: the proof was not answered in time */
+	PoolProof proof;		 /* out: what came of the proof */
+	PoolRemoteReport *proof_error; /* out: the error in it, or NULL */
 	bool sent;					   /* out: the statement went out */
 	int64 sent_at;				   /* out: then, pool_clock_us() */
 	bool left_state;   /* out: the remote session is not as before */

@@ -94,6 +94,24 @@ pool_remote_report_error(const PGresult *res)
 	return report;
 }
 
+/*
+ * Is that error a report of the backend at the other end itself?  Each of its
+ * reports names the function that it comes from, which neither libpq nor a
+ * pooler in between does in theirs.  *ended tells whether the backend has ended
+ * with it.
+ */
+bool
+pool_remote_report_is_backends(const PGresult *res, bool *ended)
+{
+	const char *severity =
+		PQresultErrorField(res, PG_DIAG_SEVERITY_NONLOCALIZED);
+
+	*ended = severity != NULL &&
+			 (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0);
+	return severity != NULL &&
+		   PQresultErrorField(res, PG_DIAG_SOURCE_FUNCTION) != NULL;
+}
+
 /* Reports it here, as what happened in a remote statement.  Raises an error. */
 static void
 emit(const PoolRemoteReport *report, const char *server_name)

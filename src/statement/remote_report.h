@@ -43,6 +43,7 @@ typedef struct PoolRemoteReport
 
 extern PoolRemoteReport *pool_remote_report_error(const PGresult *res);
 extern PoolRemoteReport *pool_remote_report_farewell(const PoolNotices *notices);
+extern bool pool_remote_report_is_backends(const PGresult *res, bool *ended);
 extern void pool_remote_report_raise(const PoolRemoteReport *report,
 									 const char *server_name);
 extern void pool_remote_report_listen(PGconn *conn, PoolNotices *notices);

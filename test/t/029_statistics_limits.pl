@@ -52,8 +52,8 @@ step('reset_query is run after the statement of another session', 'tidy',
 	used(1), rows => 1, resets => 1);
 pool('untidy', max_size => 1, reset_query => 'select 1/0');
 ask($one, 'untidy');
-step('a reset that fails in a session closes the connection', 'untidy',
-	%failed, connects => 1, cancels => '0+', closed_reset_failed => 1);
+step('a reset that fails in a session closes the connection, and no statement is sent', 'untidy',
+	acquires => 1, lost => 1, connects => 1, cancels => '0+', closed_reset_failed => 1);
 sql($local, q(ALTER SERVER untidy OPTIONS (SET reset_query '')));
 $lease = acquire($one, 'untidy');
 $one->query("SELECT pool_exec($lease, 'select 1')");

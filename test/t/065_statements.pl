@@ -58,6 +58,37 @@ is(run_while_stopped($_, 0)->{out},
 	1, "query_timeout bounds a validation, after which another connection runs: $_")
   foreach 'select 1', 'select 1; select 2';
 
+#
+# A reset that somebody wrote: it is bounded by health_check_timeout, and blamed
+# when it goes wrong, and no statement is sent after it.
+#
+my %reset = (
+	'takes too long' => [ 'select pg_sleep(100)', 'within 1000 ms' ],
+	'begins a transaction' => [ 'begin', '"reset_query" has left a transaction open' ],
+	'fails' => [ 'select 1/0', 'did not accept the reset .*division by zero' ]);
+$remote->safe_psql('far', 'CREATE TABLE done (a text); GRANT ALL ON done TO app');
+foreach my $what (sort keys %reset)
+{
+	foreach my $how ('a statement', 'a command', 'a string of several statements')
+	{
+		my ($query, $blame) = @{ $reset{$what} };
+		my $server = server(reset_query => $query, health_check_timeout => '1s');
+		my $insert = "insert into done values (''$what'')";
+		my %statement = (
+			'a statement' => $insert,
+			'a command' => "do \$x\$ begin $insert; end \$x\$",
+			'a string of several statements' => "$insert; select 1");
+		my $answer = $session->query("SELECT pool_exec('$server', '$statement{$how}')", 30);
+
+		$session->result if $answer->{state} eq 'timeout';
+		is($answer->{state}, '08006', "a reset that $what fails $how");
+		like($answer->{err}, qr/DETAIL: .*$blame/, "a reset that $what is blamed for $how");
+		like($answer->{err}, qr/HINT: .*not executed/, "the error tells that $how was not executed");
+	}
+}
+is(sql($remote, 'SELECT count(*) FROM done', db => 'far'),
+	0, 'no statement is executed after a reset that went wrong');
+
 $session->quit;
 settled($local);
 remote_count($local, $remote);

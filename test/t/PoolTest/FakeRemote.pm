@@ -1,0 +1,237 @@
+# FakeRemote.pm
+#	A remote that speaks the protocol, takes the messages in their order, as a
+#	backend does, and ends where it is told to; it counts what it was sent and
+#	what it has executed.
+#
+# A statement tells in a comment what is to happen: "/* plan 7: fatal 3 */" is
+# plan number 7.  The messages that come with the statement are numbered from 0.
+#
+#	fine			all are answered
+#	fatal N			before message N the session ends with a FATAL
+#	pooler N		the same, as a pooler between the two would say it
+#	cut K			all are executed, but only K bytes of the answer arrive
+#	fatal N cut K	both
+#
+# A plan is for the first time that its statement comes; the second time all is
+# fine, unless the plan ends with "always".
+
+package PoolTest::FakeRemote;
+
+use strict;
+use warnings;
+
+use Exporter qw(import);
+use IO::Select;
+use IO::Socket::INET;
+use POSIX ();
+use PostgreSQL::Test::Utils;
+
+our @EXPORT = qw(start_fake_remote fake_counts fake_answer_length stop_fake_remote);
+
+# start_fake_remote(): a process that takes connections at {port}
+sub start_fake_remote
+{
+	my $listen = IO::Socket::INET->new(Listen => 100, LocalAddr => '127.0.0.1')
+	  or die "cannot listen: $!";
+	my $self = {
+		port => $listen->sockport,
+		file => "$PostgreSQL::Test::Utils::tmp_check/fake." . $listen->sockport
+	};
+	my $parent = $$;
+
+	append_to_file($self->{file}, '');
+	$self->{pid} = fork;
+	die "cannot fork: $!" if !defined $self->{pid};
+	if (!$self->{pid})
+	{
+		local $SIG{TERM} = 'DEFAULT';
+		local $SIG{PIPE} = 'IGNORE';
+		_serve($listen, $self->{file}, $parent);
+		POSIX::_exit(0);
+	}
+	return $self;
+}
+
+# fake_counts(remote): for each plan how often its statement came, and how often
+# it was executed: "came, executed"
+sub fake_counts
+{
+	my ($self) = @_;
+	my %count;
+
+	foreach my $line (split /\n/, slurp_file($self->{file}))
+	{
+		my ($what, $plan) = split / /, $line;
+		$count{$plan}{$what}++;
+	}
+	return map { $_ => join ', ', map { $_ || 0 } @{ $count{$_} }{ 'came', 'executed' } }
+	  keys %count;
+}
+
+# fake_answer_length(remote, plan): the bytes of the first answer to its statement
+sub fake_answer_length
+{
+	my ($self, $plan) = @_;
+
+	return (slurp_file($self->{file}) =~ /^answered $plan (\d+)$/m)[0];
+}
+
+sub stop_fake_remote
+{
+	my ($self) = @_;
+
+	kill 'TERM', $self->{pid};
+	waitpid $self->{pid}, 0;
+	return;
+}
+
+sub _serve
+{
+	my ($listen, $file, $parent) = @_;
+	my $all = IO::Select->new($listen);
+	my (%input, %started, %came);
+
+	while (getppid() == $parent)
+	{
+		foreach my $socket ($all->can_read(0.1))
+		{
+			if ($socket == $listen)
+			{
+				$all->add(scalar $listen->accept);
+				next;
+			}
+			my $open = sysread $socket, $input{$socket}, 1_000_000, length($input{$socket} || '');
+
+			if ($open && !$started{$socket})
+			{
+				$open = _start($socket, \$input{$socket}, \$started{$socket});
+			}
+			elsif ($open)
+			{
+				$open = _answer($socket, \$input{$socket}, $file, \%came);
+			}
+			next if $open;
+			$all->remove($socket);
+			delete $input{$socket};
+			delete $started{$socket};
+			close $socket;
+		}
+	}
+	return;
+}
+
+sub _message
+{
+	my ($type, $body) = @_;
+
+	return $type . pack('N', 4 + length $body) . $body;
+}
+
+# What comes before the first query; false ends the connection
+sub _start
+{
+	my ($socket, $input, $started) = @_;
+
+	if ($$input =~ s/^p....//s)
+	{
+		my %setting = (
+			server_version => '15.0',
+			client_encoding => 'UTF8',
+			DateStyle => 'ISO, MDY',
+			IntervalStyle => 'postgres',
+			integer_datetimes => 'on',
+			standard_conforming_strings => 'on');
+
+		$$input = '';
+		$$started = 1;
+		syswrite $socket,
+		  join '', _message('R', pack 'N', 0),
+		  (map { _message('S', "$_\0$setting{$_}\0") } sort keys %setting),
+		  _message('K', pack 'NN', $$, 0), _message('Z', 'I');
+		return 1;
+	}
+	my (undef, $code) = unpack 'NN', $$input;
+	$$input = '';
+	return 0 if $code == 80877102;    # a cancel request
+	syswrite $socket, $code == 80877103 ? 'N' : _message('R', pack 'N', 3);
+	return 1;
+}
+
+sub _end_session
+{
+	my ($pooler) = @_;
+	my %field = (
+		S => 'FATAL',
+		V => 'FATAL',
+		C => '57P01',
+		M => 'terminating connection due to administrator command',
+		$pooler ? () : (F => 'postgres.c', L => '3191', R => 'ProcessInterrupts'));
+
+	return _message('E', join('', map { "$_$field{$_}\0" } sort keys %field) . "\0");
+}
+
+# The answer to one message, and whether it executes the statement with the plan
+sub _step
+{
+	my ($type, $body, $query) = @_;
+
+	if ($type eq 'P')
+	{
+		($$query) = (split /\0/, $body)[1];
+		return _message('1', '');
+	}
+	return _message('2', '') if $type eq 'B';
+	return _message('Z', 'I') if $type eq 'S';
+	my $value = $$query =~ /set_config\('application_name', '([^']*)'/i ? $1
+	  : $$query =~ /^select/i ? 'done' : undef;
+	return $value ? _message('T', pack 'nZ*NnNnNn', 1, 'a', 0, 0, 25, -1, -1, 0) : _message('n', '')
+	  if $type eq 'D';
+	return ($value ? _message('D', pack 'nNa*', 1, length $value, $value) : '')
+	  . _message('C', ($value ? 'SELECT 1' : uc((split ' ', $$query)[0])) . "\0");
+}
+
+# Answers all messages that have come up to a Sync; false ends the connection
+sub _answer
+{
+	my ($socket, $input, $file, $came) = @_;
+	my ($number, $plan, $times) = ('', 'fine', 0);
+	my ($query, $out, @messages) = ('', '');
+
+	for (my $rest = $$input; length $rest;)
+	{
+		return 1 if length $rest < 5;
+		my ($type, $length) = unpack 'aN', $rest;
+		return 1 if length $rest < 1 + $length;
+		return 0 if $type eq 'X';
+		push @messages, [ $type, substr $rest, 5, $length - 4 ];
+		substr $rest, 0, 1 + $length, '';
+	}
+	return 1 if $messages[-1][0] ne 'S';
+
+	# A statement that follows the proof after a Sync may come a moment later.
+	my ($found) = grep { $_->[1] =~ /plan \d+: / } @messages;
+	return 1 if !$found && grep { $_->[1] =~ /application_name/ } @messages;
+	$$input = '';
+	if ($found)
+	{
+		($number, $plan) = $found->[1] =~ /plan (\d+): ([^*]*?) \*/;
+		append_to_file($file, "came $number\n");
+		$plan = 'fine' if $came->{$number}++ && $plan !~ /always/;
+	}
+	foreach my $i (0 .. $#messages)
+	{
+		if ($plan =~ /^(fatal|pooler) $i\b/)
+		{
+			$out .= _end_session($1 eq 'pooler');
+			last;
+		}
+		$out .= _step(@{ $messages[$i] }, \$query);
+		append_to_file($file, "executed $number\n")
+		  if $messages[$i][0] eq 'E' && $query =~ /plan \d+: /;
+	}
+	append_to_file($file, "answered $number " . length($out) . "\n") if $number;
+	syswrite $socket, $plan =~ /cut (\d+)/ ? substr $out, 0, $1 : $out;
+	return $plan eq 'fine';
+}
+
+1;
