@@ -28,6 +28,7 @@
 #include "base/clock.h"
 #include "base/wait_event.h"
 #include "session/handover.h"
+#include "shared/queue.h"
 #include "shared/self.h"
 #include "shared/shmem.h"
 #include "shared/slot.h"
@@ -41,18 +42,66 @@ typedef struct Exchange
 	int sock;			 /* to the worker's address */
 	int mine;			 /* this session's end of the pair */
 	volatile int theirs; /* the worker's; -1: closed here (within PG_TRY) */
+
+	/* The slot that is leased meanwhile; POOL_NONE: none, or no more. */
+	int slot;
+	uint64 generation;
+	int64 give_way_at; /* pool_clock_us() */
 } Exchange;
+
+/*
+ * How long a session keeps a slot that others wait for while the worker does not
+ * answer, in milliseconds; they may need no worker.  It is twice as long each
+ * time, so that a worker which is only slow serves everybody in the end.
+ */
+#define FIRST_PATIENCE_MS 500
+#define MAX_PATIENCE_MS 8000
+
+static int patience_ms = FIRST_PATIENCE_MS;
+
+/*
+ * The worker has not answered for some time: releases the slot, if others wait
+ * for it.  The answer will be that the worker does not hand it over, and the
+ * caller acquires again.
+ */
+static void
+give_way(Exchange *exchange)
+{
+	int place = pool_shmem_slots[exchange->slot].pool;
+	Pool *pool;
+	bool wanted;
+
+	exchange->give_way_at = pool_clock_after_ms(patience_ms);
+	if (place == POOL_NONE)
+		return; /* reclaimed and closed meanwhile */
+	pool = &pool_shmem_pools[place];
+	LWLockAcquire(&pool->lock, LW_SHARED);
+	wanted = pool->nwaiting > 0;
+	LWLockRelease(&pool->lock);
+	if (!wanted)
+		return;
+	pool_queue_release(exchange->slot, exchange->generation,
+					   POOL_CONDITION_CLEAN, POOL_CLOSE_NONE);
+	exchange->slot = POOL_NONE;
+	patience_ms = Min(patience_ms * 2, MAX_PATIENCE_MS);
+}
 
 /*
  * Waits for the socket or the latch; the caller looks at what it waits for, and
  * waits again.  Raises 08001 after the deadline, which there always is.
  */
 static void
-wait_for_worker(int sock, uint32 event, int64 deadline)
+wait_for_worker(Exchange *exchange, int sock, uint32 event)
 {
-	long left = pool_clock_left_ms(deadline);
+	long left = pool_clock_left_ms(exchange->deadline);
 	int rc;
 
+	if (exchange->slot != POOL_NONE)
+	{
+		if (pool_clock_us() >= exchange->give_way_at)
+			give_way(exchange);
+		left = Min(left, Max(1, pool_clock_left_ms(exchange->give_way_at)));
+	}
 	if (left == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
@@ -75,7 +124,7 @@ wait_for_worker(int sock, uint32 event, int64 deadline)
  * return the worker's end of the pair is in flight and closed here.
  */
 static void
-send_request(const Exchange *exchange, const void *data, size_t len)
+send_request(Exchange *exchange, const void *data, size_t len)
 {
 	struct sockaddr_un address;
 
@@ -89,8 +138,7 @@ send_request(const Exchange *exchange, const void *data, size_t len)
 				(ssize_t) len)
 			break;
 		if (errno == EAGAIN || errno == ENOBUFS)
-			wait_for_worker(exchange->sock, WL_SOCKET_WRITEABLE,
-							exchange->deadline);
+			wait_for_worker(exchange, exchange->sock, WL_SOCKET_WRITEABLE);
 		else if (errno == ECONNREFUSED || errno == ENOENT)
 		{
 			long left = pool_clock_left_ms(exchange->deadline);
@@ -118,7 +166,7 @@ send_request(const Exchange *exchange, const void *data, size_t len)
  * 0 if the worker ended without one.
  */
 static size_t
-await_answer(const Exchange *exchange, char *reply, int *fd)
+await_answer(Exchange *exchange, char *reply, int *fd)
 {
 	struct ucred peer;
 	ssize_t got;
@@ -134,7 +182,7 @@ await_answer(const Exchange *exchange, char *reply, int *fd)
 					 errdetail("The session may have too many open files.")));
 		if (errno != EAGAIN && errno != EINTR)
 			return 0; /* ECONNRESET: the request was never read */
-		wait_for_worker(exchange->mine, WL_SOCKET_READABLE, exchange->deadline);
+		wait_for_worker(exchange, exchange->mine, WL_SOCKET_READABLE);
 	}
 	return (size_t) got;
 }
@@ -165,31 +213,31 @@ begin_exchange(Exchange *exchange)
 }
 
 /*
- * Sends a request and waits for the answer.  Returns its length, 0 if the
- * worker ended without one.  A descriptor that came with it is the caller's.
+ * Sends a request and waits for the answer; the caller has set the exchange's
+ * worker, deadline and slot.  Returns the answer's length, 0 if the worker ended
+ * without one.  A descriptor that came with it is the caller's.
  */
 static pg_noinline size_t
-ask_worker(int worker, const StringInfo request, char *reply, int64 deadline,
-		   int *fd)
+ask_worker(Exchange *exchange, const StringInfo request, char *reply, int *fd)
 {
-	Exchange exchange = {.worker = worker, .deadline = deadline};
 	volatile size_t got = 0;
 
 	*fd = -1;
-	begin_exchange(&exchange);
+	exchange->give_way_at = pool_clock_after_ms(patience_ms);
+	begin_exchange(exchange);
 	PG_TRY();
 	{
-		send_request(&exchange, request->data, request->len);
-		close(exchange.theirs);
-		exchange.theirs = -1;
-		got = await_answer(&exchange, reply, fd);
+		send_request(exchange, request->data, request->len);
+		close(exchange->theirs);
+		exchange->theirs = -1;
+		got = await_answer(exchange, reply, fd);
 	}
 	PG_FINALLY();
 	{
-		close(exchange.sock);
-		close(exchange.mine);
-		if (exchange.theirs >= 0)
-			close(exchange.theirs);
+		close(exchange->sock);
+		close(exchange->mine);
+		if (exchange->theirs >= 0)
+			close(exchange->theirs);
 	}
 	PG_END_TRY();
 	return got;
@@ -198,9 +246,10 @@ ask_worker(int worker, const StringInfo request, char *reply, int64 deadline,
 /*
  * Fetches the descriptor of a slot that is leased to this session, and what
  * libpq learnt when the connection was made.  Returns false if the worker
- * does not have that connection (it ended, or was restarted).  The deadline
- * is in pool_clock_us(); raises 08001 after it, and 53000 when the session
- * cannot open one more descriptor.
+ * does not have that connection (it ended, or was restarted), or if the slot was
+ * released meanwhile because the worker was slow and others waited; to release
+ * it again does no harm.  The deadline is in pool_clock_us(); raises 08001 after
+ * it, and 53000 when the session cannot open one more descriptor.
  */
 bool
 pool_handover_fetch(int slot, uint64 generation, int64 deadline,
@@ -210,6 +259,9 @@ pool_handover_fetch(int slot, uint64 generation, int64 deadline,
 						   .sender = *pool_self(),
 						   .slot = slot,
 						   .generation = generation};
+	Exchange exchange = {.deadline = deadline,
+						 .slot = slot,
+						 .generation = generation};
 	int pool = pool_shmem_slots[slot].pool;
 	char *answer;
 	StringInfoData data;
@@ -222,10 +274,11 @@ pool_handover_fetch(int slot, uint64 generation, int64 deadline,
 	answer = palloc(POOL_REPLY_MAX);
 	initStringInfo(&data);
 	appendBinaryStringInfo(&data, (char *) &message, sizeof(message));
-	len = ask_worker(pool_worker_number(&pool_shmem_pools[pool]), &data, answer,
-					 deadline, &fd);
-	if (len >= sizeof(reply))
+	exchange.worker = pool_worker_number(&pool_shmem_pools[pool]);
+	len = ask_worker(&exchange, &data, answer, &fd);
+	if (len >= sizeof(reply) && exchange.slot != POOL_NONE)
 	{
+		patience_ms = FIRST_PATIENCE_MS;
 		memcpy(&reply, answer, sizeof(reply));
 		handover->strings =
 			pool_wire_strings(answer + sizeof(reply), len - sizeof(reply),
@@ -271,6 +324,9 @@ pool_handover_configure(const Pool *pool, uint64 pool_id,
 						   .pool_id = pool_id,
 						   .target = *target,
 						   .nstrings = conninfo->count * 2};
+	Exchange exchange = {.worker = pool_worker_number(pool),
+						 .deadline = deadline,
+						 .slot = POOL_NONE};
 	char *answer = palloc(POOL_REPLY_MAX);
 	StringInfoData data;
 	PoolReply reply = {0};
@@ -298,7 +354,7 @@ pool_handover_configure(const Pool *pool, uint64 pool_id,
 
 	PG_TRY();
 	{
-		len = ask_worker(pool_worker_number(pool), &data, answer, deadline, &fd);
+		len = ask_worker(&exchange, &data, answer, &fd);
 	}
 	PG_FINALLY();
 	{

@@ -2,6 +2,8 @@
 #	What a pool's place stands for: what an administrator has set is not lost when
 #	places are short, a mapping has one pool however it was altered, and names
 #	from a database with another encoding can be read everywhere.
+#
+# Runs in the plain round only.
 
 use strict;
 use warnings;

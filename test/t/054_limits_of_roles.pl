@@ -2,6 +2,8 @@
 #	What one role can take by its user mappings and their sizes: connections and
 #	pools up to a limit, and of what is idle no more than a fair share when others
 #	wait.
+#
+# Runs in the plain round only.
 
 use strict;
 use warnings;

@@ -1,6 +1,8 @@
 # 057_keepalives.pl
 #	What the worker asks the kernel for, so that a peer that is gone is noticed:
 #	TCP's options, by default and by the options of a server.  strace tells.
+#
+# Runs in the plain round only.
 
 use strict;
 use warnings;

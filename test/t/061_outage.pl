@@ -7,6 +7,8 @@
 #	The promise is one second (two when packets were lost), and 1.5 s for a caller
 #	who asks every 100 ms.  The bounds here are for machines that are very busy; what
 #	was measured is told in the output.
+#
+# Runs in the plain round only.
 
 use strict;
 use warnings;

@@ -3,6 +3,8 @@
 #	been executed is never sent again; what certainly was not may go out once
 #	more.  A fake remote ends before each message and after each byte, and counts
 #	what it executes; then a real one is terminated before it has read anything.
+#
+# Runs in the plain round only.
 
 use strict;
 use warnings;
