@@ -1,13 +1,14 @@
 # 024_soak.pl
 #	Everything at once: fifty sessions ask for answers of all kinds over ten
 #	connections, while the remote is restarted, sessions here and there are
-#	terminated, statements time out, leases are forgotten, and connections grow
-#	old and idle.  Each answer carries a token of its own and is compared byte by
+#	terminated, statements time out, leases are forgotten, connections grow old and
+#	idle, and servers and mappings are created, altered, dropped and rolled back.  Each answer carries a token of its own and is compared byte by
 #	byte; each error must be one that these faults explain; after each restart a
 #	new session must soon be served; and in the end nothing is left.
 #
 #	What the sessions ask for is in PoolTest/Workload.pm; how they are looked after,
-#	the faults, and the errors that these explain, in PoolTest/Soak.pm.
+#	the faults, and the errors that these explain, in PoolTest/Soak.pm; what changes
+#	the catalogs in PoolTest/SoakCatalog.pm.
 #
 #	POOL_TEST_SECONDS: for how long (25).  POOL_TEST_SEED: of the faults' choice.
 
@@ -19,6 +20,7 @@ use lib $FindBin::RealBin;
 use List::Util qw(max min);
 use PoolTest;
 use PoolTest::Soak;
+use PoolTest::SoakCatalog;
 use Test::More;
 use Time::HiRes qw(time usleep);
 
@@ -44,6 +46,7 @@ my $control = session($local);
 my %terminated = (here => 0, there => 0);
 my @served;
 start_sessions(50);
+start_changes($local, $remote, 3);
 my $start = time;
 
 # A machine that is very busy gets time for both restarts.
@@ -60,6 +63,7 @@ while (time < $start + $seconds || (@served < 2 && time < $start + $seconds + 12
 # The sessions end what they do.
 my @sessions = stop_sessions();
 is(stuck_sessions(), 0, 'no session is stuck');
+stop_changes();
 
 # Those that are left can go on, and with them there nothing is leased.
 $_->begin(q(SET statement_timeout = 0;
@@ -91,7 +95,7 @@ is(scalar @odd, 0, 'no error is met but those that the faults explain')
 
 cmp_ok(met_count(qr/^$_\|00000/), '>', 0, "statements of kind $_ are answered")
   foreach 'rows', 'many', 'insert', 'commit', 'rollback', 'error', 'sleep', 'hasty', 'long',
-  'forgotten';
+  'forgotten', 'catalog';
 cmp_ok(met_count(qr/^held\|08003/), '>', 0,
 	'sessions that hold a lease for too long find that it was reclaimed');
 cmp_ok(met_count(qr/^session\|57014/), '>', 0, 'statements of the sessions time out');

@@ -15,6 +15,7 @@ use warnings;
 use Exporter qw(import);
 use List::Util qw(max sum0);
 use PoolTest;
+use PoolTest::SoakCatalog;
 use PoolTest::Workload;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -185,8 +186,10 @@ sub due
 
 my $any = qr/^/;
 my $lease = qr/^(?:commit|rollback|long|held)$/;
-my $srv = qr/server "(?:srv|hasty)"/;
+my $srv = qr/server "(?:srv|hasty|dN)"/;
 my @explained = (
+	@explained_changes,
+
 	# Here, a session is terminated, and a statement takes too long.
 	[ qr/^session$/, '57P01', qr/^terminating connection due to administrator command$/ ],
 	[ qr/^session$/, '57014', qr/^canceling statement due to statement timeout$/ ],
