@@ -21,7 +21,7 @@
  * with others, and spares the remote a flush and this session a wake-up, which
  * is most of what a handover costs.  If the statement fails, 1 and 2 may have
  * been rolled back with it, so the next statement proves again
- * (run->reset_undone).  For any other statement there is a Sync before 3.
+ * (run->reset_undone).  For BEGIN, SET and the like there is a Sync before 3.
  *
  * The proof goes alone and is waited for when
  *
@@ -29,6 +29,9 @@
  *	  validate_after_idle);
  *	- the statement is a string of several, for which there is only the simple
  *	  protocol, which libpq does not mix with a pipeline;
+ *	- the statement is any other.  What comes after a Sync is executed also when
+ *	  the reset before it has failed, and that can be brought about, by a
+ *	  statement_timeout for instance, for the sake of what it would have removed;
  *	- the reset query is one that somebody wrote, which may wait, fail or begin
  *	  a transaction.  The remote keeps its answer back until the Sync, so that
  *	  behind a statement nobody could tell which of the two takes so long.
@@ -55,6 +58,14 @@
 static const char *const plain_statements[] = {"SELECT", "INSERT", "UPDATE",
 											   "DELETE", "WITH",   "VALUES",
 											   "TABLE",	 "MERGE"};
+
+/*
+ * Statements that cannot, but change nothing that outlives the connection, and
+ * run nobody's code.
+ */
+static const char *const passing_statements[] = {"BEGIN",	 "START",  "SET",
+												 "RESET",	 "SHOW",   "LISTEN",
+												 "UNLISTEN", "DISCARD"};
 
 /* Resets that take no time, wait for nothing and leave no transaction open. */
 static const char *const quick_resets[] = {"DISCARD", "RESET"};
@@ -260,15 +271,22 @@ begins_with(const char *sql, const char *const *words, int nwords)
 	return false;
 }
 
-/*
- * May the statement be sent before the proof is answered?  Not by the simple
- * protocol; not if the remote must be seen alive first; and not after a reset
- * that may take its time or go wrong.
- */
+/* May the statement share a transaction with the proof? */
+static bool
+is_plain(const char *sql)
+{
+	return begins_with(sql, plain_statements, lengthof(plain_statements));
+}
+
+/* May the statement be sent before the proof is answered? */
 bool
 pool_proof_may_lead(const PoolRun *run)
 {
+	const char *sql = run->statement->sql;
+
 	return !run->validate && !pool_statement_is_several(run->statement) &&
+		   (is_plain(sql) || begins_with(sql, passing_statements,
+										 lengthof(passing_statements))) &&
 		   (run->reset_query[0] == '\0' ||
 			begins_with(run->reset_query, quick_resets, lengthof(quick_resets)));
 }
@@ -282,8 +300,7 @@ pool_proof_with_statement(PoolRun *run)
 {
 	PGconn *pg = run->copy->pg;
 	char nonce[NONCE_LEN + 1];
-	bool together = begins_with(run->statement->sql, plain_statements,
-								lengthof(plain_statements));
+	bool together = is_plain(run->statement->sql);
 	PoolProof answer;
 
 	run->reset_undone = together; /* unless the statement succeeds */

@@ -97,6 +97,32 @@ foreach my $what (sort keys %trap)
 	  or diag($answer->{err});
 }
 
+# A reset that is made to fail: by a time-out, and so many tables to drop that it
+# takes longer.  Nobody's code is run by a session that was not reset.
+$remote->safe_psql('far', <<'SQL', connstr => $remote->connstr('far') . ' user=app');
+CREATE TABLE good.witness (path text);
+CREATE FUNCTION good.clutter() RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	FOR i IN 1 .. 500 LOOP
+		EXECUTE format('CREATE TEMPORARY TABLE clutter_%s (a int)', i);
+	END LOOP;
+	PERFORM set_config('search_path', 'evil', false);
+	RETURN set_config('statement_timeout', '1', false);
+END $$;
+SQL
+my $note = q(insert into good.witness values (current_setting('search_path')));
+foreach my $statement ($note, "explain analyze $note", "$note; select 1")
+{
+	my $answer = $session->query($statement{'SET ROLE'}->('alice', 'select good.clutter()')
+		  . "SET ROLE bob; SELECT pool_exec('srv', \$q\$$statement\$q\$); RESET ROLE;");
+	is($answer->{state}, '08006', "bob gets an error when the reset after alice fails: $statement");
+	like($answer->{err}, qr/DETAIL: .*statement timeout/, "the error tells why: $statement");
+	like($answer->{err}, qr/HINT: .*not executed/,
+		"the error tells that it was not executed: $statement");
+}
+is(sql($remote, 'SELECT count(*) FROM good.witness', db => 'far'),
+	0, 'no statement of bob is executed with what alice left');
+
 # Within a statement of the other role, which the function interrupts
 is( $session->query(
 		"SET ROLE alice; SELECT a, as_bob('$trap{'a search_path'}[1]') FROM (SELECT t AS a FROM "

@@ -76,7 +76,7 @@ foreach my $what (sort keys %reset)
 		my $insert = "insert into done values (''$what'')";
 		my %statement = (
 			'a statement' => $insert,
-			'a command' => "do \$x\$ begin $insert; end \$x\$",
+			'a command' => "explain analyze $insert",
 			'a string of several statements' => "$insert; select 1");
 		my $answer = $session->query("SELECT pool_exec('$server', '$statement{$how}')", 30);
 
