@@ -32,6 +32,7 @@
 #include "shared/self.h"
 #include "shared/shmem.h"
 #include "shared/slot.h"
+#include "shared/stats.h"
 #include "shared/wire.h"
 
 /* One request and its answer. */
@@ -81,7 +82,7 @@ give_way(Exchange *exchange)
 	if (!wanted)
 		return;
 	pool_queue_release(exchange->slot, exchange->generation,
-					   POOL_CONDITION_CLEAN, POOL_CLOSE_NONE);
+					   POOL_CONDITION_UNTOUCHED, POOL_CLOSE_NONE, NULL);
 	exchange->slot = POOL_NONE;
 	patience_ms = Min(patience_ms * 2, MAX_PATIENCE_MS);
 }
