@@ -137,7 +137,7 @@ is(app_sessions($remote), 0, 'the remote has no session after the work');
 my ($worker_after, $files_after, $memory_after) = worker_figures();
 is($worker_after, $worker, 'the worker is the same process after the work');
 cmp_ok($files_after, '<=', $files + 2, 'the worker has no more files open after the work');
-cmp_ok($memory_after, '<', $memory + 50 * 1024,
+cmp_ok($memory_after, '<', $memory + 10 * 1024,
 	'the worker has not much more memory after the work');
 note "sockets of a session: at most $sockets";
 note "worker: $files files before, $files_after after; $memory kB before, $memory_after kB after";

@@ -46,7 +46,7 @@ sub start_soak
 # The sessions
 #
 
-my (@sessions, %met);
+my (@sessions, %met, %terminated);
 my $started = 0;
 
 # start_sessions(count): all at work
@@ -71,11 +71,12 @@ sub look_after_sessions
 	return;
 }
 
-# stop_sessions(): they end what they do; returns those that are left
+# stop_sessions(): they end what they do; returns those that are left.  One that
+# was told to terminate may have answered once more, and is not.
 sub stop_sessions
 {
 	sql($local, 'INSERT INTO stop VALUES (true)');
-	@sessions = grep { _collect($_, 60) } @sessions;
+	@sessions = grep { _collect($_, 60) && !$terminated{ $_->pid } } @sessions;
 	return @sessions;
 }
 
@@ -130,6 +131,7 @@ sub terminate_here
 	my ($control) = @_;
 	my $pid = $sessions[ int rand @sessions ]->pid;
 
+	$terminated{$pid} = 1;
 	return $control->query("SELECT pg_terminate_backend($pid)")->{out} eq 't' ? 1 : 0;
 }
 
