@@ -23,6 +23,8 @@ _PG_init(void)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("pool must be loaded when the server starts"),
+				 errdetail(
+					 "A dump with the extension can be restored only into such a server, too."),
 				 errhint("Add \"pool\" to shared_preload_libraries in postgresql.conf "
 						 "and restart the server.")));
 

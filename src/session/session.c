@@ -44,6 +44,18 @@ forget_lease(PoolLease *lease, PoolCloseReason reason)
 	pfree(lease);
 }
 
+/* Raises 25000 in a parallel worker, where nothing of its leader's is at hand. */
+static void
+refuse_parallel_worker(void)
+{
+	if (IsParallelWorker())
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
+				 errmsg("cannot use pooled connections in a parallel worker"),
+				 errhint(
+					 "Mark functions that use them as PARALLEL UNSAFE or PARALLEL RESTRICTED.")));
+}
+
 /*
  * Begins a lease.  timeout_ms as in pool_acquire_slot().  Raises 25000 in a
  * parallel worker, and what pool_lease_open() does; there is no lease then.
@@ -55,11 +67,7 @@ pool_session_lease(const char *server_name, PoolLeaseScope scope,
 	PoolLease *lease;
 	char *name;
 
-	if (IsParallelWorker())
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
-				 errmsg("cannot use pooled connections in a parallel worker")));
-
+	refuse_parallel_worker();
 	register_callbacks();
 	name = MemoryContextStrdup(TopMemoryContext, server_name);
 	lease = MemoryContextAllocZero(TopMemoryContext, sizeof(PoolLease));
@@ -90,13 +98,15 @@ pool_session_lease(const char *server_name, PoolLeaseScope scope,
 
 /*
  * Returns the lease of that number.  Raises 42704 if it is not a lease of this
- * session, 42501 if another user of this session acquired it.
+ * session, 42501 if another user of this session acquired it, 25000 in a
+ * parallel worker.
  */
 PoolLease *
 pool_session_find(int64 id)
 {
 	dlist_iter iter;
 
+	refuse_parallel_worker();
 	dlist_foreach (iter, &leases)
 	{
 		PoolLease *lease = dlist_container(PoolLease, node, iter.cur);

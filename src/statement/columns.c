@@ -57,6 +57,7 @@ pool_columns_note(const PGresult *res)
 		column->type = PQftype(res, i);
 		column->typmod = PQfmod(res, i);
 		column->type_name = pool_types_describe(column->type);
+		column->style = pool_styles_of_type(column->type);
 	}
 	return columns;
 }
@@ -180,7 +181,8 @@ pool_columns_prepare(PoolColumns *columns, TupleDesc desc)
  * them.  The bytes are verified first: a remote session that was told to use
  * another client_encoding, or what only speaks PostgreSQL's protocol, sends
  * bytes that are no text here, and input functions let them pass.  Raises
- * 22021 for those, and whatever an input function raises.
+ * 22021 for those, 55000 for text in another style than was set, and whatever an
+ * input function raises.
  */
 void
 pool_columns_read(PoolColumns *columns, const Datum *texts, const bool *nulls,
@@ -193,7 +195,10 @@ pool_columns_read(PoolColumns *columns, const Datum *texts, const bool *nulls,
 
 		columns->reading = i;
 		if (text != NULL)
+		{
 			pg_verifymbstr(text, strlen(text), false);
+			pool_styles_check(column->style, text);
+		}
 		values[i] = InputFunctionCall(&column->input, text, column->input_param,
 									  column->input_typmod);
 	}

@@ -9,6 +9,8 @@
 #include "fmgr.h"
 #include "libpq-fe.h"
 
+#include "statement/styles.h"
+
 typedef struct PoolColumn
 {
 	/* As the remote describes it. */
@@ -18,6 +20,8 @@ typedef struct PoolColumn
 
 	/* Looked up beforehand: an error context must not read a catalog. */
 	const char *type_name;
+
+	PoolStyle style; /* in which its text must be */
 
 	/* How its values are read here. */
 	FmgrInfo input;

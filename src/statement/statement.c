@@ -29,6 +29,13 @@
 /* The protocol counts parameters in 16 bits. */
 #define MAX_PARAMS 65535
 
+/*
+ * Bytes of a statement with its parameters: what the remote takes in a message,
+ * less what the protocol adds around them; and for each parameter.
+ */
+#define MAX_BYTES (MaxAllocSize - 1024)
+#define BYTES_PER_PARAM (4 + 4 + 2) /* type, length, format */
+
 /* What is looked up for a type once, however many values are of it. */
 typedef struct ParamType
 {
@@ -123,8 +130,8 @@ end_portable_output(int nestlevel)
 		AtEOXact_GUC(true, nestlevel);
 }
 
-/* Puts one value that is not null into the statement. */
-static void
+/* Puts one value that is not null into the statement.  Returns its bytes. */
+static size_t
 set_param(PoolStatement *stmt, int i, ParamType *type, Datum value)
 {
 	if (type->binary)
@@ -134,9 +141,24 @@ set_param(PoolStatement *stmt, int i, ParamType *type, Datum value)
 		stmt->values[i] = VARDATA_ANY(bytes);
 		stmt->lengths[i] = VARSIZE_ANY_EXHDR(bytes);
 		stmt->formats[i] = 1;
+		return stmt->lengths[i];
 	}
-	else
-		stmt->values[i] = OutputFunctionCall(&type->output, value);
+	stmt->values[i] = OutputFunctionCall(&type->output, value);
+	return strlen(stmt->values[i]);
+}
+
+/*
+ * Raises 54000 if the statement is larger than a message of the protocol can be:
+ * the remote would end the session in the middle of it.
+ */
+static void
+refuse_if_too_large(size_t bytes)
+{
+	if (bytes > MAX_BYTES)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("query and parameters are too large"),
+						errdetail("Together they can have at most %zu bytes.",
+								  (size_t) MAX_BYTES)));
 }
 
 /*
@@ -148,6 +170,7 @@ set_params(PoolStatement *stmt, const Datum *args, const Oid *arg_types,
 		   const bool *nulls)
 {
 	int nparams = stmt->nparams;
+	size_t bytes = strlen(stmt->sql) + (size_t) nparams * BYTES_PER_PARAM;
 	ParamTypes types = {0};
 	int nestlevel;
 
@@ -166,7 +189,9 @@ set_params(PoolStatement *stmt, const Datum *args, const Oid *arg_types,
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (!nulls[i])
-			set_param(stmt, i, lookup_type(&types, arg_types[i]), args[i]);
+			bytes +=
+				set_param(stmt, i, lookup_type(&types, arg_types[i]), args[i]);
+		refuse_if_too_large(bytes);
 	}
 	end_portable_output(nestlevel);
 }
@@ -177,7 +202,8 @@ set_params(PoolStatement *stmt, const Datum *args, const Oid *arg_types,
  * given as VARIADIC.  A null array is an array without elements.
  *
  * Raises 22004 if the text is null, 54023 for more parameters than the protocol
- * can number, and whatever an output function raises.
+ * can number, 54000 for more bytes than it can send, and whatever an output
+ * function raises.
  */
 PoolStatement *
 pool_statement_from_args(FunctionCallInfo fcinfo, int sql_arg)
@@ -203,6 +229,7 @@ pool_statement_from_args(FunctionCallInfo fcinfo, int sql_arg)
 		set_params(stmt, args, types, nulls);
 	else
 		stmt->nparams = 0;
+	refuse_if_too_large(strlen(stmt->sql));
 	return stmt;
 }
 

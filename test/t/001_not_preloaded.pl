@@ -23,6 +23,8 @@ my ($state, $err) = sql_state($node, 'CREATE EXTENSION pool');
 is($state, '55000', 'CREATE EXTENSION fails on a server that did not preload pool');
 like($err, qr/HINT: .*shared_preload_libraries/,
 	'the hint of CREATE EXTENSION names shared_preload_libraries');
+like($err, qr/DETAIL: .*dump .*restored/,
+	'the error of CREATE EXTENSION tells that a restore of a dump needs it, too');
 is(sql($node, q(SELECT count(*) FROM pg_extension WHERE extname = 'pool')),
 	0, 'a CREATE EXTENSION that failed leaves no extension');
 is(sql($node, q(SELECT count(*) FROM pg_proc WHERE proname LIKE 'pool\_%')),

@@ -89,6 +89,113 @@ foreach my $what (sort keys %reset)
 is(sql($remote, 'SELECT count(*) FROM done', db => 'far'),
 	0, 'no statement is executed after a reset that went wrong');
 
+#
+# query_timeout and WHEN OTHERS, as the manual has it
+#
+my $slow = server(query_timeout => '100ms');
+my $block = "DO \$x\$ BEGIN PERFORM pool_exec('$slow', 'select pg_sleep(100)');";
+is($session->query("$block EXCEPTION WHEN OTHERS THEN RAISE NOTICE 'caught'; END \$x\$")->{state},
+	'57014', 'WHEN OTHERS does not catch query_timeout');
+like(
+	$session->query("$block EXCEPTION WHEN query_canceled OR OTHERS THEN "
+		  . "RAISE NOTICE 'caught %', SQLSTATE; END \$x\$")->{err},
+	qr/caught 57014/, 'WHEN query_canceled catches query_timeout');
+like(
+	$session->query("SET statement_timeout = '300ms'; ALTER SERVER $slow OPTIONS (DROP query_timeout);"
+		  . "$block EXCEPTION WHEN query_canceled OR OTHERS THEN IF SQLERRM NOT LIKE '%query_timeout' "
+		  . "THEN RAISE; END IF; END \$x\$; RESET statement_timeout")->{err},
+	qr/57014: .*statement timeout/, 'a time-out of the session can be told from query_timeout');
+
+#
+# What is refused before anything is sent
+#
+my $any = server();
+my $before = stat_of($local, 'acquires', $any);
+$answer = $session->query(<<"SQL");
+DO \$x\$
+DECLARE
+	b bytea := convert_to(repeat('x', 270000000), 'UTF8');
+BEGIN
+	PERFORM pool_exec('$any', 'select 1', b, b, b, b);
+END \$x\$
+SQL
+is($answer->{state}, '54000', 'parameters of more than a gigabyte are refused')
+  or diag($answer->{err});
+is(stat_of($local, 'acquires', $any), $before, 'no connection is acquired for them');
+
+# A function that says of itself what it should not
+sql($local, <<'SQL');
+CREATE FUNCTION use(lease bigint) RETURNS bigint LANGUAGE plpgsql PARALLEL SAFE AS
+$$ BEGIN RETURN pool_exec(lease, 'select 1'); END $$;
+CREATE TABLE one AS SELECT 1 AS a;
+SQL
+$answer = $session->query(<<"SQL");
+BEGIN;
+SET LOCAL parallel_setup_cost = 0; SET LOCAL parallel_tuple_cost = 0;
+SET LOCAL min_parallel_table_scan_size = 0; SET LOCAL parallel_leader_participation = off;
+SELECT pool_acquire('$any') AS lease \\gset
+SELECT sum(use(:lease * a)) FROM one;
+ROLLBACK;
+SQL
+is($answer->{state}, '25000', 'a lease is refused in a parallel worker');
+like($answer->{err}, qr/parallel worker/, 'the error names the parallel worker as the reason');
+
+#
+# Styles that a statement sets for itself alone
+#
+my %style = (
+	DateStyle => {
+		values => [ 'SQL, DMY', 'German', 'Postgres, DMY' ],
+		types => {
+			date => '2024-02-03',
+			timestamp => '2024-02-03 04:05',
+			timestamptz => '2024-02-03 04:05',
+			'date[]' => '{2024-02-03}',
+			daterange => '[2024-02-03,2024-02-05)',
+			tstzmultirange => '{[2024-02-03 04:05,2024-02-05 06:07)}' } },
+	IntervalStyle => {
+		values => [ 'sql_standard', 'iso_8601', 'postgres_verbose' ],
+		types => { interval => '-1 day -02:03:04', 'interval[]' => '{"1 mon -1 day"}' } });
+
+foreach my $setting (sort keys %style)
+{
+	my ($values, $types) = @{ $style{$setting} }{ 'values', 'types' };
+
+	foreach my $value (@$values)
+	{
+		foreach my $type (sort keys %$types)
+		{
+			$answer = $session->query("SELECT t FROM pool_query('$any', "
+				  . "'select \$1, set_config(''$setting'', ''$value'', true)', "
+				  . "'$types->{$type}'::$type) AS r(t $type, s text)");
+			is($answer->{state}, '55000',
+				"$type is refused in a statement that sets $setting to $value for itself")
+			  or diag($answer->{err}, $answer->{out});
+		}
+	}
+}
+
+# What the connection's own styles write is let through.
+my %values = (
+	date => [ '2024-02-03', '12345-02-03', '0099-02-03', '0044-03-15 BC', 'infinity', '-infinity' ],
+	timestamptz => [ '2024-02-03 04:05:06.789+05:30', '0044-03-15 04:05+00 BC', 'infinity' ],
+	timestamp => [ '2024-02-03 04:05:06.789', '294276-12-31 23:59:59.999999', '-infinity' ],
+	'date[]' => [ '{}', '{2024-02-03,NULL,infinity}', '[0:1]={2024-02-03,2024-02-04}' ],
+	'timestamp[]' => [ '{{"2024-02-03 04:05:06"},{NULL}}', '[-1:0]={"2024-02-03 04:05",-infinity}' ],
+	daterange => [ 'empty', '[2024-02-03,)', '(,)', '[2024-02-03,infinity)' ],
+	tsmultirange => [ '{}', '{["2024-02-03 04:05:06","2024-02-04 04:05:06"),[infinity,]}' ],
+	interval => [ '0', '04:05:06.789', '-04:05:06', '1 mon', '-1 year -2 mons +3 days -04:05:06' ],
+	'interval[]' => [ '{}', '{04:05:06,"1 mon -1 day",NULL}', '[2:2]={"1 day"}' ]);
+foreach my $type (sort keys %values)
+{
+	my $list = join ', ', map { "('$_'::$type)" } @{ $values{$type} };
+	$answer = $session->query("SET timezone = 'Asia/Kolkata'; SELECT bool_and(v IS NOT DISTINCT FROM "
+		  . "(SELECT t FROM pool_query('$any', 'select \$1', v) AS r(t $type))) "
+		  . "FROM (VALUES $list) AS v(v)");
+	is($answer->{out}, 't', "values of type $type come back as they were sent")
+	  or diag($answer->{err});
+}
+
 $session->quit;
 settled($local);
 remote_count($local, $remote);
