@@ -5,12 +5,13 @@
  * They are what the look-ups in hosts.c have found, for one attempt.  libpq goes
  * through them, with all that it knows about a list of hosts
  * (target_session_attrs and so on).  One that does not answer within
- * connect_timeout is left out, and libpq begins again with the others: it has
- * no way to be told to go on.
+ * connect_timeout, or says too much, is left out, and libpq begins again with the
+ * others: it has no way to be told to go on.
  */
 #include "postgres.h"
 
 #include <netdb.h>
+#include <sys/socket.h>
 
 #include "lib/stringinfo.h"
 #include "utils/memutils.h"
@@ -22,7 +23,7 @@ typedef struct Address
 	char *host;
 	char *hostaddr;
 	char *port;
-	bool skipped; /* it did not answer in time */
+	bool skipped; /* it will not do */
 } Address;
 
 struct PoolAddresses

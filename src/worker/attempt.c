@@ -5,7 +5,8 @@
  * An attempt looks up host names first (hosts.c), so that libpq connects without
  * blocking; connect_timeout is for the look-up, and for each address.  A
  * connection counts as usable when libpq has read the first ReadyForQuery, not
- * before; it then goes to the first waiter, whichever it was opened for.
+ * before; it then goes to the first waiter, whichever it was opened for.  How
+ * much the remote may send until then is bounded (feed.c).
  *
  * One that hangs may be overtaken by another one that began beside it: that has
  * a short time for all of its addresses, and if it connects the other one, which
@@ -35,9 +36,11 @@
 #include "worker/attempt.h"
 #include "worker/config.h"
 #include "worker/connect_error.h"
+#include "worker/feed.h"
 #include "worker/hosts.h"
 #include "worker/libpq_trace.h"
 #include "worker/loop.h"
+#include "worker/parameters.h"
 #include "worker/relay.h"
 #include "worker/worker_log.h"
 
@@ -275,6 +278,7 @@ accept_connection(PoolConn *conn)
 	pool_libpq_trace_end(&conn->trace, &conn->cancel_key,
 						 PQbackendPID(conn->pg));
 	conn->cancel_key.encrypted = PQsslInUse(conn->pg);
+	pool_parameters_take(&conn->parameters, conn->pg);
 	PQsetErrorVerbosity(conn->pg, PQERRORS_DEFAULT);
 	PQsetnonblocking(conn->pg, 1);
 	return true;
@@ -342,45 +346,21 @@ note_address(PoolConn *conn)
 	begin_task(conn, POOL_TASK_CONNECT);
 }
 
-/* Has libpq go on, since something happened on its socket. */
-void
-pool_attempt_on_event(PoolConn *conn)
-{
-	PostgresPollingStatusType status = PQconnectPoll(conn->pg);
-
-	note_address(conn);
-	switch (status)
-	{
-		case PGRES_POLLING_OK:
-			finish_attempt(conn);
-			break;
-		case PGRES_POLLING_FAILED:
-			fail_from_libpq(conn);
-			break;
-		case PGRES_POLLING_READING:
-			pool_conn_watch_remote(conn, WL_SOCKET_READABLE);
-			break;
-		default:
-			pool_conn_watch_remote(conn, WL_SOCKET_WRITEABLE);
-			break;
-	}
-}
-
 /*
- * The address that is tried has not answered within connect_timeout: leaves it
- * out and begins again with the others, if there are any.
+ * The address that is tried will not do, for that reason: leaves it out and
+ * begins again with the others, if there are any.
  */
 static void
-skip_address(PoolConn *conn)
+skip_address(PoolConn *conn, const char *why)
 {
 	char message[POOL_ERROR_LEN];
 	PoolConnectError error;
 	const PoolConninfo *conninfo = pool_config_of(conn->pool, conn->pool->id);
 
 	snprintf(message, sizeof(message),
-			 "connection to server at \"%s\", port %s failed: timeout expired",
+			 "connection to server at \"%s\", port %s failed: %s",
 			 PQhost(conn->pg) ? PQhost(conn->pg) : "",
-			 PQport(conn->pg) ? PQport(conn->pg) : "");
+			 PQport(conn->pg) ? PQport(conn->pg) : "", why);
 	pool_connect_error_set(&error,
 						   ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
 						   message);
@@ -396,6 +376,67 @@ skip_address(PoolConn *conn)
 	connect_now(conn, conninfo);
 }
 
+/* Has libpq go on, as far as it can with what has come. */
+static PostgresPollingStatusType
+poll_libpq(PoolConn *conn)
+{
+	PostgresPollingStatusType status;
+
+	do
+	{
+		status = PQconnectPoll(conn->pg);
+	} while (status == PGRES_POLLING_READING &&
+			 pool_feed_has_more(&conn->feed, conn->pg));
+	return status;
+}
+
+/* Waits for what libpq waits for. */
+static void
+watch_for_libpq(PoolConn *conn, PostgresPollingStatusType status)
+{
+	uint32 events = status == PGRES_POLLING_READING ? WL_SOCKET_READABLE
+													: WL_SOCKET_WRITEABLE;
+
+	if (!pool_feed_keep_up(&conn->feed, conn->pg))
+	{
+		fail_with(conn, ERRCODE_INSUFFICIENT_RESOURCES,
+				  POOL_CONNECT_ERROR_FILES);
+		return;
+	}
+	if (conn->feed.remote != PGINVALID_SOCKET)
+		events |= pool_feed_send(&conn->feed);
+	pool_conn_watch_remote(conn, events);
+}
+
+/* Has libpq go on, since something happened on its socket. */
+void
+pool_attempt_on_event(PoolConn *conn)
+{
+	PostgresPollingStatusType status;
+
+	if (!pool_feed_refill(&conn->feed))
+	{
+		skip_address(conn, psprintf("more than %d kB came before it was ready",
+									POOL_FEED_MAX_KB));
+		return;
+	}
+	status = poll_libpq(conn);
+	note_address(conn);
+	switch (status)
+	{
+		case PGRES_POLLING_OK:
+			(void) pool_feed_keep_up(&conn->feed, conn->pg);
+			finish_attempt(conn);
+			break;
+		case PGRES_POLLING_FAILED:
+			fail_from_libpq(conn);
+			break;
+		default:
+			watch_for_libpq(conn, status);
+			break;
+	}
+}
+
 /* The look-up, or an address, took longer than connect_timeout. */
 void
 pool_attempt_on_timeout(PoolConn *conn)
@@ -405,5 +446,5 @@ pool_attempt_on_timeout(PoolConn *conn)
 	if (conn->task == POOL_TASK_LOOK_UP)
 		begin_to_connect(conn);
 	else
-		skip_address(conn);
+		skip_address(conn, "timeout expired");
 }

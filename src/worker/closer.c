@@ -164,16 +164,15 @@ enough_cancels(const PoolConn *conn)
 }
 
 /*
- * Is the connection cut on this side, so that the remote's end cannot be seen?
- * That is so when libpq has found it broken and closed it, and after its lease
- * was reclaimed: the session may be at the socket just now, and must not find
- * it usable.
+ * Is the connection cut, so that the remote's end cannot be seen?  That is so
+ * when it broke in a reset or check, which may go on at the remote, and after its
+ * lease was reclaimed: the session may be at the socket just now, and must not
+ * find it usable.
  */
 static bool
 is_cut(const PoolConn *conn)
 {
-	return PQsocket(conn->pg) == PGINVALID_SOCKET ||
-		   (conn->slot->reclaimed && conn->relay.ssl == NULL);
+	return conn->broken || (conn->slot->reclaimed && conn->relay.ssl == NULL);
 }
 
 /* Sends what is to be sent at once, and lets sessions see the end. */

@@ -58,6 +58,7 @@ pool_conn_open(Pool *pool, PoolSlot *slot)
 		conn->watches[i].sock = PGINVALID_SOCKET;
 	}
 	conn->cancel.sock = PGINVALID_SOCKET;
+	pool_feed_init(&conn->feed);
 	conn->deadline = PG_INT64_MAX;
 	return conn;
 }
@@ -85,7 +86,10 @@ pool_conn_watch(PoolConn *conn, PoolSocket which, pgsocket sock, uint32 events)
 void
 pool_conn_watch_remote(PoolConn *conn, uint32 events)
 {
-	pool_conn_watch(conn, POOL_SOCKET_REMOTE, PQsocket(conn->pg), events);
+	pgsocket sock = conn->feed.remote != PGINVALID_SOCKET ? conn->feed.remote
+														  : PQsocket(conn->pg);
+
+	pool_conn_watch(conn, POOL_SOCKET_REMOTE, sock, events);
 }
 
 /*
@@ -98,6 +102,7 @@ pool_conn_disconnect(PoolConn *conn)
 	PQuntrace(conn->pg);
 	pool_libpq_trace_end(&conn->trace, NULL, 0);
 	pool_conn_watch(conn, POOL_SOCKET_REMOTE, PGINVALID_SOCKET, 0);
+	pool_feed_end(&conn->feed, PGINVALID_SOCKET);
 	PQfinish(conn->pg);
 	conn->pg = NULL;
 }
@@ -118,6 +123,7 @@ pool_conn_free(PoolConn *conn)
 		pool_addresses_free(conn->addresses);
 	conn->addresses = NULL;
 	ReleaseExternalFD();
+	pool_parameters_free(&conn->parameters);
 	explicit_bzero(&conn->cancel_key, sizeof(conn->cancel_key));
 	conn->task = POOL_TASK_NONE;
 }

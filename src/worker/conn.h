@@ -13,9 +13,12 @@
 #include "shared/pool.h"
 #include "shared/slot.h"
 #include "worker/addresses.h"
+#include "worker/answer.h"
 #include "worker/cancel.h"
+#include "worker/feed.h"
 #include "worker/libpq_trace.h"
 #include "worker/loop.h"
+#include "worker/parameters.h"
 #include "worker/relay.h"
 
 /* What the worker is doing with a connection. */
@@ -59,13 +62,16 @@ typedef struct PoolConn
 	PoolConnectError skipped_error; /* why earlier hosts or addresses of this
 									 * attempt were left out; message "": none */
 	PoolLibpqTrace trace;
+	PoolFeed feed;
 
 	/* Connected. */
-	PoolCancelKey cancel_key; /* how to cancel a statement on it */
-	PoolRelay relay;		  /* if encrypted */
+	PoolCancelKey cancel_key;  /* how to cancel a statement on it */
+	PoolParameters parameters; /* what the remote has reported */
+	PoolRelay relay;		   /* if encrypted */
 
 	/* Resetting. */
-	int syncs_left;		  /* answers to a Sync that are still to come */
+	PoolAnswer answer;	  /* to what was sent for that */
+	bool broken;		  /* the connection ended meanwhile */
 	bool is_health_check; /* it is a health check, not a reset */
 
 	/* Closing. */

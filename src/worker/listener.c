@@ -17,23 +17,8 @@
 
 #include "worker/listener.h"
 
-/*
- * The parameters that libpq and its callers ask for.  libpq has no call to
- * enumerate what the remote has reported.
- */
-static const char *const reported_parameters[] = {"server_version",
-												  "server_encoding",
-												  "client_encoding",
-												  "application_name",
-												  "is_superuser",
-												  "session_authorization",
-												  "DateStyle",
-												  "IntervalStyle",
-												  "TimeZone",
-												  "integer_datetimes",
-												  "standard_conforming_strings",
-												  "default_transaction_read_only",
-												  "in_hot_standby"};
+StaticAssertDecl(sizeof(PoolReply) + POOL_PARAMETERS_MAX <= POOL_REPLY_MAX,
+				 "what remotes report must fit into an answer");
 
 /*
  * Makes the socket of that worker and returns it.  Whatever stood at its path
@@ -167,25 +152,15 @@ pool_listener_accept(PoolListenerMessage *message)
  * reported about itself.
  */
 void
-pool_listener_send(PoolListenerMessage *message, PGconn *conn, pgsocket sock)
+pool_listener_send(PoolListenerMessage *message, pgsocket sock, int remote_pid,
+				   const PoolParameters *parameters)
 {
-	PoolReply reply = {.status = POOL_REPLY_OK,
-					   .remote_pid = PQbackendPID(conn)};
+	PoolReply reply = {.status = POOL_REPLY_OK, .remote_pid = remote_pid};
 	StringInfoData data;
 
 	initStringInfo(&data);
 	appendBinaryStringInfo(&data, (char *) &reply, sizeof(reply));
-	for (int i = 0; i < (int) lengthof(reported_parameters); i++)
-	{
-		const char *value = PQparameterStatus(conn, reported_parameters[i]);
-
-		if (value == NULL || data.len + strlen(value) + 64 > POOL_REPLY_MAX)
-			continue;
-		appendBinaryStringInfo(&data, reported_parameters[i],
-							   strlen(reported_parameters[i]) + 1);
-		appendBinaryStringInfo(&data, value, strlen(value) + 1);
-		reply.nstrings += 2;
-	}
+	reply.nstrings = pool_parameters_append(parameters, &data);
 	memcpy(data.data, &reply, sizeof(reply));
 	reply_with(message, data.data, data.len, sock);
 	pfree(data.data);

@@ -8,6 +8,7 @@
 #include "libpq-fe.h"
 
 #include "shared/wire.h"
+#include "worker/parameters.h"
 
 /* A message that the worker has received, and where to reply. */
 typedef struct PoolListenerMessage
@@ -24,7 +25,7 @@ extern void pool_listener_wipe(void);
 extern bool pool_listener_receive(int sock, PoolListenerMessage *message);
 extern void pool_listener_refuse(PoolListenerMessage *message);
 extern void pool_listener_accept(PoolListenerMessage *message);
-extern void pool_listener_send(PoolListenerMessage *message, PGconn *conn,
-							   pgsocket sock);
+extern void pool_listener_send(PoolListenerMessage *message, pgsocket sock,
+							   int remote_pid, const PoolParameters *parameters);
 
 #endif /* POOL_LISTENER_H */

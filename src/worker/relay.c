@@ -17,9 +17,9 @@
  * moves at most one buffer in each direction, so that no connection keeps the
  * others waiting; what is left to do shows in the events that are waited for.
  *
- * While the worker itself speaks to the remote (a reset), libpq uses the same
- * TLS session, and nothing is relayed.  That is safe only when nothing is on
- * its way (pool_relay_suspend).
+ * While the worker itself speaks to the remote (a reset), it uses the same TLS
+ * session (pool_relay_recv, pool_relay_send), and nothing is relayed.  That is
+ * safe only when nothing is on its way (pool_relay_suspend).
  */
 #include "postgres.h"
 
@@ -35,8 +35,7 @@
 #include "worker/connect_error.h"
 #include "worker/relay.h"
 
-/* Four times the largest TLS record. */
-#define RELAY_BUFFER_SIZE (64 * 1024)
+#define RELAY_BUFFER_SIZE (4 * POOL_RELAY_RECORD)
 
 static bool
 is_empty(const PoolRelayBuffer *buffer)
@@ -307,16 +306,56 @@ pool_relay_suspend(PoolRelay *relay)
 		recv(relay->worker_end, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0)
 		return false;
 
-	/* libpq waits for the socket, and must not find that TLS has read it. */
+	/* A reset waits for the socket, and must not find that TLS has read it. */
 	SSL_set_read_ahead(relay->ssl, 0);
 	return true;
 }
 
-/* Has the TLS session data for libpq that no longer shows on the socket? */
-bool
-pool_relay_has_pending(const PoolRelay *relay)
+/* SSL_read() or SSL_write() has returned "result": sets errno, returns -1. */
+static ssize_t
+nothing_moved(PoolRelay *relay, int result)
 {
-	return relay->ssl != NULL && SSL_pending(relay->ssl) > 0;
+	const char *failure;
+
+	if (events_wanted(relay, result, &failure) != 0)
+		errno = EAGAIN;
+	else
+	{
+		relay->remote_ended = true;
+		errno = ECONNRESET;
+	}
+	return -1;
+}
+
+/*
+ * Reads or writes by the worker itself, while nothing is relayed: as recv() and
+ * send() on a socket that does not block, -1 with EAGAIN included.  What is to
+ * be read shows on the socket if the buffer has POOL_RELAY_RECORD bytes.
+ */
+ssize_t
+pool_relay_recv(PoolRelay *relay, char *data, size_t size)
+{
+	int got;
+
+	errno = 0;
+	ERR_clear_error();
+	got = SSL_read(relay->ssl, data, (int) size);
+	if (got > 0)
+		return got;
+	return nothing_moved(relay, got);
+}
+
+ssize_t
+pool_relay_send(PoolRelay *relay, const char *data, size_t len)
+{
+	int sent;
+
+	errno = 0;
+	ERR_clear_error();
+	sent = SSL_write(relay->ssl, data, (int) len);
+	if (sent > 0)
+		return sent;
+	return nothing_moved(relay, sent);
 }
 
 /* Relays again: the worker itself does not use the connection any more. */

@@ -7,6 +7,8 @@
 
 #include "libpq-fe.h"
 
+#define POOL_RELAY_RECORD (16 * 1024) /* the largest TLS record */
+
 /* Bytes that were read and are still to be written. */
 typedef struct PoolRelayBuffer
 {
@@ -36,7 +38,8 @@ typedef struct PoolRelay
 extern const char *pool_relay_begin(PoolRelay *relay, PGconn *conn);
 extern void pool_relay_transfer(PoolRelay *relay, uint32 remote_events,
 								uint32 session_events);
-extern bool pool_relay_has_pending(const PoolRelay *relay);
+extern ssize_t pool_relay_recv(PoolRelay *relay, char *data, size_t size);
+extern ssize_t pool_relay_send(PoolRelay *relay, const char *data, size_t len);
 extern bool pool_relay_suspend(PoolRelay *relay);
 extern void pool_relay_resume(PoolRelay *relay);
 extern void pool_relay_shutdown(PoolRelay *relay, PGconn *conn,

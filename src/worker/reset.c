@@ -5,11 +5,13 @@
  * The janitor decides which slots are due, and makes them RESETTING or
  * CHECKING.  Such a connection is sent a rollback, if a transaction is open in
  * it, and a query: reset_query or health_check_query.  Each has a Sync of its
- * own, in libpq's pipeline mode, so that nothing blocks.  The remote must answer
- * exactly as expected within health_check_timeout, or the connection is closed.
- * A slot that was reset is offered to waiters, or becomes idle.
+ * own (answer.c).  The remote must answer exactly as expected within
+ * health_check_timeout, and with no more than MAX_ANSWER bytes, or the connection
+ * is closed.  A slot that was reset is offered to waiters, or becomes idle.
  */
 #include "postgres.h"
+
+#include <sys/socket.h>
 
 #include "base/clock.h"
 #include "shared/pool.h"
@@ -18,12 +20,21 @@
 #include "shared/slot.h"
 #include "shared/stats.h"
 #include "shared/wake.h"
+#include "worker/answer.h"
 #include "worker/closer.h"
 #include "worker/relay.h"
 #include "worker/reset.h"
+#include "worker/worker_log.h"
 
-/* How many records of TLS are read before others get a turn. */
+/* How many buffers are read before others get a turn, and the bytes of each. */
 #define READ_ROUNDS 16
+#define READ_SIZE POOL_RELAY_RECORD
+
+/*
+ * The longest answer, in bytes.  What is asked for has a short one; the rest is
+ * notices, notifications, and queries that should not be a check.
+ */
+#define MAX_ANSWER (1024 * 1024)
 
 /* "silent": the remote did not answer in time. */
 static void
@@ -67,15 +78,6 @@ reset_done(PoolConn *conn)
 		pool_wake_session(&wake);
 }
 
-/* Sends one statement of the reset, with a Sync of its own. */
-static bool
-send_reset(PoolConn *conn, const char *sql)
-{
-	conn->syncs_left++;
-	return PQsendQueryParams(conn->pg, sql, 0, NULL, NULL, NULL, NULL, 0) &&
-		   PQpipelineSync(conn->pg);
-}
-
 /*
  * The worker itself uses the connection from now on, so nothing is relayed.
  * Returns false if something is on its way already.
@@ -91,6 +93,22 @@ suspend_relay(PoolConn *conn)
 }
 
 /*
+ * Sends the request; returns whether all of it went out.  It is short, and
+ * nothing else is on its way.
+ */
+static bool
+send_request(PoolConn *conn, const StringInfoData *request)
+{
+	ssize_t sent =
+		conn->relay.ssl != NULL
+			? pool_relay_send(&conn->relay, request->data, request->len)
+			: send(PQsocket(conn->pg), request->data, request->len,
+				   MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	return sent == request->len;
+}
+
+/*
  * Starts the reset or the health check of a slot that is RESETTING or CHECKING;
  * conn->is_health_check tells which.  "query" NULL: none.  The remote has that
  * many milliseconds; 0: no deadline.
@@ -99,69 +117,83 @@ void
 pool_reset_begin(PoolConn *conn, bool rollback, const char *query,
 				 int timeout_ms)
 {
-	bool sent;
+	StringInfoData request;
 
 	conn->slot->last_user.session = 0;
-	conn->syncs_left = 0;
 	pool_conn_begin_task(conn, POOL_TASK_RESET, timeout_ms);
 	if (!suspend_relay(conn))
 	{
 		reset_failed(conn, POOL_CLOSE_UNCLEAN, false);
 		return;
 	}
-	sent = PQenterPipelineMode(conn->pg) &&
-		   (!rollback || send_reset(conn, "ROLLBACK")) &&
-		   (query == NULL || send_reset(conn, query)) && PQflush(conn->pg) == 0;
-	if (sent)
+	initStringInfo(&request);
+	pool_answer_begin(&conn->answer);
+	if (rollback)
+		pool_answer_expect(&conn->answer, "ROLLBACK", &request);
+	if (query != NULL)
+		pool_answer_expect(&conn->answer, query, &request);
+	if (conn->answer.statements == 0)
+		reset_done(conn); /* reset_query was there, and is no more */
+	else if (send_request(conn, &request))
 		pool_conn_watch_remote(conn, WL_SOCKET_READABLE);
 	else
 		reset_failed(conn, POOL_CLOSE_RESET_FAILED, false);
+	pfree(request.data);
+}
+
+/*
+ * Reads what has come, at most READ_SIZE bytes.  Returns 0 if there is nothing
+ * yet, -1 if nothing more will come.
+ */
+static ssize_t
+read_remote(PoolConn *conn, char *data)
+{
+	ssize_t got = conn->relay.ssl != NULL
+					  ? pool_relay_recv(&conn->relay, data, READ_SIZE)
+					  : recv(PQsocket(conn->pg), data, READ_SIZE, MSG_DONTWAIT);
+
+	if (got > 0)
+		return got;
+	return got < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -1;
 }
 
 /* Reads what the remote answers to the reset, as far as it has come. */
 void
 pool_reset_on_event(PoolConn *conn)
 {
-	PGresult *res;
-	int ends = 0;
+	static char data[READ_SIZE];
 
-	for (int i = 0;
-		 i == 0 || (i < READ_ROUNDS && pool_relay_has_pending(&conn->relay));
-		 i++)
+	for (int i = 0; i < READ_ROUNDS; i++)
 	{
-		if (!PQconsumeInput(conn->pg))
+		ssize_t got = read_remote(conn, data);
+
+		if (got < 0)
 		{
+			conn->broken = true;
 			reset_failed(conn, POOL_CLOSE_REMOTE_CLOSED, false);
-			return;
 		}
-	}
-	while (conn->syncs_left > 0 && !PQisBusy(conn->pg))
-	{
-		ExecStatusType status;
-
-		res = PQgetResult(conn->pg);
-		/* A NULL ends each statement; a second one means that libpq is lost. */
-		if (res == NULL && ++ends < 2)
-			continue;
-		ends = 0;
-		status = PQresultStatus(res);
-		PQclear(res);
-		if (status == PGRES_PIPELINE_SYNC)
-			conn->syncs_left--;
-		else if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK &&
-				 status != PGRES_EMPTY_QUERY)
+		if (got <= 0)
+			return;
+		switch (pool_answer_read(&conn->answer, data, got, &conn->parameters))
 		{
+			case POOL_ANSWER_MORE:
+				break;
+			case POOL_ANSWER_GOOD:
+				reset_done(conn);
+				return;
+			case POOL_ANSWER_BAD:
+				reset_failed(conn, POOL_CLOSE_RESET_FAILED, false);
+				return;
+		}
+		if (conn->answer.bytes > MAX_ANSWER)
+		{
+			pool_worker_log_answer_too_long(conn->pool, conn->slot,
+											conn->is_health_check,
+											MAX_ANSWER / 1024);
 			reset_failed(conn, POOL_CLOSE_RESET_FAILED, false);
 			return;
 		}
 	}
-	if (conn->syncs_left > 0)
-		return;
-	if (PQexitPipelineMode(conn->pg) &&
-		PQtransactionStatus(conn->pg) == PQTRANS_IDLE)
-		reset_done(conn);
-	else
-		reset_failed(conn, POOL_CLOSE_RESET_FAILED, false);
 }
 
 /* The remote has not answered to the reset in time: closes the connection. */

@@ -191,9 +191,10 @@ serve_fetch(PoolListenerMessage *message)
 	if (slot >= 0 && slot < pool_shmem->nslots)
 		conn = pool_conn_of(&pool_shmem_slots[slot]);
 	if (conn != NULL && may_fetch(conn, message))
-		pool_listener_send(message, conn->pg,
+		pool_listener_send(message,
 						   conn->relay.ssl ? conn->relay.session_end
-										   : PQsocket(conn->pg));
+										   : PQsocket(conn->pg),
+						   PQbackendPID(conn->pg), &conn->parameters);
 	else
 		pool_listener_refuse(message);
 }

@@ -56,6 +56,7 @@ typedef struct PoolLog
 	uint64 pool_id;
 	Events connect_failed;
 	Events connection_lost;
+	Events answer_too_long;
 	int64 next_summary; /* pool_clock_us(), 0: there was none yet */
 	Figures before;		/* at the last one */
 } PoolLog;
@@ -96,6 +97,7 @@ log_of(const Pool *pool)
 	{
 		write_held(&log->connect_failed);
 		write_held(&log->connection_lost);
+		write_held(&log->answer_too_long);
 		memset(log, 0, sizeof(*log));
 		log->pool_id = pool->id;
 	}
@@ -143,6 +145,23 @@ pool_worker_log_connection_lost(Pool *pool, const PoolSlot *slot,
 			 "pool for server \"%s\" lost its connection to %s, remote process %d: %s",
 			 NameStr(pool->server_name), slot->remote_address, slot->remote_pid,
 			 reason);
+	add_event(events);
+}
+
+/*
+ * Logs a connection that is closed, since the answer to a reset or health check
+ * is longer than that.
+ */
+void
+pool_worker_log_answer_too_long(Pool *pool, const PoolSlot *slot,
+								bool is_health_check, int kb)
+{
+	Events *events = &log_of(pool)->answer_too_long;
+
+	snprintf(events->text, sizeof(events->text),
+			 "pool for server \"%s\" closed its connection to %s, remote process %d: more than %d kB came in reply to a %s",
+			 NameStr(pool->server_name), slot->remote_address, slot->remote_pid,
+			 kb, is_health_check ? "health check" : "reset");
 	add_event(events);
 }
 
@@ -270,6 +289,7 @@ pool_worker_log_on_round(Pool *pool)
 
 	write_if_due(&log->connect_failed);
 	write_if_due(&log->connection_lost);
+	write_if_due(&log->answer_too_long);
 	summarize_if_due(pool, log);
 }
 
@@ -281,5 +301,6 @@ pool_worker_log_flush(void)
 	{
 		write_held(&logs[i].connect_failed);
 		write_held(&logs[i].connection_lost);
+		write_held(&logs[i].answer_too_long);
 	}
 }
