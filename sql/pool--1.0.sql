@@ -218,6 +218,7 @@ CREATE FUNCTION pool_stats_all(
 	OUT min_size int,
 	OUT max_size int,
 	OUT size_limit int,
+	OUT limited_by text,
 	OUT open int,
 	OUT active int,
 	OUT idle int,

@@ -25,6 +25,7 @@
 #include "session/conn_cache.h"
 #include "session/handover.h"
 #include "session/pending_drop.h"
+#include "shared/limit.h"
 #include "shared/registry.h"
 #include "shared/stats.h"
 
@@ -244,6 +245,8 @@ wait_for_slot(PoolAcquireRequest *request, const PoolTarget *target,
 			break;
 		case POOL_VERDICT_NONE:
 			pool_stats_add(&pool->stats, POOL_COUNT_ACQUIRE_TIMEOUTS, 1);
+			if (request->limit != POOL_LIMIT_NONE)
+				pool_acquire_error_limit(request, target);
 			pool_acquire_error_timeout(pool, target, request->started);
 			break;
 		case POOL_VERDICT_RETRY:

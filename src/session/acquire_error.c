@@ -8,10 +8,13 @@
  */
 #include "postgres.h"
 
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+
 #include "base/clock.h"
 #include "session/acquire_error.h"
 #include "shared/backoff.h"
-#include "shared/shmem.h"
+#include "shared/limit.h"
 #include "shared/slot.h"
 
 /* What messages tell of a pool, copied under its lock. */
@@ -24,7 +27,6 @@ typedef struct Summary
 	int checked; /* CHECKING, RETURNED or RESETTING */
 	int closing;
 	int nwaiting;
-	bool room; /* for one more, as far as limits over several pools go */
 	bool paused;
 	bool connect_failed;
 	int retry_ms; /* until the next attempt, 0: the breaker is not open */
@@ -45,8 +47,6 @@ read_summary(Pool *pool, Summary *summary)
 					   pool->nslots[POOL_SLOT_RETURNED] +
 					   pool->nslots[POOL_SLOT_RESETTING];
 	summary->closing = pool->nslots[POOL_SLOT_CLOSING];
-	summary->room = pool_shmem->free_head != POOL_NONE &&
-					pool->options.max_server_size == 0;
 	summary->nwaiting = pool->nwaiting;
 	summary->paused = pool->pause != POOL_PAUSE_NONE;
 	summary->connect_failed = pool->failures > 0;
@@ -114,37 +114,97 @@ raise_not_connected(const Summary *now, const PoolTarget *target, int64 started)
 void
 pool_acquire_error_timeout(Pool *pool, const PoolTarget *target, int64 started)
 {
-	const int too_many = ERRCODE_TOO_MANY_CONNECTIONS;
 	Summary now;
 
 	read_summary(pool, &now);
-	if (!now.paused && now.leased < now.limit &&
-		(now.connect_failed || now.room ||
-		 now.opening + now.checked + now.closing > 0))
-		raise_not_connected(&now, target, started);
 	if (now.paused)
 		ereport(ERROR,
-				(report_timeout(target, started, too_many),
-				 errdetail("The pool is paused.  The number of other waiting sessions is %d.",
+				(report_timeout(target, started, ERRCODE_TOO_MANY_CONNECTIONS),
+				 errdetail("The pool is paused.  "
+						   "The number of other waiting sessions is %d.",
 						   now.nwaiting),
 				 errhint("Call pool_resume() to resume the pool.")));
-	if (now.limit < now.max_size)
-		ereport(ERROR,
-				(report_timeout(target, started, too_many),
-				 errdetail("The pool has leased %d of at most %d connections.  "
-						   "The number of other waiting sessions is %d.  "
-						   "Autoscale may raise the limit to %d.",
-						   now.leased, now.limit, now.nwaiting, now.max_size),
-				 errhint(
-					 "Raise min_size to begin higher, "
-					 "or look in pool_connections for who holds connections.")));
+	if (now.leased < now.limit)
+		raise_not_connected(&now, target, started);
 	ereport(ERROR,
-			(report_timeout(target, started, too_many),
+			(report_timeout(target, started, ERRCODE_TOO_MANY_CONNECTIONS),
 			 errdetail("The pool has leased %d of at most %d connections.  "
 					   "The number of other waiting sessions is %d.",
-					   now.leased, now.limit, now.nwaiting),
-			 errhint("Raise max_size of the server, "
-					 "or look in pool_connections for who holds connections.")));
+					   now.leased, now.limit, now.nwaiting)));
+}
+
+/* The errdetail() for a limit: who has its places. */
+static int
+detail_of_limit(PoolLimit limit, const PoolTarget *target,
+				const PoolLimitFigures *figures, const Summary *now)
+{
+	StringInfoData detail;
+
+	initStringInfo(&detail);
+	if (limit == POOL_LIMIT_SIZE || limit == POOL_LIMIT_AUTOSCALE)
+		appendStringInfo(&detail,
+						 "The pool has leased %d of at most %d connections.",
+						 figures->leased, figures->places);
+	else
+	{
+		appendStringInfo(&detail, "Of the %d connections that %s allows",
+						 figures->places, pool_limit_name(limit));
+		if (limit == POOL_LIMIT_SERVER)
+			appendStringInfoString(&detail, " the server");
+		else if (limit == POOL_LIMIT_ROLE)
+			appendStringInfo(&detail, " role \"%s\"",
+							 GetUserNameFromId(target->stamp.limited_role,
+											   false));
+		appendStringInfo(&detail, ", %d are taken and %d leased.",
+						 figures->taken, figures->leased);
+	}
+	appendStringInfo(&detail, "  The number of other waiting sessions is %d.",
+					 now->nwaiting);
+	if (limit == POOL_LIMIT_AUTOSCALE)
+		appendStringInfo(&detail, "  Autoscale may raise the limit to %d.",
+						 now->max_size);
+	if (figures->own > 0)
+		appendStringInfo(&detail, "  This session itself has leased %d.",
+						 figures->own);
+	return errdetail_internal("%s", detail.data);
+}
+
+/* The errhint() for a limit: what to do.  "own": leases of this session. */
+static int
+hint_of_limit(PoolLimit limit, int own)
+{
+	static const char *const remedies[] = {
+		[POOL_LIMIT_NONE] = "",
+		[POOL_LIMIT_SIZE] = "max_size of the server",
+		[POOL_LIMIT_AUTOSCALE] = "min_size to begin higher",
+		[POOL_LIMIT_SERVER] = "max_server_size of the server",
+		[POOL_LIMIT_ROLE] = "pool.max_role_connections",
+		[POOL_LIMIT_ALL] = "pool.max_connections and restart the server",
+	};
+
+	return errhint("Raise %s, or %s.", remedies[limit],
+				   own > 0
+					   ? "call pool_release() for a lease of this session"
+					   : "look in pool_connections for who holds connections");
+}
+
+/*
+ * Raises 53300: the wait of the request was too long, because of its limit.  Tells
+ * who has the limit's places, and what to change.
+ */
+void
+pool_acquire_error_limit(const PoolAcquireRequest *request,
+						 const PoolTarget *target)
+{
+	PoolLimitFigures figures;
+	Summary now;
+
+	read_summary(request->pool, &now);
+	pool_limit_read(request->limit, request->pool, &figures);
+	ereport(ERROR, (report_timeout(target, request->started,
+								   ERRCODE_TOO_MANY_CONNECTIONS),
+					detail_of_limit(request->limit, target, &figures, &now),
+					hint_of_limit(request->limit, figures.own)));
 }
 
 /*

@@ -7,9 +7,13 @@
 
 #include "options/target.h"
 #include "shared/pool.h"
+#include "shared/queue.h"
 
 extern void pool_acquire_error_timeout(Pool *pool, const PoolTarget *target,
 									   int64 started) pg_attribute_noreturn();
+extern void pool_acquire_error_limit(const PoolAcquireRequest *request,
+									 const PoolTarget *target)
+	pg_attribute_noreturn();
 extern void pool_acquire_error_connect(Pool *pool, const PoolTarget *target)
 	pg_attribute_noreturn();
 extern void pool_acquire_error_paused(const PoolTarget *target)

@@ -1,6 +1,6 @@
 /*
  * limit.c
- *		What keeps a pool from one more connection: limits over several pools.
+ *		What keeps a pool from one more connection.
  *
  * A pool's own size is Pool.limit.  Beyond that a limit is common to several
  * pools: max_server_size to those of a server, pool.max_role_connections to those
@@ -21,7 +21,31 @@
 #include "base/guc.h"
 #include "shared/limit.h"
 #include "shared/pool.h"
+#include "shared/self.h"
 #include "shared/shmem.h"
+#include "shared/slot.h"
+
+/* The name that views and messages use; NULL for none. */
+const char *
+pool_limit_name(PoolLimit limit)
+{
+	switch (limit)
+	{
+		case POOL_LIMIT_SIZE:
+			return "max_size";
+		case POOL_LIMIT_AUTOSCALE:
+			return "autoscale";
+		case POOL_LIMIT_SERVER:
+			return "max_server_size";
+		case POOL_LIMIT_ROLE:
+			return "pool.max_role_connections";
+		case POOL_LIMIT_ALL:
+			return "pool.max_connections";
+		case POOL_LIMIT_NONE:
+			break;
+	}
+	return NULL;
+}
 
 /* Half of "all" in the place of -1. */
 static int
@@ -37,12 +61,19 @@ pool_limit_role_pools(void)
 	return half_by_default(pool_guc_max_role_pools, pool_shmem->npools);
 }
 
-/* How many places the limit has for the pools it is common to; 0: no limit. */
+/*
+ * How many places the limit has for the pools it is common to; 0: no limit.  Needs
+ * the pool's lock.
+ */
 static int
 places_of(PoolLimit limit, const Pool *pool)
 {
+	POOL_ASSERT_LOCKED_SHARED(pool);
 	switch (limit)
 	{
+		case POOL_LIMIT_SIZE:
+		case POOL_LIMIT_AUTOSCALE:
+			return pool->limit;
 		case POOL_LIMIT_SERVER:
 			return pool->options.max_server_size;
 		case POOL_LIMIT_ROLE:
@@ -69,6 +100,9 @@ pool_limit_covers(PoolLimit limit, const Pool *pool, const Pool *other)
 		return false;
 	switch (limit)
 	{
+		case POOL_LIMIT_SIZE:
+		case POOL_LIMIT_AUTOSCALE:
+			return other == pool;
 		case POOL_LIMIT_SERVER:
 			return other->key.database == pool->key.database &&
 				   other->key.server == pool->key.server;
@@ -162,4 +196,63 @@ pool_limit_find(const Pool *pool, int *keep)
 			return limits[i];
 	}
 	return POOL_LIMIT_NONE;
+}
+
+/*
+ * Returns what keeps sessions that wait from a new connection.  The pool's own
+ * size does only while as many as it allows are leased.
+ * Needs the lock, or a copy that was made under it.
+ */
+PoolLimit
+pool_limit_of(const Pool *pool)
+{
+	if (pool->limited_by != POOL_LIMIT_NONE)
+		return pool->limited_by;
+	if (pool->nwaiting == 0 || pool->pause != POOL_PAUSE_NONE ||
+		pool->nslots[POOL_SLOT_LEASED] - pool->nremote_closed < pool->limit)
+		return POOL_LIMIT_NONE;
+	return pool->limit < pool->options.max_size ? POOL_LIMIT_AUTOSCALE
+												: POOL_LIMIT_SIZE;
+}
+
+/* How many leases this session has in pools that share the limit. */
+static int
+count_own(PoolLimit limit, const Pool *pool)
+{
+	uint64 me = pool_self()->serial;
+	int n = 0;
+
+	for (int i = 0; i < pool_shmem->nslots; i++)
+	{
+		const PoolSlot *slot = &pool_shmem_slots[i];
+
+		/* Nobody else makes a slot this session's. */
+		if (slot->owner.serial == me && slot->pool != POOL_NONE &&
+			pool_limit_covers(limit, pool, &pool_shmem_pools[slot->pool]))
+			n++;
+	}
+	return n;
+}
+
+/* Reads who has the limit's places.  Takes locks. */
+void
+pool_limit_read(PoolLimit limit, Pool *pool, PoolLimitFigures *figures)
+{
+	memset(figures, 0, sizeof(*figures));
+	LWLockAcquire(&pool_shmem->registry_lock, LW_SHARED);
+	for (int i = 0; i < pool_shmem->npools; i++)
+	{
+		Pool *other = &pool_shmem_pools[i];
+
+		if (!pool_limit_covers(limit, pool, other))
+			continue;
+		LWLockAcquire(&other->lock, LW_SHARED);
+		if (other == pool)
+			figures->places = places_of(limit, pool);
+		figures->taken += pool_limit_taken(limit, other);
+		figures->leased += other->nslots[POOL_SLOT_LEASED];
+		LWLockRelease(&other->lock);
+	}
+	figures->own = count_own(limit, pool);
+	LWLockRelease(&pool_shmem->registry_lock);
 }

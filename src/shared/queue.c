@@ -23,6 +23,7 @@
 #include "shared/backoff.h"
 #include "shared/breaker.h"
 #include "shared/lifetime.h"
+#include "shared/limit.h"
 #include "shared/queue.h"
 #include "shared/shmem.h"
 #include "shared/wake.h"
@@ -233,6 +234,7 @@ pool_queue_leave(PoolAcquireRequest *request)
 
 	LWLockAcquire(&request->pool->lock, LW_EXCLUSIVE);
 	verdict = read_verdict(request, me);
+	request->limit = pool_limit_of(request->pool);
 	if (verdict == POOL_VERDICT_NONE && me->pool == pool_index(request->pool))
 		dequeue(request->pool, me);
 	LWLockRelease(&request->pool->lock);

@@ -6,6 +6,7 @@
 #define POOL_QUEUE_H
 
 #include "options/target.h"
+#include "shared/limit.h"
 #include "shared/pool.h"
 #include "shared/self.h"
 #include "shared/slot.h"
@@ -57,6 +58,7 @@ typedef struct PoolAcquireRequest
 	int slot;		   /* out */
 	uint64 generation; /* out */
 	int64 unheard_us;  /* out: how long ago the remote last answered */
+	PoolLimit limit;   /* out, of a wait that was left: what it waited for */
 } PoolAcquireRequest;
 
 typedef enum PoolAcquireResult

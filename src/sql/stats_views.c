@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "shared/breaker.h"
 #include "shared/histogram.h"
+#include "shared/limit.h"
 #include "shared/pool.h"
 #include "shared/shmem.h"
 #include "shared/slot.h"
@@ -54,6 +55,7 @@ put_sizes(PoolViewRow *row, const Pool *pool)
 	pool_view_row_put(row, Int32GetDatum(pool->options.min_size));
 	pool_view_row_put(row, Int32GetDatum(pool->options.max_size));
 	pool_view_row_put(row, Int32GetDatum(pool->limit));
+	pool_view_row_put_text(row, pool_limit_name(pool_limit_of(pool)));
 	pool_view_row_put(row, Int32GetDatum(pool_slot_count_open(pool)));
 	pool_view_row_put(row, Int32GetDatum(n[POOL_SLOT_LEASED]));
 	pool_view_row_put(row, Int32GetDatum(n[POOL_SLOT_IDLE]));

@@ -28,6 +28,7 @@
 #include "worker/connector.h"
 #include "worker/evict.h"
 #include "worker/loop.h"
+#include "worker/worker_log.h"
 
 /* For how long a connection that is checked or reset is counted on. */
 #define PROMPT_US (200 * POOL_CLOCK_US_PER_MS)
@@ -209,20 +210,24 @@ pool_connector_open_missing(Pool *pool)
 	PoolSlot *slot;
 	Step step = STEP_NONE;
 	int64 when = PG_INT64_MAX;
-	bool limited;
+	PoolLimit before;
 	bool beside;
 	int keep;
 
 	LWLockAcquire(&pool->lock, LW_SHARED);
 	if (pool->id != 0 && pool_config_of(pool, pool->id) != NULL)
 		step = next_step(pool, &when);
-	limited = pool->id != 0 && pool->limited_by != POOL_LIMIT_NONE;
+	before = pool->id != 0 ? pool->limited_by : POOL_LIMIT_NONE;
 	LWLockRelease(&pool->lock);
 	pool_loop_wake_at(when);
-	if (step == STEP_NONE && !limited)
+	if (step == STEP_NONE && before == POOL_LIMIT_NONE)
 		return;
 	while ((slot = take_step(pool, &beside, &keep)) != NULL)
 		pool_attempt_begin(pool, slot, beside);
-	if (pool->limited_by != POOL_LIMIT_NONE && pool->nwaiting > 0)
+	if (pool->limited_by == POOL_LIMIT_NONE)
+		return;
+	if (pool->limited_by != before)
+		pool_worker_log_limited(pool);
+	if (pool->nwaiting > 0)
 		pool_evict_idle_for(pool, keep);
 }

@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/guc.h"
 #include "shared/histogram.h"
+#include "shared/limit.h"
 #include "shared/shmem.h"
 #include "shared/stats.h"
 #include "worker/loop.h"
@@ -57,6 +58,7 @@ typedef struct PoolLog
 	Events connect_failed;
 	Events connection_lost;
 	Events answer_too_long;
+	Events limited;
 	int64 next_summary; /* pool_clock_us(), 0: there was none yet */
 	Figures before;		/* at the last one */
 } PoolLog;
@@ -98,6 +100,7 @@ log_of(const Pool *pool)
 		write_held(&log->connect_failed);
 		write_held(&log->connection_lost);
 		write_held(&log->answer_too_long);
+		write_held(&log->limited);
 		memset(log, 0, sizeof(*log));
 		log->pool_id = pool->id;
 	}
@@ -159,9 +162,25 @@ pool_worker_log_answer_too_long(Pool *pool, const PoolSlot *slot,
 	Events *events = &log_of(pool)->answer_too_long;
 
 	snprintf(events->text, sizeof(events->text),
-			 "pool for server \"%s\" closed its connection to %s, remote process %d: more than %d kB came in reply to a %s",
+			 "pool for server \"%s\" closed its connection to %s, remote process %d: "
+			 "more than %d kB came in reply to a %s",
 			 NameStr(pool->server_name), slot->remote_address, slot->remote_pid,
 			 kb, is_health_check ? "health check" : "reset");
+	add_event(events);
+}
+
+/*
+ * Logs that a limit over several pools has begun to keep the pool from a
+ * connection.
+ */
+void
+pool_worker_log_limited(Pool *pool)
+{
+	Events *events = &log_of(pool)->limited;
+
+	snprintf(events->text, sizeof(events->text),
+			 "pool for server \"%s\" cannot open a connection: %s is reached",
+			 NameStr(pool->server_name), pool_limit_name(pool->limited_by));
 	add_event(events);
 }
 
@@ -290,6 +309,7 @@ pool_worker_log_on_round(Pool *pool)
 	write_if_due(&log->connect_failed);
 	write_if_due(&log->connection_lost);
 	write_if_due(&log->answer_too_long);
+	write_if_due(&log->limited);
 	summarize_if_due(pool, log);
 }
 
@@ -302,5 +322,6 @@ pool_worker_log_flush(void)
 		write_held(&logs[i].connect_failed);
 		write_held(&logs[i].connection_lost);
 		write_held(&logs[i].answer_too_long);
+		write_held(&logs[i].limited);
 	}
 }

@@ -10,6 +10,7 @@
 
 extern void pool_worker_log_init(void);
 extern void pool_worker_log_connect_failed(Pool *pool, const char *message);
+extern void pool_worker_log_limited(Pool *pool);
 extern void pool_worker_log_connection_lost(Pool *pool, const PoolSlot *slot,
 											const char *reason);
 extern void pool_worker_log_answer_too_long(Pool *pool, const PoolSlot *slot,

@@ -115,8 +115,9 @@ foreach my $view ('pool_stats_closed', 'pool_stats_events')
 
 my ($all, $shown, @wrong) = figures_of('postgres', 'accounting', 'public');
 is(join("\n", @wrong), '', 'no figure is in two views with different values');
-is(join(' ', grep { !exists $shown->{$_} } sort keys %$all), 'closing resetting',
-	'only closing and resetting are in pool_stats_all() and in no view');
+is(join(' ', grep { !exists $shown->{$_} } sort keys %$all),
+	'closing limited_by resetting',
+	'only closing, limited_by and resetting are in pool_stats_all() and in no view');
 is(join(' ', grep { !exists $all->{$_} } sort keys %$shown), '',
 	'pool_stats_all() returns all that the views show');
 

@@ -246,7 +246,7 @@ foreach my $server ('busy', 'flapping')
 
 	wait_until($patience, sub {
 		($all, $shown, @wrong) = figures_of('postgres', $server, $me);
-		delete @$all{ 'closing', 'resetting' };
+		delete @$all{ 'closing', 'limited_by', 'resetting' };
 		push @wrong, compare($shown, $all);
 		return !@wrong;
 	});

@@ -68,8 +68,8 @@ sub expect
 
 	$want{$key} = {
 		database => 'postgres', server => $server, user_name => $user, state => 'ready',
-		min_size => $min, max_size => $max, size_limit => $max, peak_active => 0,
-		breaker => 'closed', breaker_opened_at => undef, last_error => undef,
+		min_size => $min, max_size => $max, size_limit => $max, limited_by => undef,
+		peak_active => 0, breaker => 'closed', breaker_opened_at => undef, last_error => undef,
 		last_error_at => undef, stats_reset => [time], nothing_counted()
 	};
 	$born{$key} = $seen{$key} = time;
@@ -176,7 +176,7 @@ sub look
 	my %should = should($key, $all);
 	push @wrong, map { "pool_stats_all(): $_" }
 	  compare($all, \%should, $born{$key}), wrong_order($all);
-	delete @should{ 'closing', 'resetting' };
+	delete @should{ 'closing', 'limited_by', 'resetting' };
 	push @wrong, map { "the views: $_" }
 	  compare($shown, \%should, $born{$key}), wrong_order($shown);
 	return ($all, @wrong);
