@@ -158,8 +158,8 @@ $remote->start;
 sql($local, q(SELECT pool_breaker_reset('lost')));
 is((ask('lost'))[2], '(42)',
 	'a lease whose connection is lost leaves its place to another connection');
-is($holder->query("SELECT pool_query($lease, 'select 1')")->{state}, '08006',
-	'the session whose connection is lost gets an error from its lease');
+is($holder->query("SELECT pool_query($lease, 'select 1')")->{state}, '57P01',
+	'the session whose connection is lost is told why when it uses its lease');
 is($holder->query("SELECT pool_release($lease)")->{state}, '00000',
 	'a lease whose connection is lost can be released');
 

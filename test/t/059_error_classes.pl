@@ -21,7 +21,7 @@ sub server { return new_server($local, $remote, {@_}); }
 # Nothing could be connected, and all are leased
 #
 my $mute = mute_remote();
-my $name = server(port => $mute->sockport, acquire_timeout => '300ms', connect_timeout => '1h');
+my $name = server(port => $mute->sockport, acquire_timeout => '1500ms', connect_timeout => '1h');
 my $answer = $session->query(pid_query($name));
 is($answer->{state}, '08001', 'an attempt that does not end in time is no want of connections');
 like($answer->{err}, qr/connections that are being opened is 1, /,
@@ -29,7 +29,7 @@ like($answer->{err}, qr/connections that are being opened is 1, /,
 unlike($answer->{err}, qr/max_size/, 'the error gives no advice about max_size');
 sql($local, "DROP SERVER $name CASCADE");
 
-$name = server(port => $mute->sockport, acquire_timeout => '700ms', connect_timeout => '100ms',
+$name = server(port => $mute->sockport, acquire_timeout => '2s', connect_timeout => '100ms',
 	retry_attempts => 1000, breaker_threshold => 0);
 $answer = $session->query(pid_query($name));
 is($answer->{state}, '08001', 'attempts that failed are no want of connections');
