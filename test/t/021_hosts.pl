@@ -41,12 +41,14 @@ sub name
 	return;
 }
 
-# server(options): a server of its own
+# server(options): a server of its own, for which no attempt is made beside one
+# that hangs
 sub server
 {
 	my (%options) = @_;
 
-	return new_server($local, $remote, { retry_attempts => 1, max_size => 2, %options });
+	return new_server($local, $remote,
+		{ retry_attempts => 1, breaker_timeout => '1h', max_size => 2, %options });
 }
 
 # answer(options), error(options): what a new server with these options answers,

@@ -49,6 +49,7 @@ sub intervals
 		port => $listener->sockport,
 		retry_attempts => 1000,
 		breaker_threshold => 0,
+		breaker_timeout => '1h',
 		acquire_timeout => '1h',
 		%options)));
 	my @times = hang_up($listener, sub {
@@ -119,6 +120,7 @@ foreach my $parallel (2, 7)
 		port => $listener->sockport,
 		connect_parallel => $parallel,
 		connect_timeout => '1h',
+		breaker_timeout => '1h',    # nor one beside these that hang
 		acquire_timeout => '1h');
 	my $waiter = session($local);
 
@@ -141,7 +143,8 @@ foreach my $parallel (2, 7)
 # session has waited for since before.
 #
 my $mute = mute_remote();
-my %once = (port => $mute->sockport, retry_attempts => 1, acquire_timeout => '1h');
+my %once = (port => $mute->sockport, retry_attempts => 1, breaker_timeout => '1h',
+	acquire_timeout => '1h');
 my $patient = session($local);
 my $by_default = server(%once);
 $patient->begin(pid_query($by_default));
