@@ -23,7 +23,6 @@
 #include "shared/backoff.h"
 #include "shared/breaker.h"
 #include "shared/lifetime.h"
-#include "shared/limit.h"
 #include "shared/queue.h"
 #include "shared/shmem.h"
 #include "shared/wake.h"

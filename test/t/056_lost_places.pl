@@ -43,7 +43,8 @@ sql($remote, "SELECT pg_terminate_backend($pid, 10000)");
 my $answer = $second->result(20);
 isnt($answer->{out}, $pid,
 	'a session that waits gets a connection when the remote has closed the one that is leased');
-is($answer->{state}, '00000', 'a lease that the remote has closed is not counted by max_server_size');
+is($answer->{state}, '00000',
+	'a lease that the remote has closed is not counted by max_server_size');
 is(stat_of($local, q(string_agg(user_name || open, ' ' ORDER BY user_name)), 'shared'), 'a1 b1',
 	'the lease that the remote has closed is still there meanwhile');
 $first->query("SELECT pool_release($lease)");

@@ -77,7 +77,7 @@ my $other = session($local);
 $name = server(max_size => 1, reset_query => 'select 1/0', validate_after_idle => '1h');
 $session->query(pid_query($name));
 $answer = $other->query(pid_query($name));
-is($answer->{state}, '08006', 'a reset that is refused is an error');
+is($answer->{state}, '22012', 'a reset that is refused is an error with the SQLSTATE of the remote');
 like($answer->{err}, qr/did not accept the reset of the connection: division by zero/,
 	'the error says that the reset was refused, and why');
 

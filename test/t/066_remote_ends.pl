@@ -92,7 +92,7 @@ foreach my $kind (sort keys %statement)
 	my $fatal = fake_answer_length($fake, $number);
 
 	all_are(
-		'08006 may have been executed: 1, 0',
+		'57P01 may have been executed: 1, 0',
 		"$kind is not sent again when a pooler reports the FATAL",
 		$statement, map { "pooler $_" } 0 .. 7);
 	all_are(

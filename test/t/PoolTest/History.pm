@@ -68,8 +68,8 @@ sub expect
 
 	$want{$key} = {
 		database => 'postgres', server => $server, user_name => $user, state => 'ready',
-		min_size => $min, max_size => $max, size_limit => $max, limited_by => undef,
-		peak_active => 0, breaker => 'closed', breaker_opened_at => undef, last_error => undef,
+		min_size => $min, max_size => $max, size_limit => $max, peak_active => 0,
+		breaker => 'closed', breaker_opened_at => undef, last_error => undef,
 		last_error_at => undef, stats_reset => [time], nothing_counted()
 	};
 	$born{$key} = $seen{$key} = time;
@@ -132,7 +132,7 @@ sub expect_now
 sub should
 {
 	my ($key, $row) = @_;
-	my %should = %{ $want{$key} };
+	my %should = (limited_by => undef, %{ $want{$key} });
 	my %n = map { $_ => ref $should{$_} ? $row->{$_} : $should{$_} } @counters;
 
 	$should{closed} = 0;
@@ -140,6 +140,8 @@ sub should
 	$should{open} = $n{connects} - $should{closed};
 	$should{active} = $n{acquires} - $n{releases} - $n{lost};
 	$should{idle} = $should{open} - $should{active} - $should{resetting};
+	$should{limited_by} = 'max_size'
+	  if $should{waiting} && $should{state} eq 'ready' && $should{open} >= $should{size_limit};
 	$should{utilization} = 0 + sprintf '%.1f', 100 * $should{active} / $should{size_limit};
 	foreach my $kind (keys %timed)
 	{
