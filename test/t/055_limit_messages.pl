@@ -135,7 +135,7 @@ my $silent = server(host => '127.0.0.1', port => $mute->sockport, connect_timeou
 	max_size => 1);
 $other->query(q(SET pool.acquire_timeout = '200ms'));
 $err = $other->query(pid_query($silent), 20)->{err};
-like($err, qr/53300/, 'a connection that is slow to open is a time-out');
+like($err, qr/08001/, 'a connection that is slow to open is a time-out');
 unlike($err, qr/Raise/, 'where a connection is only slow to open the hint is not to raise a limit');
 sql($local, "DROP SERVER $silent CASCADE");
 
