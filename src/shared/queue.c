@@ -20,7 +20,6 @@
 #include "miscadmin.h"
 
 #include "base/clock.h"
-#include "shared/backoff.h"
 #include "shared/breaker.h"
 #include "shared/lifetime.h"
 #include "shared/queue.h"
@@ -168,9 +167,6 @@ acquire_locked(PoolAcquireRequest *request, bool *wake)
 	if (pool_slot_count_limited(pool) < pool->limit &&
 		pool->nslots[POOL_SLOT_CONNECTING] < pool->options.connect_parallel)
 		*wake = true;
-	if (pool->nslots[POOL_SLOT_CONNECTING] > 0 &&
-		pool_clock_us() >= pool_backoff_beside_at(pool))
-		*wake = true; /* what is being opened hangs */
 	return POOL_ACQUIRE_WAIT;
 }
 

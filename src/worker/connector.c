@@ -135,7 +135,7 @@ next_step(const Pool *pool, int64 *when)
 	int64 now = pool_clock_us();
 	int connecting = pool->nslots[POOL_SLOT_CONNECTING];
 	int lacking = lacking_connections(pool, now);
-	int64 due = PG_INT64_MAX;
+	int64 due;
 	Step step = STEP_NONE;
 
 	if (lacking > 0)
@@ -145,13 +145,12 @@ next_step(const Pool *pool, int64 *when)
 	else if (pool->breaker == POOL_BREAKER_OPEN)
 		step = STEP_HALF_OPEN;
 
-	/* Also if nothing is to be done then: a session that comes may not wake us. */
-	if (step != STEP_BEGIN && connecting > 0)
-		due = pool_backoff_beside_at(pool);
-	else if (step != STEP_NONE)
+	if (step == STEP_NONE)
+		due = now < pool->refill_at ? pool->refill_at : PG_INT64_MAX;
+	else if (step == STEP_BEGIN || connecting == 0)
 		due = pool->next_attempt;
-	else if (now < pool->refill_at)
-		due = pool->refill_at;
+	else
+		due = pool_backoff_beside_at(pool);
 
 	*when = now < due ? due : PG_INT64_MAX;
 	return now < due ? STEP_NONE : step;
@@ -161,7 +160,7 @@ next_step(const Pool *pool, int64 *when)
  * Takes the next step under the locks that it needs, as far as it is one of the
  * slots.  Returns the slot if an attempt is to begin, in *beside whether beside
  * another one.  If a limit is in the way, Pool.limited_by tells which, and *keep
- * is that of pool_limit_find().
+ * is that of pool_limit_find(), else PG_INT32_MAX.
  */
 static PoolSlot *
 take_step(Pool *pool, bool *beside, int *keep)
@@ -172,6 +171,7 @@ take_step(Pool *pool, bool *beside, int *keep)
 	int64 when = PG_INT64_MAX;
 	bool prewarm_ended = false;
 
+	*keep = PG_INT32_MAX;
 	LWLockAcquire(&pool_shmem->registry_lock, LW_EXCLUSIVE);
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 	if (pool->id != 0 && pool_config_of(pool, pool->id) != NULL)

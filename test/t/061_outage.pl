@@ -46,7 +46,7 @@ SQL
 # callers(server...): sessions that ask until they are answered
 sub callers
 {
-	my @sessions = map { session($local) } @_;
+	my @sessions = map { session($local, options => "-c statement_timeout=100s") } @_;
 
 	$sessions[$_]->begin("SELECT first_answer('$_[$_]')") foreach 0 .. $#_;
 	return @sessions;
@@ -146,6 +146,22 @@ is(of_pools(q(string_agg(DISTINCT breaker || ' ' || waiting, ',')), @servers), '
 served('a network that lost packets', 5, set_gate($gate, 'open'), @callers);
 wait_for_pools('connecting = 0 AND open = 1', \@servers,
 	'attempts that hang are given up when another one has connected');
+
+# An attempt that nobody waits for any more hangs when the next caller comes.
+my $left = new_server($local, $remote, { %through, max_size => 1, connect_timeout => 0 });
+set_gate($gate, 'lost');
+my $gone = session($local);
+$gone->begin("SELECT pool_query('$left', 'select 1')");
+wait_for_pools('connecting > 0', [$left], 'an attempt hangs that a caller waits for');
+sql($local, 'SELECT pg_cancel_backend(' . $gone->pid . ')');
+is($gone->result->{state}, '57014', 'a caller who waits for an attempt that hangs can be cancelled');
+wait_for_value($local, "SELECT bool_and(clock_timestamp() - since > '1500ms')"
+	  . " FROM pool_connections WHERE server = '$left'", 't', 'an attempt hangs that nobody waits for');
+my $next_caller = session($local, options => '-c statement_timeout=20s');
+set_gate($gate, 'open');
+is($next_caller->query("SELECT pool_query('$left', 'select 42')")->{out}, '(42)',
+	'a caller does not wait for an attempt that hung before');
+$_->quit foreach $gone, $next_caller;
 
 # With the breaker open callers are told at once, though an attempt hangs.
 my $hanging = new_server($local, $remote,
