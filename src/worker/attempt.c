@@ -19,6 +19,8 @@
  */
 #include "postgres.h"
 
+#include <openssl/err.h>
+
 #include "common/pg_prng.h"
 #include "storage/fd.h"
 
@@ -376,7 +378,11 @@ skip_address(PoolConn *conn, const char *why)
 	connect_now(conn, conninfo);
 }
 
-/* Has libpq go on, as far as it can with what has come. */
+/*
+ * Has libpq go on, as far as it can with what has come.  OpenSSL's queue of
+ * errors is the whole process's, and libpq tells the oldest in it; what another
+ * connection has left there is not for this one.
+ */
 static PostgresPollingStatusType
 poll_libpq(PoolConn *conn)
 {
@@ -384,6 +390,7 @@ poll_libpq(PoolConn *conn)
 
 	do
 	{
+		ERR_clear_error();
 		status = PQconnectPoll(conn->pg);
 	} while (status == PGRES_POLLING_READING &&
 			 pool_feed_has_more(&conn->feed, conn->pg));

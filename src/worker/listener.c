@@ -80,11 +80,10 @@ pool_listener_wipe(void)
 
 /*
  * Receives the next message; its strings stay until the next call, in memory of
- * the current context.  Returns false if there is none.  What is malformed, or
- * comes from another operating system user or without a way to reply, is dropped
- * with a line in the log.
+ * the current context.  What is malformed, or comes from another operating system
+ * user or without a way to reply, is dropped with a line in the log.
  */
-bool
+PoolListenerResult
 pool_listener_receive(int sock, PoolListenerMessage *message)
 {
 	struct ucred peer;
@@ -93,30 +92,28 @@ pool_listener_receive(int sock, PoolListenerMessage *message)
 	if (buffer == NULL)
 		buffer = MemoryContextAlloc(TopMemoryContext, POOL_MESSAGE_MAX);
 
-	for (;;)
+	len = pool_wire_receive(sock, buffer, POOL_MESSAGE_MAX, &message->reply_fd,
+							&peer);
+	if (len < 0 && errno != EPROTO && errno != EMFILE)
+		return POOL_LISTENER_EMPTY;
+	if (len >= (ssize_t) sizeof(PoolMessage) && message->reply_fd >= 0 &&
+		peer.pid > 0 && peer.uid == geteuid())
 	{
-		len = pool_wire_receive(sock, buffer, POOL_MESSAGE_MAX,
-								&message->reply_fd, &peer);
-		if (len < 0 && errno != EPROTO && errno != EMFILE)
-			return false;
-		if (len >= (ssize_t) sizeof(PoolMessage) && message->reply_fd >= 0 &&
-			peer.pid > 0 && peer.uid == geteuid())
-		{
-			memcpy(&message->head, buffer, sizeof(PoolMessage));
-			message->peer_pid = peer.pid;
-			message->strings = pool_wire_strings(buffer + sizeof(PoolMessage),
-												 len - sizeof(PoolMessage),
-												 message->head.nstrings);
-			if (message->strings != NULL)
-				return true;
-		}
-		if (message->reply_fd >= 0)
-			close(message->reply_fd);
-		ereport(LOG,
-				(errcode(ERRCODE_PROTOCOL_VIOLATION),
-				 errmsg("pool worker ignored a malformed message from process %d",
-						(int) peer.pid)));
+		memcpy(&message->head, buffer, sizeof(PoolMessage));
+		message->peer_pid = peer.pid;
+		message->strings = pool_wire_strings(buffer + sizeof(PoolMessage),
+											 len - sizeof(PoolMessage),
+											 message->head.nstrings);
+		if (message->strings != NULL)
+			return POOL_LISTENER_MESSAGE;
 	}
+	if (message->reply_fd >= 0)
+		close(message->reply_fd);
+	ereport(LOG,
+			(errcode(ERRCODE_PROTOCOL_VIOLATION),
+			 errmsg("pool worker ignored a malformed message from process %d",
+					(int) peer.pid)));
+	return POOL_LISTENER_DROPPED;
 }
 
 /* Sends the reply, with that descriptor if it is not -1. */

@@ -19,10 +19,18 @@ typedef struct PoolListenerMessage
 	int reply_fd;
 } PoolListenerMessage;
 
+typedef enum PoolListenerResult
+{
+	POOL_LISTENER_EMPTY,   /* there is no message */
+	POOL_LISTENER_DROPPED, /* there was one, which is of no use */
+	POOL_LISTENER_MESSAGE
+} PoolListenerResult;
+
 extern int pool_listener_open(int worker);
 extern void pool_listener_close(int worker, int sock);
 extern void pool_listener_wipe(void);
-extern bool pool_listener_receive(int sock, PoolListenerMessage *message);
+extern PoolListenerResult pool_listener_receive(int sock,
+												PoolListenerMessage *message);
 extern void pool_listener_refuse(PoolListenerMessage *message);
 extern void pool_listener_accept(PoolListenerMessage *message);
 extern void pool_listener_send(PoolListenerMessage *message, pgsocket sock,

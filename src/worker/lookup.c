@@ -11,7 +11,7 @@
  * There are at most MAX_LOOKUPS threads, since they count against the limits of
  * the operating system's user.  A thread cannot be stopped.  The state tells who
  * frees the PoolLookup: the thread if the worker has given up on it by then,
- * otherwise the worker.
+ * otherwise the worker.  The worker's exit does not wait for threads, either.
  */
 #include "postgres.h"
 
@@ -49,6 +49,9 @@ static int done_event = -1;
 
 /* Running now, those that were given up included. */
 static pg_atomic_uint32 nthreads;
+
+/* Was there ever one? */
+static bool had_threads = false;
 
 /*
  * Called once, when the worker starts.  Returns a descriptor that becomes
@@ -102,6 +105,19 @@ look_up(void *arg)
 	return NULL;
 }
 
+/*
+ * A callback of on_proc_exit(): ends the process at once if it ever had a thread.
+ * exit() would call what libraries have to do at the end (those of name services,
+ * OpenSSL) while a thread is inside them, and a crash of the worker is one of the
+ * whole server.  That a thread is done does not mean that it has left.
+ */
+void
+pool_lookup_at_exit(int code, Datum arg)
+{
+	if (had_threads)
+		_exit(code);
+}
+
 /* Starts a thread that takes no signals; returns 0 or an errno. */
 static int
 start_thread(void *(*function)(void *), void *arg)
@@ -148,6 +164,7 @@ pool_lookup_begin(const char *name, char *problem, size_t size)
 	strcpy(lookup->name, name);
 	pg_atomic_init_u32(&lookup->state, LOOKUP_RUNNING);
 	pg_atomic_fetch_add_u32(&nthreads, 1);
+	had_threads = true;
 	error = start_thread(look_up, lookup);
 	if (error == 0)
 		return lookup;

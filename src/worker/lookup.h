@@ -17,5 +17,6 @@ extern bool pool_lookup_is_done(PoolLookup *lookup);
 extern const struct addrinfo *pool_lookup_result(const PoolLookup *lookup,
 												 char *problem, size_t size);
 extern void pool_lookup_end(PoolLookup *lookup);
+extern void pool_lookup_at_exit(int code, Datum arg);
 
 #endif /* POOL_LOOKUP_H */

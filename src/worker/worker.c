@@ -50,12 +50,19 @@
 #include "worker/connector.h"
 #include "worker/janitor.h"
 #include "worker/listener.h"
+#include "worker/lookup.h"
 #include "worker/loop.h"
 #include "worker/relay.h"
 #include "worker/reset.h"
 #include "worker/warm_launch.h"
 #include "worker/worker.h"
 #include "worker/worker_log.h"
+
+/*
+ * How many messages are served before connections get a turn: they can come as
+ * fast as they are served.
+ */
+#define MESSAGES_PER_TURN 16
 
 static int my_number = -1;
 static pgsocket listener = PGINVALID_SOCKET;
@@ -209,25 +216,35 @@ is_from_session(const PoolListenerMessage *message)
 }
 
 static void
+serve_message(PoolListenerMessage *message)
+{
+	if (message->head.kind == POOL_MESSAGE_FETCH)
+		serve_fetch(message);
+	else if (message->head.kind == POOL_MESSAGE_CONFIGURE &&
+			 is_from_session(message) && pool_config_accept(message, my_number))
+	{
+		pool_listener_accept(message);
+		pool_loop_wake_now();
+	}
+	else
+		pool_listener_refuse(message);
+	if (message->head.kind != POOL_MESSAGE_FETCH)
+		pool_listener_wipe();
+}
+
+/* Serves the messages that are there, but no more than a turn's. */
+static void
 serve_messages(void)
 {
-	PoolListenerMessage message;
-
-	while (pool_listener_receive(listener, &message))
+	for (int i = 0; i < MESSAGES_PER_TURN; i++)
 	{
-		if (message.head.kind == POOL_MESSAGE_FETCH)
-			serve_fetch(&message);
-		else if (message.head.kind == POOL_MESSAGE_CONFIGURE &&
-				 is_from_session(&message) &&
-				 pool_config_accept(&message, my_number))
-		{
-			pool_listener_accept(&message);
-			pool_loop_wake_now();
-		}
-		else
-			pool_listener_refuse(&message);
-		if (message.head.kind != POOL_MESSAGE_FETCH)
-			pool_listener_wipe();
+		PoolListenerMessage message;
+		PoolListenerResult result = pool_listener_receive(listener, &message);
+
+		if (result == POOL_LISTENER_EMPTY)
+			break;
+		if (result == POOL_LISTENER_MESSAGE)
+			serve_message(&message);
 	}
 }
 
@@ -353,6 +370,7 @@ pool_worker_main(Datum arg)
 	MemoryContext loop_context;
 
 	my_number = DatumGetInt32(arg);
+	on_proc_exit(pool_lookup_at_exit, (Datum) 0); /* the first to come is last */
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
 	pqsignal(SIGINT, SIG_IGN); /* pg_cancel_backend() is not for us */

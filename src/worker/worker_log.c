@@ -184,7 +184,10 @@ pool_worker_log_limited(Pool *pool)
 	add_event(events);
 }
 
-/* Takes the figures of a pool, under its lock where they need that. */
+/*
+ * Takes the figures of a pool, all under its lock, as a reset has it, too: so
+ * they are all of the time before one or all of the time after it.
+ */
 static void
 read_figures(Pool *pool, Figures *figures)
 {
@@ -196,24 +199,18 @@ read_figures(Pool *pool, Figures *figures)
 	figures->leased = pool->nslots[POOL_SLOT_LEASED];
 	figures->idle = pool->nslots[POOL_SLOT_IDLE];
 	figures->waiting = pool->nwaiting;
-	LWLockRelease(&pool->lock);
 	for (int i = 0; i < POOL_NCOUNTERS; i++)
 		figures->counters[i] = pg_atomic_read_u64(&pool->stats.counters[i]);
 	pool_histogram_read(&pool->stats.times[POOL_TIMED_WAIT], &figures->wait);
 	pool_histogram_read(&pool->stats.times[POOL_TIMED_QUERY], &figures->query);
+	LWLockRelease(&pool->lock);
 }
 
-/*
- * By how much a counter has grown.  It may seem to have shrunk, since a reset
- * may come while the counters are read.
- */
+/* By how much a counter has grown; "before" is since the last reset, too. */
 static uint64
 grown(const Figures *now, const Figures *before, PoolCounter counter)
 {
-	uint64 a = now->counters[counter];
-	uint64 b = before->counters[counter];
-
-	return a >= b ? a - b : 0;
+	return now->counters[counter] - before->counters[counter];
 }
 
 /*

@@ -180,6 +180,26 @@ my $hostile = start_hostile(@{ $endless{notices} }, 10);
 my $second = new_server($local, $remote,
 	{ host => '127.0.0.1,127.0.0.1', port => $hostile . ',' . $remote->port, connect_timeout => '60s' });
 is(sql($local, select_42($second)), '42', 'after a host that sends too much the next one is tried');
+
+# Less than that is no reason to refuse it, and goes to libpq in portions.
+sub answer_check
+{
+	my ($time, $client) = @_;
+
+	return message('Z', 'I') if $time == 1;
+	sysread $client, my $request, 10000 or return '';
+	return message('1', '') . message('2', '') . message('I', '') . message('Z', 'I');
+}
+my $talkative = start_hostile(join('', map { message('S', "p$_\0" . 'x' x 5000 . "\0") } 1 .. 10),
+	\&answer_check, 1000);
+my $descriptors = descriptors($worker);
+my $third = new_server($local, $remote,
+	{ port => $talkative, sslmode => 'disable', health_check_interval => '50ms' });
+is(sql($local, "SELECT pool_prewarm('$third', 1)"), '1',
+	'a remote that sends 50 kB before it is ready is connected');
+wait_for_value($local, "SELECT health_checks > 5 FROM pool_stats_all() WHERE server = '$third'",
+	't', 'its connection can be used');
+is(scalar descriptors($worker), $descriptors + 1, 'the worker has one more descriptor for it');
 stop_hostile();
 
 is(worker_pid($local), $worker, 'the worker is the same as at the beginning');

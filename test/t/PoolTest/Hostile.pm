@@ -25,7 +25,8 @@ sub message
 }
 
 # start_hostile(first, again, times): a process that sends "first" when a client
-# has begun, then "again" so many times, and then hangs up; returns its port
+# has begun, then "again" so many times, and then hangs up; returns its port.
+# "again" may be code, which gets the number of the time and the socket.
 sub start_hostile
 {
 	my ($first, $again, $times) = @_;
@@ -80,7 +81,7 @@ sub _serve
 	syswrite $client, message('R', pack 'N', 0) . $first;
 	foreach my $n (1 .. $times)
 	{
-		my $data = ref $again ? $again->($n) : $again;
+		my $data = ref $again ? $again->($n, $client) : $again;
 
 		while (length $data)
 		{
