@@ -115,7 +115,7 @@ foreach my $statement ($note, "explain analyze $note", "$note; select 1")
 {
 	my $answer = $session->query($statement{'SET ROLE'}->('alice', 'select good.clutter()')
 		  . "SET ROLE bob; SELECT pool_exec('srv', \$q\$$statement\$q\$); RESET ROLE;");
-	is($answer->{state}, '08006', "bob gets an error when the reset after alice fails: $statement");
+	is($answer->{state}, '57014', "bob gets an error when the reset after alice fails: $statement");
 	like($answer->{err}, qr/DETAIL: .*statement timeout/, "the error tells why: $statement");
 	like($answer->{err}, qr/HINT: .*not executed/,
 		"the error tells that it was not executed: $statement");
