@@ -308,7 +308,8 @@ AS 'MODULE_PATHNAME', 'pool_sql_stats_all'
 LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION pool_stats_all() IS
 'All statistics in one row for each pool, taken at one moment: what the views pool_stats, '
-'pool_stats_times, pool_stats_closed and pool_stats_events show';
+'pool_stats_times, pool_stats_closed and pool_stats_events show, and limited_by (which limit '
+'keeps the pool from a connection that it wants), resetting and closing (connections just now)';
 
 CREATE VIEW pool_stats AS
 SELECT s.database, s.server, s.user_name, s.state, s.active, s.idle, s.waiting,
