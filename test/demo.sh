@@ -161,7 +161,8 @@ start=${EPOCHREALTIME/./}
 tries=1
 reason=
 until answer=$(value local shop "SELECT *
-	FROM pool_query('srv', 'select balance from accounts where id = 2') AS t(balance numeric)" 2>&1); do
+	FROM pool_query('srv', 'select balance from accounts where id = 2')
+	AS t(balance numeric)" 2>&1); do
 	[ "$answer" = "$reason" ] || printf 'not yet: %s\n' "$answer"
 	reason=$answer
 	[ $((${EPOCHREALTIME/./} - start)) -lt 15000000 ] || break

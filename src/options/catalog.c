@@ -133,8 +133,8 @@ pool_catalog_check_wrapper(Oid wrapper_id, const char *server_name)
 				 errdetail("Its foreign-data wrapper \"%s\" does not "
 						   "describe PostgreSQL servers as libpq does.",
 						   wrapper->fdwname),
-				 errhint(
-					 "Use a server of the foreign-data wrapper pool, postgres_fdw or dblink_fdw.")));
+				 errhint("Use a server of the foreign-data wrapper pool, "
+						 "postgres_fdw or dblink_fdw.")));
 	return guards;
 }
 

@@ -4,10 +4,10 @@
  *
  * run.c runs the statement on the lease's connection; here is what that means
  * for the lease.  A run ends in one of two ways: it comes back, and what there
- * is to raise is in the PoolRun; or this session raises an error in the middle,
- * a cancel for instance.  Either way the lease is settled first: no statement
- * is running on it any more, and a slot that is not to be kept is released.
- * Only then is anything raised.
+ * is to raise is in the PoolRun (run_error.c); or this session raises an error
+ * in the middle, a cancel for instance.  Either way the lease is settled first:
+ * no statement is running on it any more, and a slot that is not to be kept is
+ * released.  Only then is anything raised.
  */
 #include "postgres.h"
 
@@ -16,13 +16,13 @@
 #include "session/acquire.h"
 #include "session/lease_run.h"
 #include "session/run.h"
+#include "session/run_error.h"
 #include "shared/holder.h"
 #include "shared/queue.h"
 #include "shared/self.h"
 #include "shared/shmem.h"
 #include "shared/slot.h"
 #include "shared/stats.h"
-#include "statement/remote_report.h"
 
 /*
  * However little of acquire_timeout is left, a remote that is alive must have
@@ -65,16 +65,16 @@ end_run(PoolLease *lease)
 
 /*
  * How long the remote may take to prove that it is there, in milliseconds.
- * Before the first statement of a lease another connection can take the place
- * of one that is dead; half of what is left of acquire_timeout is for that.
+ * After a validation another connection can take the place of one that is dead;
+ * half of what is left of acquire_timeout is for that.
  */
 static int
-proof_timeout(const PoolLease *lease)
+proof_timeout(const PoolLease *lease, bool validate)
 {
 	const PoolOptions *options = &lease->target.options;
 	long left;
 
-	if (lease->touched)
+	if (!validate)
 		return options->health_check_timeout;
 	left = pool_clock_left_ms(pool_acquire_deadline(&lease->target,
 													lease->timeout_ms,
@@ -99,7 +99,7 @@ prepare_run(PoolLease *lease, const PoolStatement *statement,
 	run->validate =
 		!lease->touched && lease->request.unheard_us >
 							   pool_clock_from_ms(options->validate_after_idle);
-	run->proof_timeout = proof_timeout(lease);
+	run->proof_timeout = proof_timeout(lease, run->validate);
 	run->query_timeout = options->query_timeout;
 	run->statement = statement;
 	run->result = result;
@@ -185,20 +185,13 @@ settle_after_error(PoolLease *lease, const PoolRun *run, int sqlstate)
 		pool_lease_close(lease, POOL_CLOSE_NONE);
 }
 
-/* Has the remote refused the reset with an error, and goes on itself? */
-static bool
-is_reset_refused(const PoolRun *run)
-{
-	return run->proof_error != NULL && !run->proof_error->ended;
-}
-
 /* Why a connection is closed after a proof that failed. */
 static PoolCloseReason
 proof_close_reason(const PoolRun *run)
 {
 	if (run->proof == POOL_PROOF_ENDED)
 		return POOL_CLOSE_REMOTE_CLOSED;
-	if (run->proof == POOL_PROOF_OPEN || is_reset_refused(run))
+	if (run->proof == POOL_PROOF_OPEN || pool_run_error_is_reset_refused(run))
 		return POOL_CLOSE_RESET_FAILED;
 	return POOL_CLOSE_PROOF_FAILED;
 }
@@ -232,7 +225,7 @@ close_after_run(PoolLease *lease, PoolRun *run)
 
 /*
  * Settles the lease after a run that came back.  If the lease ends with the
- * statement, its slot is released here.  run->outcome is what raise_outcome()
+ * statement, its slot is released here.  run->outcome is what pool_run_error_raise()
  * has to raise then.  Raises nothing.
  */
 static void
@@ -257,125 +250,6 @@ settle(PoolLease *lease, PoolRun *run)
 			pool_lease_condition(lease) == POOL_CONDITION_IN_TRANSACTION)
 			run->outcome = POOL_RUN_LEFT_OPEN;
 		pool_lease_close(lease, POOL_CLOSE_NONE);
-	}
-}
-
-/* Raises why the connection of a lease was found unusable. */
-static void
-raise_not_sent(const PoolLease *lease, const PoolRun *run)
-{
-	const char *server_name = NameStr(lease->target.server_name);
-	const PoolRemoteReport *farewell =
-		run->proof == POOL_PROOF_ENDED ? run->proof_error : run->error;
-
-	if (farewell != NULL)
-		ereport(ERROR,
-				(errcode(farewell->sqlstate),
-				 errmsg("remote has ended the connection of lease " INT64_FORMAT
-						" to server \"%s\"",
-						lease->id, server_name),
-				 errdetail("The statement was not sent.  The remote said: %s",
-						   farewell->message)));
-	ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
-					errmsg("connection of lease " INT64_FORMAT
-						   " to server \"%s\" was lost",
-						   lease->id, server_name),
-					errdetail("The statement was not sent.")));
-}
-
-/* For ereport(): why the remote's answer to the proof is none. */
-static int
-report_proof(const PoolRun *run)
-{
-	switch (run->proof)
-	{
-		case POOL_PROOF_LATE:
-			return errdetail("The remote did not answer the reset "
-							 "of the connection within %d ms.",
-							 run->proof_timeout);
-		case POOL_PROOF_OPEN:
-			return errdetail("Option \"reset_query\" has left a transaction open "
-							 "on the remote.");
-		default:
-			return errdetail("The remote did not answer the reset "
-							 "of the connection as expected.");
-	}
-}
-
-/*
- * Raises what came of a proof that failed: the remote's own error if it gave
- * one, else 08006.
- */
-static void
-raise_proof_failed(const char *server_name, const PoolRun *run)
-{
-	const char *hint = run->outcome == POOL_RUN_NOT_BEGUN
-						   ? "The statement was not executed."
-						   : POOL_HINT_CHECK_EXECUTION;
-
-	if (is_reset_refused(run))
-		ereport(ERROR, (errcode(run->proof_error->sqlstate),
-						errmsg("connection to server \"%s\" could not be reset",
-							   server_name),
-						errdetail("The remote did not accept the reset "
-								  "of the connection: %s",
-								  run->proof_error->message),
-						errhint("%s", hint)));
-	if (run->proof_error != NULL)
-	{
-		run->proof_error->hint = pstrdup(hint);
-		pool_remote_report_raise(run->proof_error, server_name);
-	}
-	ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
-					errmsg("connection to server \"%s\" failed", server_name),
-					report_proof(run), errhint("%s", hint)));
-}
-
-/* Raises what came of a run, after the lease was settled.  DONE: nothing. */
-static void
-raise_outcome(const PoolLease *lease, const PoolRun *run)
-{
-	const char *server_name = NameStr(lease->target.server_name);
-
-	switch (run->outcome)
-	{
-		case POOL_RUN_DONE:
-			break;
-		case POOL_RUN_FAILED:
-		case POOL_RUN_LOST:
-			pool_remote_report_raise(run->error, server_name);
-			break;
-		case POOL_RUN_LEFT_OPEN:
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
-					 errmsg("statement left a transaction open on server \"%s\"",
-							server_name),
-					 errdetail("The remote transaction is rolled back."),
-					 errhint("Use pool_acquire() and run the statements "
-							 "of a transaction on the lease.")));
-			break;
-		case POOL_RUN_NOT_SENT:
-			raise_not_sent(lease, run);
-			break;
-		case POOL_RUN_NOT_BEGUN:
-		case POOL_RUN_NOT_PROVEN:
-			raise_proof_failed(server_name, run);
-			break;
-		case POOL_RUN_RECLAIMED_BEFORE:
-			ereport(ERROR,
-					(errcode(ERRCODE_CONNECTION_DOES_NOT_EXIST),
-					 errmsg("connection of lease " INT64_FORMAT
-							" to server \"%s\" was reclaimed",
-							lease->id, server_name),
-					 errhint("Release the lease and acquire another one.")));
-			break;
-		case POOL_RUN_RECLAIMED:
-			ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
-							errmsg("connection of lease " INT64_FORMAT
-								   " to server \"%s\" was reclaimed",
-								   lease->id, server_name),
-							errhint(POOL_HINT_CHECK_EXECUTION)));
-			break;
 	}
 }
 
@@ -405,7 +279,7 @@ pool_lease_run(PoolLease *lease, const PoolStatement *statement,
 	{
 		pool_lease_close(lease, POOL_CLOSE_RECLAIMED);
 		run.outcome = POOL_RUN_RECLAIMED_BEFORE;
-		raise_outcome(lease, &run);
+		pool_run_error_raise(lease, &run);
 	}
 
 	PG_TRY();
@@ -419,5 +293,5 @@ pool_lease_run(PoolLease *lease, const PoolStatement *statement,
 	}
 	PG_END_TRY();
 	settle(lease, &run);
-	raise_outcome(lease, &run);
+	pool_run_error_raise(lease, &run);
 }

@@ -57,10 +57,10 @@ pool_launch_checker(Oid database)
 		if (pg_atomic_exchange_u32(&pool_shmem->check_failed, 1) == 0)
 			ereport(WARNING,
 					(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-					 errmsg(
-						 "could not start a process to compare the pools with the catalogs"),
-					 errdetail(
-						 "Pools whose server or user mapping was dropped elsewhere stay until it can be started."),
+					 errmsg("could not start a process to compare the pools "
+							"with the catalogs"),
+					 errdetail("Pools whose server or user mapping was dropped "
+							   "elsewhere stay until it can be started."),
 					 errhint("Raise max_worker_processes.")));
 	}
 	else if (OidIsValid(database)) /* it comes last */

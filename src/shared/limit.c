@@ -129,7 +129,11 @@ pool_limit_taken(PoolLimit limit, const Pool *pool)
 		   (limit == POOL_LIMIT_SERVER ? pool->nremote_closed : 0);
 }
 
-/* Does a pool that has less than its share want a place of this limit? */
+/*
+ * Does a pool that has less than its share want a place of this limit?  One that
+ * still has another value of max_server_size cannot take a place by it, until a
+ * session of its own has told the worker the new options.
+ */
 static bool
 is_wanted_below(PoolLimit limit, const Pool *pool, int share)
 {
@@ -139,6 +143,8 @@ is_wanted_below(PoolLimit limit, const Pool *pool, int share)
 
 		if (other != pool && other->limited_by == limit &&
 			pool_limit_covers(limit, pool, other) &&
+			(limit != POOL_LIMIT_SERVER ||
+			 other->options.max_server_size == pool->options.max_server_size) &&
 			pool_limit_taken(limit, other) < share)
 			return true;
 	}

@@ -203,7 +203,8 @@ pool_registry_get(const PoolTarget *target, uint64 *id, bool *made)
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("no room for another pool"),
-				 errdetail("All %d pools have connections or waiting sessions, or were paused or resized.",
+				 errdetail("All %d pools have connections or waiting sessions, "
+						   "or were paused or resized.",
 						   pool_shmem->npools),
 				 errhint("Use pool_resume() for pools that need not stay paused, "
 						 "or raise pool.max_pools and restart the server.")));
@@ -330,6 +331,8 @@ pool_registry_clear(Pool *pool)
 	LWLockAcquire(&pool_shmem->registry_lock, LW_EXCLUSIVE);
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 	dropped = pool->dropped;
+	if (dropped)
+		pool->limited_by = POOL_LIMIT_NONE; /* it wants no place any more */
 	if (dropped && pool_slot_count_all(pool) == 0 && pool->nwaiting == 0)
 		empty_place(pool);
 	LWLockRelease(&pool->lock);

@@ -12,10 +12,7 @@
  * a short time for all of its addresses, and if it connects the other one, which
  * waits for packets that were lost, is given up.
  *
- * An attempt that fails puts off the next one, longer each time.  When the
- * remote says that trying again is useless (wrong password, no such
- * database), or after retry_attempts failures in a row, all who wait are told
- * why, provided that the pool has no connection left that could be released.
+ * What a failure leads to is in attempt_fail.c.
  */
 #include "postgres.h"
 
@@ -31,98 +28,18 @@
 #include "shared/lifetime.h"
 #include "shared/queue.h"
 #include "shared/self.h"
-#include "shared/shmem.h"
 #include "shared/stats.h"
 #include "shared/wake.h"
 #include "worker/addresses.h"
 #include "worker/attempt.h"
+#include "worker/attempt_fail.h"
 #include "worker/config.h"
 #include "worker/connect_error.h"
 #include "worker/feed.h"
 #include "worker/hosts.h"
 #include "worker/libpq_trace.h"
-#include "worker/loop.h"
 #include "worker/parameters.h"
 #include "worker/relay.h"
-#include "worker/worker_log.h"
-
-/*
- * Ends an attempt that has failed: counts it, frees the slot, and tells those
- * who wait, if that was the last attempt for them.  It is no failure if the
- * connection was retired meanwhile (other options, a dropped server).
- * "no_answer": it was one beside another, and its time is over.
- */
-static void
-fail_slot(Pool *pool, PoolSlot *slot, const PoolConnectError *error,
-		  bool no_answer)
-{
-	bool retired;
-	bool tell_waiters = false;
-	bool trips = false;
-	int failures;
-
-	LWLockAcquire(&pool_shmem->registry_lock, LW_EXCLUSIVE);
-	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
-	retired = slot->close_reason != POOL_CLOSE_NONE;
-	if (!retired && no_answer)
-		pool_backoff_no_answer(pool, error);
-	else if (!retired)
-		tell_waiters = pool_backoff_failed(pool, error, &trips);
-	failures = pool->failures;
-	pool_slot_close(pool, slot, POOL_CLOSE_CONNECT_FAILED, false);
-	pool_slot_free(pool, slot);
-	if (tell_waiters)
-		pool->prewarm = 0;
-	pool_loop_wake_at(pool->next_attempt);
-	LWLockRelease(&pool->lock);
-	LWLockRelease(&pool_shmem->registry_lock);
-	pool_wake_starved();
-	pool_loop_wake_now();
-
-	if (!retired)
-		pool_worker_log_connect_failed(pool, error->message);
-	if (trips)
-		ereport(LOG, (errmsg("circuit breaker of pool for server \"%s\" is open "
-							 "after %d failed attempts in a row",
-							 NameStr(pool->server_name), failures)));
-	if (tell_waiters)
-		pool_queue_tell(pool, POOL_VERDICT_FAILED);
-	ConditionVariableBroadcast(&pool->changed);
-}
-
-/* Ends an attempt with an error. */
-static void
-fail_attempt(PoolConn *conn, const PoolConnectError *error)
-{
-	Pool *pool = conn->pool;
-	PoolSlot *slot = conn->slot;
-	bool no_answer = conn->give_up != 0 && pool_clock_us() >= conn->deadline;
-
-	pool_conn_free(conn);
-	fail_slot(pool, slot, error, no_answer);
-}
-
-/* Ends an attempt with an error that is found here. */
-static void
-fail_with(PoolConn *conn, int sqlstate, const char *message)
-{
-	PoolConnectError error;
-
-	pool_connect_error_set(&error, sqlstate, message);
-	fail_attempt(conn, &error);
-}
-
-/* Ends an attempt with the error that libpq has found. */
-static void
-fail_from_libpq(PoolConn *conn)
-{
-	PoolConnectError error = {0};
-
-	pool_connect_error_parse(PQerrorMessage(conn->pg), &error);
-	if (conn->skipped_error.message[0] != '\0')
-		pool_connect_error_prepend(&error, &conn->skipped_error);
-	fail_attempt(conn, &error);
-}
 
 /*
  * Begins a task of an attempt: a look-up, or to connect to an address.  What an
@@ -156,7 +73,7 @@ connect_now(PoolConn *conn, const PoolConninfo *conninfo)
 	begin_task(conn, POOL_TASK_CONNECT);
 	if (PQstatus(conn->pg) == CONNECTION_BAD)
 	{
-		fail_from_libpq(conn);
+		pool_attempt_fail_from_libpq(conn);
 		return;
 	}
 	conn->address = pool_addresses_current(conn->addresses, conn->pg);
@@ -185,8 +102,9 @@ begin_to_connect(PoolConn *conn)
 		connect_now(conn, conninfo);
 	}
 	else
-		fail_with(conn, ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
-				  problem);
+		pool_attempt_fail_with(conn,
+							   ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
+							   problem);
 }
 
 /* Goes on with the look-up, and begins to connect if all addresses are known. */
@@ -213,7 +131,7 @@ end_if_retired(PoolConn *conn)
 	retired = conn->slot->close_reason != POOL_CLOSE_NONE;
 	LWLockRelease(&conn->pool->lock);
 	if (retired)
-		fail_attempt(conn, &none);
+		pool_attempt_fail(conn, &none);
 	return retired;
 }
 
@@ -240,7 +158,7 @@ pool_attempt_begin(Pool *pool, PoolSlot *slot, bool beside)
 
 		pool_connect_error_set(&error, ERRCODE_INSUFFICIENT_RESOURCES,
 							   POOL_CONNECT_ERROR_FILES);
-		fail_slot(pool, slot, &error, false);
+		pool_attempt_fail_slot(pool, slot, &error, false);
 		return;
 	}
 	conn = pool_conn_open(pool, slot);
@@ -263,14 +181,15 @@ accept_connection(PoolConn *conn)
 
 	if (conn->pool->key.needs_password && !PQconnectionUsedPassword(conn->pg))
 	{
-		fail_with(conn, ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED,
-				  "password is required: "
-				  "the remote did not ask for the password of the user mapping");
+		pool_attempt_fail_with(conn,
+							   ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED,
+							   "password is required: "
+							   "the remote did not ask for the password of the user mapping");
 		return false;
 	}
 	if ((problem = pool_relay_begin(&conn->relay, conn->pg)) != NULL)
 	{
-		fail_with(conn, ERRCODE_INSUFFICIENT_RESOURCES, problem);
+		pool_attempt_fail_with(conn, ERRCODE_INSUFFICIENT_RESOURCES, problem);
 		return false;
 	}
 
@@ -370,7 +289,7 @@ skip_address(PoolConn *conn, const char *why)
 		pool_connect_error_prepend(&error, &conn->skipped_error);
 	if (conninfo == NULL || !pool_addresses_skip(conn->addresses, conn->address))
 	{
-		fail_attempt(conn, &error);
+		pool_attempt_fail(conn, &error);
 		return;
 	}
 	conn->skipped_error = error;
@@ -406,8 +325,8 @@ watch_for_libpq(PoolConn *conn, PostgresPollingStatusType status)
 
 	if (!pool_feed_keep_up(&conn->feed, conn->pg))
 	{
-		fail_with(conn, ERRCODE_INSUFFICIENT_RESOURCES,
-				  POOL_CONNECT_ERROR_FILES);
+		pool_attempt_fail_with(conn, ERRCODE_INSUFFICIENT_RESOURCES,
+							   POOL_CONNECT_ERROR_FILES);
 		return;
 	}
 	if (conn->feed.remote != PGINVALID_SOCKET)
@@ -436,7 +355,7 @@ pool_attempt_on_event(PoolConn *conn)
 			finish_attempt(conn);
 			break;
 		case PGRES_POLLING_FAILED:
-			fail_from_libpq(conn);
+			pool_attempt_fail_from_libpq(conn);
 			break;
 		default:
 			watch_for_libpq(conn, status);

@@ -36,12 +36,10 @@
 #include "shared/pool.h"
 #include "shared/queue.h"
 #include "shared/registry.h"
-#include "shared/self.h"
 #include "shared/shmem.h"
 #include "shared/slot.h"
 #include "shared/stats.h"
 #include "shared/wake.h"
-#include "shared/wire.h"
 #include "worker/attempt.h"
 #include "worker/check_launch.h"
 #include "worker/closer.h"
@@ -53,16 +51,11 @@
 #include "worker/lookup.h"
 #include "worker/loop.h"
 #include "worker/relay.h"
+#include "worker/requests.h"
 #include "worker/reset.h"
 #include "worker/warm_launch.h"
 #include "worker/worker.h"
 #include "worker/worker_log.h"
-
-/*
- * How many messages are served before connections get a turn: they can come as
- * fast as they are served.
- */
-#define MESSAGES_PER_TURN 16
 
 static int my_number = -1;
 static pgsocket listener = PGINVALID_SOCKET;
@@ -167,85 +160,6 @@ worker_start(void)
 		(pg_atomic_read_u32(&pool_shmem->was_started) & bit) != 0)
 		pool_warm_launch();
 	pg_atomic_fetch_or_u32(&pool_shmem->was_started, bit);
-}
-
-/* Does the message come from the session that has that slot leased? */
-static bool
-may_fetch(const PoolConn *conn, const PoolListenerMessage *message)
-{
-	const PoolMessage *head = &message->head;
-	const PoolSlot *slot = conn->slot;
-	bool allowed;
-
-	if (conn->pg == NULL || conn->generation != head->generation)
-		return false;
-	LWLockAcquire(&conn->pool->lock, LW_SHARED);
-	allowed =
-		pool_slot_is(slot, conn->pool, head->generation, POOL_SLOT_LEASED) &&
-		slot->owner.pid == message->peer_pid &&
-		slot->owner.serial == head->sender.serial;
-	LWLockRelease(&conn->pool->lock);
-	return allowed;
-}
-
-/* A session asks for the descriptor of the slot that it has leased. */
-static void
-serve_fetch(PoolListenerMessage *message)
-{
-	int slot = message->head.slot;
-	const PoolConn *conn = NULL;
-
-	if (slot >= 0 && slot < pool_shmem->nslots)
-		conn = pool_conn_of(&pool_shmem_slots[slot]);
-	if (conn != NULL && may_fetch(conn, message))
-		pool_listener_send(message,
-						   conn->relay.ssl ? conn->relay.session_end
-										   : PQsocket(conn->pg),
-						   PQbackendPID(conn->pg), &conn->parameters);
-	else
-		pool_listener_refuse(message);
-}
-
-/* Only a session of this server may say how to connect. */
-static bool
-is_from_session(const PoolListenerMessage *message)
-{
-	const PoolSessionRef *sender = &message->head.sender;
-
-	return sender->pid == message->peer_pid && pool_self_exists(sender);
-}
-
-static void
-serve_message(PoolListenerMessage *message)
-{
-	if (message->head.kind == POOL_MESSAGE_FETCH)
-		serve_fetch(message);
-	else if (message->head.kind == POOL_MESSAGE_CONFIGURE &&
-			 is_from_session(message) && pool_config_accept(message, my_number))
-	{
-		pool_listener_accept(message);
-		pool_loop_wake_now();
-	}
-	else
-		pool_listener_refuse(message);
-	if (message->head.kind != POOL_MESSAGE_FETCH)
-		pool_listener_wipe();
-}
-
-/* Serves the messages that are there, but no more than a turn's. */
-static void
-serve_messages(void)
-{
-	for (int i = 0; i < MESSAGES_PER_TURN; i++)
-	{
-		PoolListenerMessage message;
-		PoolListenerResult result = pool_listener_receive(listener, &message);
-
-		if (result == POOL_LISTENER_EMPTY)
-			break;
-		if (result == POOL_LISTENER_MESSAGE)
-			serve_message(&message);
-	}
 }
 
 /*
@@ -404,7 +318,7 @@ pool_worker_main(Datum arg)
 		n = pool_loop_wait(&messages_ready, ready);
 		handle_signals();
 		if (messages_ready)
-			serve_messages();
+			pool_requests_serve(listener, my_number);
 		for (int i = 0; i < n; i++)
 			conn_on_event(&ready[i]);
 		MemoryContextReset(loop_context);

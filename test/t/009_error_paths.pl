@@ -134,7 +134,8 @@ is(stat_of($local, 'closed_proof_failed', 'trusting'), '0',
 # What a remote has against the reset is told.
 create_server($local, 'mistyped', $remote, options => { reset_query => 'DISCARD EVERYTHING' });
 $answer = $session->query(q(SELECT pool_query('mistyped', 'select 1')));
-is($answer->{state}, '42601', 'a reset query that the remote refuses is an error with its SQLSTATE');
+is($answer->{state}, '42601',
+	'a reset query that the remote refuses is an error with its SQLSTATE');
 like($answer->{err}, qr/syntax error/,
 	'the error of a refused reset query has the words of the remote');
 

@@ -2,9 +2,10 @@
 #	Everything at once: fifty sessions ask for answers of all kinds over ten
 #	connections, while the remote is restarted, sessions here and there are
 #	terminated, statements time out, leases are forgotten, connections grow old and
-#	idle, and servers and mappings are created, altered, dropped and rolled back.  Each answer carries a token of its own and is compared byte by
-#	byte; each error must be one that these faults explain; after each restart a
-#	new session must soon be served; and in the end nothing is left.
+#	idle, and servers and mappings are created, altered, dropped and rolled back.
+#	Each answer carries a token of its own and is compared byte by byte; each error
+#	must be one that these faults explain; after each restart a new session must
+#	soon be served; and in the end nothing is left.
 #
 #	What the sessions ask for is in PoolTest/Workload.pm; how they are looked after,
 #	the faults, and the errors that these explain, in PoolTest/Soak.pm; what changes

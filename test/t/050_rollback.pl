@@ -100,8 +100,9 @@ is($prepare->{state}, '0A000', 'a transaction that used a server of its own cann
 like($prepare->{err}, qr/cannot PREPARE a transaction that has used .* of its own.*HINT:  Commit/s,
 	'the error says why the transaction cannot be prepared');
 none_left('a transaction that could not be prepared');
-is($session->query('BEGIN;' . create('a') . ";SAVEPOINT s; CREATE SERVER c FOREIGN DATA WRAPPER pool;
-	ROLLBACK TO s; PREPARE TRANSACTION 'p'")->{state}, '00000',
+is($session->query('BEGIN;' . create('a')
+		  . ';SAVEPOINT s; CREATE SERVER c FOREIGN DATA WRAPPER pool;'
+		  . "ROLLBACK TO s; PREPARE TRANSACTION 'p'")->{state}, '00000',
 	'a transaction that did not use its server can be prepared');
 sql($local, q(ROLLBACK PREPARED 'p'));
 none_left('a server that was prepared and rolled back');

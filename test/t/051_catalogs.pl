@@ -24,8 +24,8 @@ my $local = start_local(
 	log_min_messages => 'debug1',
 	wal_level => 'replica',
 	max_wal_senders => 4);
-my $pools = q(SELECT string_agg(concat_ws(' ', database, server, idle), ', ' ORDER BY database, server)
-	FROM pool_stats);
+my $pools = q(SELECT string_agg(concat_ws(' ', database, server, idle), ', '
+	ORDER BY database, server) FROM pool_stats);
 my $connects = q(SELECT connects FROM pool_stats WHERE server = 'stay');
 
 # fill(node, database, server): its pool gets its one connection
@@ -88,7 +88,8 @@ sql($local, 'DROP DATABASE other');
 wait_for_value($standby, $pools, 'postgres stay 1',
 	'DROP DATABASE on the primary leaves no pool on the standby', seconds => 60);
 is(sql($standby, $connects), 1, 'a pool of the standby that has its rows stays as it is');
-unlike(log_since($standby), qr/FATAL/, 'the log of the standby has no line for a database that is gone');
+unlike(log_since($standby), qr/FATAL/,
+	'the log of the standby has no line for a database that is gone');
 $standby->stop;
 wait_for_value($local, $pools, 'postgres stay 1', 'the primary has closed the same pools');
 
@@ -129,7 +130,8 @@ sub checks
 	return wait_until(
 		60,
 		sub {
-			my @begun = log_since($local, $offset) =~ /starting background worker process "pool checker"/g;
+			my @begun =
+			  log_since($local, $offset) =~ /starting background worker process "pool checker"/g;
 			return @begun >= $count;
 		});
 }
@@ -190,9 +192,10 @@ foreach my $held (1, 2)
 	$offset = log_offset($local);
 	sql($local, q(COMMIT PREPARED 'p'));
 	look_every('300ms');
-	ok(wait_until(60, sub { log_since($local, $offset) =~ /$no_place.*HINT:  Raise max_worker_processes/s }),
+	ok( wait_until(60,
+			sub { log_since($local, $offset) =~ /$no_place.*HINT:  Raise max_worker_processes/s }),
 		"with $held of 2 places used the log tells that pools cannot be looked at");
-	ok(checks(5), 'it is tried again and again') if $held == 1;
+	ok(checks(5), 'a process to look at the pools is tried again and again') if $held == 1;
 	is(sql($local, $pools), 'mine lost 1, postgres gone 1, postgres stay 1',
 		"with $held of 2 places used no pool is closed");
 	is(scalar(() = log_since($local, $offset) =~ /$no_place/g), 1,

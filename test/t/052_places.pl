@@ -130,8 +130,8 @@ sub names
 
 	return sql($local, sprintf("SELECT $bytes FROM pool_stats;"
 		  . "SELECT $bytes FROM pool_connections;"
-		  . "SELECT $bytes FROM pool_stats WHERE database = 'latin1'", 'server', 'server', 'user_name'),
-		db => $db);
+		  . "SELECT $bytes FROM pool_stats WHERE database = 'latin1'",
+		'server', 'server', 'user_name'), db => $db);
 }
 is(names('utf8'), 'caf\303\251 \320\226' . "\n" . 'caf\303\251 \320\226' . "\n" . 'ren\\\\xe9',
 	'names from a database in LATIN1 can be read in one in UTF8');

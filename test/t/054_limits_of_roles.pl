@@ -83,11 +83,12 @@ is(prewarm($greedy, 'big', 100), '4',
 	'by default a role can have half of pool.max_connections, whatever its sizes say,'
 	  . ' and pool_prewarm() does not wait for more');
 is($modest->query(pid_query('small'), 20)->{state}, '00000',
-	'another role has a place then');
+	'another role has a place when one role has as many as it may');
 owned('greedy', 'more');
 is($greedy->query(pid_query('more'), 20)->{state}, '00000',
 	'a role that has all its connections gets one for another pool');
-is(open_of('big') + open_of('more'), 4, 'the role has no more connections by that');
+is(open_of('big') + open_of('more'), 4,
+	'a role has no more connections when it uses another pool');
 my @leases = (leases($greedy, 'big', 3), leases($greedy, 'more', 1));
 is(scalar @leases, 4, 'a role can lease all its connections');
 $greedy->query(q(SET pool.acquire_timeout = '300ms'));

@@ -91,9 +91,9 @@ $err = refused($mine, $starved, 'pool.max_connections');
 like($err,
 	qr/HINT: +Raise pool\.max_connections and restart the server, or look in pool_connections/,
 	'the hint is to raise pool.max_connections');
+my $reached = qr/cannot open a connection: pool\.max_connections is reached/;
 ok( wait_until(20, sub {
-		log_since($local, $offset) =~
-		  /LOG: .*pool for server "$starved" cannot open a connection: pool\.max_connections is reached/;
+		log_since($local, $offset) =~ /LOG: .*pool for server "$starved" $reached/;
 	}),
 	'the log tells that pool.max_connections is reached');
 wait_for_value($local, "SELECT count(limited_by) FROM pool_stats_all() WHERE server = '$starved'",

@@ -72,7 +72,8 @@ sub let_go
 	my $pids = join ', ', @stopped;
 
 	go_on();
-	return wait_for_app_sessions($remote, 0, 'remote sessions that were given up end when they go on',
+	return wait_for_app_sessions($remote, 0,
+		'remote sessions that were given up end when they go on',
 		condition => "pid IN ($pids)", seconds => 30);
 }
 
@@ -165,7 +166,8 @@ my ($lease, $pid) = acquire_lease($session, $name);
 stop_remote($pid);
 $session->query("SELECT pool_release($lease)");
 $answer = $session->query(pid_query($name));
-like($answer->{out}, qr/^(?!$pid$)\d+$/, 'the next session gets another connection after a silent one');
+like($answer->{out}, qr/^(?!$pid$)\d+$/,
+	'the next session gets another connection after a silent one');
 cmp_ok($answer->{secs}, '<', 4.5,
 	'the next session waits for health_check_timeout, not for the end of the connection as well');
 is(log_count($local, qr/gave up waiting for remote process/, $log), 0,
@@ -177,7 +179,8 @@ $name = server(max_size => 2, health_check_timeout => '1h');
 stop_remote($pid);
 $session->query("SELECT pool_release($lease)");
 $answer = $session->query(pid_query($name), 20);
-like($answer->{out}, qr/^\d+$/, 'a reset that gets no answer keeps nobody waiting where there is room');
+like($answer->{out}, qr/^\d+$/,
+	'a reset that gets no answer keeps nobody waiting where there is room');
 go_on();
 
 $session->quit;

@@ -54,15 +54,17 @@ my $dead_pid;
 sql($remote, "SELECT pg_terminate_backend($dead_pid, 10000)");
 $answer = $session->query(pid_query($lease));
 is($answer->{state}, '57P01', 'a lease whose remote session was terminated tells so');
+my $said = 'The remote said: terminating connection due to administrator command';
 like($answer->{err},
-	qr/remote has ended the connection of lease.*The statement was not sent\.  The remote said: terminating connection due to administrator command/s,
+	qr/remote has ended the connection of lease.*The statement was not sent\.  $said/s,
 	'the error has the words of the remote');
 is($session->query(pid_query($lease))->{state}, '08003', 'the lease has no connection after that');
 $session->query("SELECT pool_release($lease)");
 
 ($lease, $dead_pid) = acquire_lease($session, $name);
 $session->query(
-	"SELECT pool_exec($lease, 'set idle_in_transaction_session_timeout = 1'), pool_exec($lease, 'begin')");
+	"SELECT pool_exec($lease, 'set idle_in_transaction_session_timeout = 1'),"
+	  . " pool_exec($lease, 'begin')");
 wait_for_session_end($remote, $dead_pid, 'the remote ends a transaction that is idle for too long');
 $answer = $session->query(pid_query($lease));
 is($answer->{state}, '25P03', 'a lease that was idle in a transaction for too long tells so');
@@ -77,7 +79,8 @@ my $other = session($local);
 $name = server(max_size => 1, reset_query => 'select 1/0', validate_after_idle => '1h');
 $session->query(pid_query($name));
 $answer = $other->query(pid_query($name));
-is($answer->{state}, '22012', 'a reset that is refused is an error with the SQLSTATE of the remote');
+is($answer->{state}, '22012',
+	'a reset that is refused is an error with the SQLSTATE of the remote');
 like($answer->{err}, qr/did not accept the reset of the connection: division by zero/,
 	'the error says that the reset was refused, and why');
 
@@ -106,7 +109,7 @@ sql_state($local, "SELECT pool_prewarm('$name', 40)");
 wait_for_value($local, "SELECT connect_errors > 0 FROM pool_stats WHERE server = '$name'",
 	't', 'the worker runs out of descriptors');
 like(stat_of($local, 'last_error', $name), qr/too many files are open|Too many open files/,
-	'the pool has the reason');
+	'pool_stats tells that there are no more descriptors');
 is(stat_of($local, 'breaker_trips', $name), '0', 'a want of descriptors does not open the breaker');
 like($session->query(pid_query($name))->{out}, qr/^\d+$/,
 	'the connections that are there go on serving');

@@ -63,7 +63,7 @@ kill 'CONT', $worker;
 is($_->result->{out}, '42', 'a session without a copy is served when the worker goes on')
   foreach @cold;
 is($hasty->query("RESET pool.acquire_timeout; " . select_42('srv'))->{out}, '42',
-	'the session without much time is served then, too');
+	'a session that gave up waiting for the worker is served when that goes on');
 
 $_->quit foreach @warm, @cold, $hasty;
 settled($local, 'nothing is under way, and the sums hold', 20);

@@ -154,9 +154,11 @@ my $gone = session($local);
 $gone->begin("SELECT pool_query('$left', 'select 1')");
 wait_for_pools('connecting > 0', [$left], 'an attempt hangs that a caller waits for');
 sql($local, 'SELECT pg_cancel_backend(' . $gone->pid . ')');
-is($gone->result->{state}, '57014', 'a caller who waits for an attempt that hangs can be cancelled');
+is($gone->result->{state}, '57014',
+	'a caller who waits for an attempt that hangs can be cancelled');
 wait_for_value($local, "SELECT bool_and(clock_timestamp() - since > '1500ms')"
-	  . " FROM pool_connections WHERE server = '$left'", 't', 'an attempt hangs that nobody waits for');
+	  . " FROM pool_connections WHERE server = '$left'", 't',
+	'an attempt hangs that nobody waits for');
 my $next_caller = session($local, options => '-c statement_timeout=20s');
 set_gate($gate, 'open');
 is($next_caller->query("SELECT pool_query('$left', 'select 42')")->{out}, '(42)',
@@ -228,7 +230,8 @@ is($waiter->result->{out}, '(42)', 'a caller who waited for the end of the pause
 
 # A wrong password is not tried again and again.
 my $wrong = new_server($local, $remote,
-	{ breaker_threshold => 1, breaker_timeout => '1ms', retry_delay => '1h', retry_max_delay => '1h' },
+	{ breaker_threshold => 1, breaker_timeout => '1ms',
+	  retry_delay => '1h', retry_max_delay => '1h' },
 	password => 'nonsense');
 is((sql_state($local, "SELECT pool_query('$wrong', 'select 1')"))[0], '28P01',
 	'a caller gets the SQLSTATE of a wrong password') foreach 1 .. 3;
@@ -242,10 +245,12 @@ my $full = new_server($local, $remote,
 sql($local, "CREATE USER MAPPING FOR other SERVER $full"
 	  . " OPTIONS (user 'app', password '$PoolTest::password');"
 	  . " GRANT USAGE ON FOREIGN SERVER $full TO other");
-like((sql_state($local, "SELECT pool_query('$full', 'select 1')"))[1], qr/53300: .*could not connect/,
+like((sql_state($local, "SELECT pool_query('$full', 'select 1')"))[1],
+	qr/53300: .*could not connect/,
 	'a caller is told that the remote is full');
 my $holder = session($local, user => 'other');
-wait_until(30, sub { $holder->query("SELECT pool_acquire('$full', hold => true)")->{state} eq '00000' });
+wait_until(30,
+	sub { $holder->query("SELECT pool_acquire('$full', hold => true)")->{state} eq '00000' });
 wait_for_pools(q(user_name = 'other' OR breaker = 'half_open'),
 	[ $full, $full ], 'the breaker is half open when there is no place for an attempt');
 like((sql_state($local, "SELECT pool_query('$full', 'select 1')"))[1], qr/within \d+ ms/,

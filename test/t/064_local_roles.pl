@@ -53,7 +53,8 @@ my %trap = (
 		q(select set_config('search_path', 'evil', false)), 'select state from accounts', 'real' ],
 	'a setting with a secret' => [
 		q(select set_config('app.secret', 'open sesame', false)),
-		q(select coalesce(nullif(current_setting('app.secret', true), ''), 'nothing')), 'nothing' ]);
+		q(select coalesce(nullif(current_setting('app.secret', true), ''), 'nothing')),
+		'nothing' ]);
 
 my $session = session($local);
 

@@ -53,7 +53,8 @@ sub run_while_stopped
 my $answer = run_while_stopped('select 1; select 2', '1h');
 is($answer->{state}, '57014',
 	'query_timeout holds for a string of several statements when the remote does not answer');
-like($answer->{err}, qr/DETAIL: .*was not sent/, 'the error tells that it was not sent');
+like($answer->{err}, qr/DETAIL: .*was not sent/,
+	'the error tells that a string of several statements was not sent');
 is(run_while_stopped($_, 0)->{out},
 	1, "query_timeout bounds a validation, after which another connection runs: $_")
   foreach 'select 1', 'select 1; select 2';
@@ -83,7 +84,8 @@ foreach my $what (sort keys %reset)
 		$session->result if $answer->{state} eq 'timeout';
 		is($answer->{state}, $state, "a reset that $what fails $how");
 		like($answer->{err}, qr/DETAIL: .*$blame/, "a reset that $what is blamed for $how");
-		like($answer->{err}, qr/HINT: .*not executed/, "the error tells that $how was not executed");
+		like($answer->{err}, qr/HINT: .*not executed/,
+			"the error tells that $how was not executed");
 	}
 }
 is(sql($remote, 'SELECT count(*) FROM done', db => 'far'),
@@ -101,8 +103,10 @@ like(
 		  . "RAISE NOTICE 'caught %', SQLSTATE; END \$x\$")->{err},
 	qr/caught 57014/, 'WHEN query_canceled catches query_timeout');
 like(
-	$session->query("SET statement_timeout = '300ms'; ALTER SERVER $slow OPTIONS (DROP query_timeout);"
-		  . "$block EXCEPTION WHEN query_canceled OR OTHERS THEN IF SQLERRM NOT LIKE '%query_timeout' "
+	$session->query("SET statement_timeout = '300ms';"
+		  . "ALTER SERVER $slow OPTIONS (DROP query_timeout);"
+		  . "$block EXCEPTION WHEN query_canceled OR OTHERS THEN "
+		  . "IF SQLERRM NOT LIKE '%query_timeout' "
 		  . "THEN RAISE; END IF; END \$x\$; RESET statement_timeout")->{err},
 	qr/57014: .*statement timeout/, 'a time-out of the session can be told from query_timeout');
 
@@ -121,7 +125,8 @@ END \$x\$
 SQL
 is($answer->{state}, '54000', 'parameters of more than a gigabyte are refused')
   or diag($answer->{err});
-is(stat_of($local, 'acquires', $any), $before, 'no connection is acquired for them');
+is(stat_of($local, 'acquires', $any), $before,
+	'no connection is acquired for what is refused at once');
 
 # A function that says of itself what it should not
 sql($local, <<'SQL');
@@ -181,7 +186,8 @@ my %values = (
 	timestamptz => [ '2024-02-03 04:05:06.789+05:30', '0044-03-15 04:05+00 BC', 'infinity' ],
 	timestamp => [ '2024-02-03 04:05:06.789', '294276-12-31 23:59:59.999999', '-infinity' ],
 	'date[]' => [ '{}', '{2024-02-03,NULL,infinity}', '[0:1]={2024-02-03,2024-02-04}' ],
-	'timestamp[]' => [ '{{"2024-02-03 04:05:06"},{NULL}}', '[-1:0]={"2024-02-03 04:05",-infinity}' ],
+	'timestamp[]' =>
+	  [ '{{"2024-02-03 04:05:06"},{NULL}}', '[-1:0]={"2024-02-03 04:05",-infinity}' ],
 	daterange => [ 'empty', '[2024-02-03,)', '(,)', '[2024-02-03,infinity)' ],
 	tsmultirange => [ '{}', '{["2024-02-03 04:05:06","2024-02-04 04:05:06"),[infinity,]}' ],
 	interval => [ '0', '04:05:06.789', '-04:05:06', '1 mon', '-1 year -2 mons +3 days -04:05:06' ],
@@ -189,7 +195,8 @@ my %values = (
 foreach my $type (sort keys %values)
 {
 	my $list = join ', ', map { "('$_'::$type)" } @{ $values{$type} };
-	$answer = $session->query("SET timezone = 'Asia/Kolkata'; SELECT bool_and(v IS NOT DISTINCT FROM "
+	$answer = $session->query("SET timezone = 'Asia/Kolkata'; "
+		  . "SELECT bool_and(v IS NOT DISTINCT FROM "
 		  . "(SELECT t FROM pool_query('$any', 'select \$1', v) AS r(t $type))) "
 		  . "FROM (VALUES $list) AS v(v)");
 	is($answer->{out}, 't', "values of type $type come back as they were sent")

@@ -130,7 +130,8 @@ create_server($local, 'srv', $remote, options => { max_size => 1, validate_after
 $remote->safe_psql('far', 'CREATE TABLE done (a int); GRANT ALL ON done TO app');
 foreach my $turn (1 .. 3)
 {
-	my $pid = sql($local, q(SELECT p FROM pool_query('srv', 'select pg_backend_pid()') AS t(p int)));
+	my $pid = sql($local,
+		q(SELECT p FROM pool_query('srv', 'select pg_backend_pid()') AS t(p int)));
 	my $caller = session($local);
 	my $answer;
 

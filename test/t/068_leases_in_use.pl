@@ -115,7 +115,8 @@ my $pid = $busy->pid;
 my ($leased, $unused) =
   $lines[0] =~ /has been leased for (\d+) seconds and unused for (\d+) seconds by process $pid$/;
 cmp_ok($unused || 0, '>=', 3, 'the log says for how long a leaked lease was not used');
-cmp_ok(($leased || 0) - ($unused || 0), '>=', 4, 'and for how long it has been leased');
+cmp_ok(($leased || 0) - ($unused || 0), '>=', 4,
+	'the log says for how long a leaked lease has been leased');
 is($busy->query("SELECT pool_exec($used, 'select 1')")->{state}, '08003',
 	'a lease that was reclaimed has no connection');
 $busy->release($used);

@@ -27,7 +27,7 @@ my $pid = $session->pid;
 my @failed = grep { $session->query(select_42($_))->{out} ne '42' } @servers, @servers;
 is("@failed", '', 'a session with few descriptors uses sixteen servers one after the other, twice');
 my $copies = $session->query(select_42($servers[-1]))->{out};
-is($copies, '42', 'it goes on with a copy that it has kept');
+is($copies, '42', 'a session with few descriptors goes on with a copy that it has kept');
 
 # As many leases as there are descriptors for.
 my (@leases, $answer);
@@ -50,7 +50,8 @@ $session->release(shift @leases);
 is($session->query(select_42($servers[-1]))->{out}, '42',
 	'a lease that is released leaves its descriptors to the next one');
 $session->release($_) foreach @leases;
-is($session->query(select_42($servers[-1]))->{out}, '42', 'and so do all of them');
+is($session->query(select_42($servers[-1]))->{out}, '42',
+	'a connection is had when all leases are released');
 settled($local, 'all connections are idle when the session is out of descriptors no more');
 
 #
@@ -87,7 +88,8 @@ foreach my $what (sort keys %wide)
 		. ' EXCEPTION WHEN raise_exception THEN NULL; END $$');
 
 	is($run->{err}, '', "a session takes a $what of 40 MB");
-	is($session->query(select_42($name))->{out}, '42', "the statement after a wide $what is answered");
+	is($session->query(select_42($name))->{out}, '42',
+		"the statement after a wide $what is answered");
 	cmp_ok(memory() - $before, '<', 20, "the memory for a $what is given back");
 }
 

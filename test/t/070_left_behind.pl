@@ -42,7 +42,7 @@ is(stat_of($local, 'breaker'), 'half_open',
 	'leases that were not used are no successes by which the breaker closes');
 is($session->query(select_42('srv'))->{out}, '42', "statement $_ is answered") foreach 1 .. 2;
 wait_for_value($local, q(SELECT breaker FROM pool_stats WHERE server = 'srv'), 'closed',
-	'statements that are answered are');
+	'statements that are answered are successes by which the breaker closes');
 
 #
 # DISCARD ALL, as a pooler in front of this server sends it
@@ -54,8 +54,9 @@ is($session->query('DISCARD ALL')->{err}, '', 'the session discards all');
 is(sql($local, q(SELECT pid FROM pool_connections WHERE state = 'leased')), $session->pid,
 	'a lease with hold is still there after DISCARD ALL');
 is($session->query("SELECT pool_exec($lease, 'insert into mine values (1)')")->{out}, '1',
-	'and so is what was left in its remote session');
-is($session->release($lease)->{err}, '', 'it can be released after DISCARD ALL');
+	'what a lease with hold left in its remote session is still there after DISCARD ALL');
+is($session->release($lease)->{err}, '',
+	'a lease with hold can be released after DISCARD ALL');
 
 #
 # Passwords
@@ -98,7 +99,8 @@ SKIP:
 	$session->begin(select_42('secret'));
 	wait_for_value($local, 'SELECT wait_event_type FROM pg_stat_activity WHERE pid = '
 		. $session->pid, 'Extension', 'a session waits for a worker that is stopped');
-	cmp_ok(messages(), '>', 0, 'meanwhile its memory has the message with the password');
+	cmp_ok(messages(), '>', 0,
+		'a session that waits for the worker has the message with the password in memory');
 	sql($local, 'SELECT pg_cancel_backend(' . $session->pid . ')');
 	is($session->result->{state}, '57014', 'the session is canceled');
 	is(messages(), 0, 'a message that was sent in vain does not stay in memory');

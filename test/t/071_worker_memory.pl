@@ -70,14 +70,15 @@ stays_small(
 				"SELECT count(pg_notify('flood', n || repeat('x', 7000)))"
 				  . ' FROM generate_series(1, 12000) AS n', db => 'far'),
 			'12000',
-			'it is sent 12000 notifications of 7 kB');
+			'a connection that listens is sent 12000 notifications of 7 kB');
 		kill 'CONT', $worker;
 		ok( wait_until(60,
 				sub { return stat_of($local, 'closed_reset_failed + closed_unclean', 'srv') > 0; }),
 			'a connection whose reset meets a flood of notifications is closed');
+		my $closed = qr/pool for server "srv" closed its connection to \S+, remote process \d+/;
 		like(log_since($local, $offset),
-			qr/pool for server "srv" closed its connection to \S+, remote process \d+: more than 1024 kB came in reply to a reset/,
-			'the log says why it was closed');
+			qr/$closed: more than 1024 kB came in reply to a reset/,
+			'the log says why the connection with a flood was closed');
 		$session->quit;
 	}) if !$PoolTest::tls;
 is(sql($local, select_42('srv')), '42', 'the pool goes on after a flood of notifications');
@@ -87,14 +88,16 @@ is(sql($local, select_42('srv')), '42', 'the pool goes on after a flood of notif
 #
 my $few = new_server($local, $remote,
 	{ reset_query => 'listen self',
-	  health_check_query => "select pg_notify(''self'', n || repeat(''x'', 1000)) from generate_series(1, 100) n",
+	  health_check_query => "select pg_notify(''self'', n || repeat(''x'', 1000))"
+		. ' from generate_series(1, 100) n',
 	  health_check_interval => '50ms' });
 sql($local, select_42($few));
 wait_for_value($local, "SELECT health_checks > 5 FROM pool_stats_all() WHERE server = '$few'", 't',
 	'checks whose answers have rows and notifications go well');
 is( sql($local,
-		"SELECT health_check_failures || '/' || connects FROM pool_stats_all() WHERE server = '$few'"),
-	'0/1', 'none of them fails, and the connection is the same');
+		"SELECT health_check_failures || '/' || connects FROM pool_stats_all()"
+		  . " WHERE server = '$few'"),
+	'0/1', 'no check with rows and notifications fails, and the connection is the same');
 sql($local, "DROP SERVER $few CASCADE");
 
 # A setting that the remote reports to the worker matters to how rows are read.
@@ -140,8 +143,9 @@ foreach my $what (sort keys %long)
 			ok( wait_until(60,
 					sub { return stat_of($local, 'closed_check_failed', $server) > 0; }),
 				"a connection whose check is answered with $what is closed");
+			my $closed = qr/pool for server "$server" closed its connection to .*/;
 			like(log_since($local, $offset),
-				qr/pool for server "$server" closed its connection to .*: more than 1024 kB came in reply to a health check/,
+				qr/$closed: more than 1024 kB came in reply to a health check/,
 				"the log says that the answer of $what was too long");
 			sql($local, "DROP SERVER $server CASCADE");
 		});
@@ -167,7 +171,8 @@ foreach my $what (sort keys %endless)
 		"a remote that sends $what before it is ready does not make the worker grow",
 		sub {
 			my $server = new_server($local, $remote,
-				{ port => $port, sslmode => 'disable', retry_attempts => 1, connect_timeout => '60s' });
+				{ port => $port, sslmode => 'disable', retry_attempts => 1,
+				  connect_timeout => '60s' });
 			my ($state, $err) = sql_state($local, select_42($server));
 
 			is($state, '08001', "a remote that sends $what before it is ready is an error");
@@ -178,7 +183,8 @@ foreach my $what (sort keys %endless)
 }
 my $hostile = start_hostile(@{ $endless{notices} }, 10);
 my $second = new_server($local, $remote,
-	{ host => '127.0.0.1,127.0.0.1', port => $hostile . ',' . $remote->port, connect_timeout => '60s' });
+	{ host => '127.0.0.1,127.0.0.1', port => $hostile . ',' . $remote->port,
+	  connect_timeout => '60s' });
 is(sql($local, select_42($second)), '42', 'after a host that sends too much the next one is tried');
 
 # Less than that is no reason to refuse it, and goes to libpq in portions.
@@ -198,8 +204,9 @@ my $third = new_server($local, $remote,
 is(sql($local, "SELECT pool_prewarm('$third', 1)"), '1',
 	'a remote that sends 50 kB before it is ready is connected');
 wait_for_value($local, "SELECT health_checks > 5 FROM pool_stats_all() WHERE server = '$third'",
-	't', 'its connection can be used');
-is(scalar descriptors($worker), $descriptors + 1, 'the worker has one more descriptor for it');
+	't', 'a connection after 50 kB is checked, and can be used');
+is(scalar descriptors($worker), $descriptors + 1,
+	'the worker has one more descriptor for one more connection');
 stop_hostile();
 
 is(worker_pid($local), $worker, 'the worker is the same as at the beginning');

@@ -60,7 +60,8 @@ foreach my $what (sort keys %server)
 		"a server with $what is an error of its own");
 }
 my @different = do { my %seen; grep { !$seen{$_}++ } values %alone };
-is(scalar @different, scalar keys %server, 'the failures differ');
+is(scalar @different, scalar keys %server,
+	'servers that lack different things have different errors');
 
 # Then one after the other, in each order.
 foreach my $first (sort keys %server)

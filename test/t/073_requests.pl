@@ -62,15 +62,16 @@ foreach my $server (@servers)
 		"SELECT pid FROM pool_connections WHERE server = '$server' AND state = 'leased'", $pid,
 		'the slot is granted to a session that was stopped');
 	is( sql($local, "SELECT pool_reclaim(slot) FROM pool_connections WHERE server = '$server'"),
-		't', 'its lease is reclaimed');
+		't', 'the lease of a stopped session is reclaimed');
 	wait_for_value($local, "SELECT count(*) FROM pool_connections WHERE server = '$server'", 0,
-		'its connection is closed');
+		'the connection of a reclaimed lease is closed');
 	kill 'CONT', $pid;
 
 	my $result = $waiter->result(40);
 	unlike($result->{err}, qr/pool worker is not/,
 		"a session whose slot on $server is free by now asks no worker that there is not");
-	is("$result->{state} $result->{out}", '00000 42', 'it gets another connection');
+	is("$result->{state} $result->{out}", '00000 42',
+		'a session whose slot was reclaimed meanwhile gets another connection');
 	$_->quit foreach $holder, $waiter;
 }
 

@@ -27,7 +27,8 @@ our @explained_changes = (
 	[ qr/^catalog$/, '42710', qr/"dN"/ ],
 	[ qr/^catalog$/, '23505', qr/^duplicate key value violates unique constraint "pg_/ ],
 	[ qr/^catalog$/, '55000', qr/^(?:server|user mapping for server) "dN" was changed in this/ ],
-	[ qr/^catalog$/, 'XX000', qr/^tuple (?:concurrently (?:updated|deleted)|already updated by self)$/ ],
+	[ qr/^catalog$/, 'XX000',
+		qr/^tuple (?:concurrently (?:updated|deleted)|already updated by self)$/ ],
 	[ qr/^catalog$/, 'XX000', qr/^(?:cache lookup failed for|could not find tuple for)/ ],
 	[ qr/^catalog$/, '40P01', qr/^deadlock detected$/ ]);
 

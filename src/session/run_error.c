@@ -1,0 +1,138 @@
+/*
+ * run_error.c
+ *		What a run that failed says.
+ *
+ * Everything that is raised here comes from the PoolRun and the lease's names,
+ * after the lease was settled (lease_run.c): its slot may be another session's
+ * by now, so nothing is read from it.
+ */
+#include "postgres.h"
+
+#include "session/run_error.h"
+#include "statement/remote_report.h"
+
+/* Has the remote refused the reset with an error, and goes on itself? */
+bool
+pool_run_error_is_reset_refused(const PoolRun *run)
+{
+	return run->proof_error != NULL && !run->proof_error->ended;
+}
+
+/* Raises why the connection of a lease was found unusable. */
+static void
+raise_not_sent(const PoolLease *lease, const PoolRun *run)
+{
+	const char *server_name = NameStr(lease->target.server_name);
+	const PoolRemoteReport *farewell =
+		run->proof == POOL_PROOF_ENDED ? run->proof_error : run->error;
+
+	if (farewell != NULL)
+		ereport(ERROR,
+				(errcode(farewell->sqlstate),
+				 errmsg("remote has ended the connection of lease " INT64_FORMAT
+						" to server \"%s\"",
+						lease->id, server_name),
+				 errdetail("The statement was not sent.  The remote said: %s",
+						   farewell->message)));
+	ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
+					errmsg("connection of lease " INT64_FORMAT
+						   " to server \"%s\" was lost",
+						   lease->id, server_name),
+					errdetail("The statement was not sent.")));
+}
+
+/* For ereport(): why the remote's answer to the proof is none. */
+static int
+report_proof(const PoolRun *run)
+{
+	switch (run->proof)
+	{
+		case POOL_PROOF_LATE:
+			return errdetail("The remote did not answer the reset "
+							 "of the connection within %d ms.",
+							 run->proof_timeout);
+		case POOL_PROOF_OPEN:
+			return errdetail("Option \"reset_query\" has left a transaction open "
+							 "on the remote.");
+		default:
+			return errdetail("The remote did not answer the reset "
+							 "of the connection as expected.");
+	}
+}
+
+/*
+ * Raises what came of a proof that failed: the remote's own error if it gave
+ * one, else 08006.
+ */
+static void
+raise_proof_failed(const char *server_name, const PoolRun *run)
+{
+	const char *hint = run->outcome == POOL_RUN_NOT_BEGUN
+						   ? "The statement was not executed."
+						   : POOL_HINT_CHECK_EXECUTION;
+
+	if (pool_run_error_is_reset_refused(run))
+		ereport(ERROR, (errcode(run->proof_error->sqlstate),
+						errmsg("connection to server \"%s\" could not be reset",
+							   server_name),
+						errdetail("The remote did not accept the reset "
+								  "of the connection: %s",
+								  run->proof_error->message),
+						errhint("%s", hint)));
+	if (run->proof_error != NULL)
+	{
+		run->proof_error->hint = pstrdup(hint);
+		pool_remote_report_raise(run->proof_error, server_name);
+	}
+	ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
+					errmsg("connection to server \"%s\" failed", server_name),
+					report_proof(run), errhint("%s", hint)));
+}
+
+/* Raises what came of a run, after the lease was settled.  DONE: nothing. */
+void
+pool_run_error_raise(const PoolLease *lease, const PoolRun *run)
+{
+	const char *server_name = NameStr(lease->target.server_name);
+
+	switch (run->outcome)
+	{
+		case POOL_RUN_DONE:
+			break;
+		case POOL_RUN_FAILED:
+		case POOL_RUN_LOST:
+			pool_remote_report_raise(run->error, server_name);
+			break;
+		case POOL_RUN_LEFT_OPEN:
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
+					 errmsg("statement left a transaction open on server \"%s\"",
+							server_name),
+					 errdetail("The remote transaction is rolled back."),
+					 errhint("Use pool_acquire() and run the statements "
+							 "of a transaction on the lease.")));
+			break;
+		case POOL_RUN_NOT_SENT:
+			raise_not_sent(lease, run);
+			break;
+		case POOL_RUN_NOT_BEGUN:
+		case POOL_RUN_NOT_PROVEN:
+			raise_proof_failed(server_name, run);
+			break;
+		case POOL_RUN_RECLAIMED_BEFORE:
+			ereport(ERROR,
+					(errcode(ERRCODE_CONNECTION_DOES_NOT_EXIST),
+					 errmsg("connection of lease " INT64_FORMAT
+							" to server \"%s\" was reclaimed",
+							lease->id, server_name),
+					 errhint("Release the lease and acquire another one.")));
+			break;
+		case POOL_RUN_RECLAIMED:
+			ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
+							errmsg("connection of lease " INT64_FORMAT
+								   " to server \"%s\" was reclaimed",
+								   lease->id, server_name),
+							errhint(POOL_HINT_CHECK_EXECUTION)));
+			break;
+	}
+}

@@ -1,0 +1,14 @@
+/*
+ * run_error.h
+ *		What a run that failed says.
+ */
+#ifndef POOL_RUN_ERROR_H
+#define POOL_RUN_ERROR_H
+
+#include "session/lease.h"
+#include "session/run.h"
+
+extern bool pool_run_error_is_reset_refused(const PoolRun *run);
+extern void pool_run_error_raise(const PoolLease *lease, const PoolRun *run);
+
+#endif /* POOL_RUN_ERROR_H */
