@@ -439,7 +439,7 @@ FROM pool_stats_all() s, LATERAL (VALUES
 	('releases', s.releases, 'Leases that ended with a usable connection'),
 	('lost', s.lost, 'Leases that ended with the connection being closed'),
 	('reused', s.reused,
-		'Leases by the session that had that connection before, which need no reset'),
+		'Leases by the session and role that had that connection before, which need no reset'),
 	('leaks', s.leaks, 'Leases that were not used for longer than leak_threshold'),
 	('leaks_reclaimed', s.leaks_reclaimed, 'Leases that were reclaimed for that, by leak_action'),
 	('retries', s.retries, 'Attempts to connect after one that had failed'),

@@ -241,13 +241,14 @@ wait_for_slot(PoolAcquireRequest *request, const PoolTarget *target,
 			return true;
 		case POOL_VERDICT_FAILED:
 			pool_stats_add(&pool->stats, POOL_COUNT_ACQUIRE_FAILURES, 1);
-			pool_acquire_error_connect(pool, target);
+			pool_acquire_error_connect(pool, request->pool_id, target);
 			break;
 		case POOL_VERDICT_NONE:
 			pool_stats_add(&pool->stats, POOL_COUNT_ACQUIRE_TIMEOUTS, 1);
 			if (request->limit != POOL_LIMIT_NONE)
 				pool_acquire_error_limit(request, target);
-			pool_acquire_error_timeout(pool, target, request->started);
+			pool_acquire_error_timeout(pool, request->pool_id, target,
+									   request->started);
 			break;
 		case POOL_VERDICT_RETRY:
 			break;
@@ -283,7 +284,7 @@ try_to_acquire(const char *server_name, PoolTarget *target, int64 deadline,
 			break;
 		case POOL_ACQUIRE_QUEUE_FULL:
 			pool_stats_add(&pool->stats, POOL_COUNT_ACQUIRE_FAILURES, 1);
-			pool_acquire_error_queue_full(pool, target);
+			pool_acquire_error_queue_full(pool, request->pool_id, target);
 			break;
 		case POOL_ACQUIRE_PAUSED:
 			pool_stats_add(&pool->stats, POOL_COUNT_ACQUIRE_FAILURES, 1);
@@ -291,7 +292,7 @@ try_to_acquire(const char *server_name, PoolTarget *target, int64 deadline,
 			break;
 		case POOL_ACQUIRE_FAILED:
 			pool_stats_add(&pool->stats, POOL_COUNT_ACQUIRE_FAILURES, 1);
-			pool_acquire_error_connect(pool, target);
+			pool_acquire_error_connect(pool, request->pool_id, target);
 			break;
 	}
 	return false;
@@ -319,7 +320,8 @@ pool_acquire_deadline(const PoolTarget *target, int64 timeout_ms, int64 started)
  * timeout_ms is as in pool_acquire_deadline(), "started" when the caller began
  * to wait.  Returns the deadline, in pool_clock_us().
  *
- * Raises: what pool_target_resolve() does; 53300 when the time is over or
+ * Raises: what pool_target_resolve() does; when the time is over 53300 if all
+ * connections are leased, else 08001 or the remote's SQLSTATE; 53300 when
  * max_waiters wait already; 55000 when the pool is paused and to fail; the
  * remote's SQLSTATE or 08001 when no connection can be made.
  */
@@ -348,7 +350,8 @@ pool_acquire_slot(const char *server_name, PoolTarget *target, int64 timeout_ms,
 			{
 				pool_stats_add(&request->pool->stats,
 							   POOL_COUNT_ACQUIRE_TIMEOUTS, 1);
-				pool_acquire_error_timeout(request->pool, target, started);
+				pool_acquire_error_timeout(request->pool, request->pool_id,
+										   target, started);
 			}
 			last_attempt = true;
 		}
@@ -365,7 +368,7 @@ pool_acquire_slot(const char *server_name, PoolTarget *target, int64 timeout_ms,
  * The pool of that server, with the worker knowing how to connect; for
  * functions that need no lease.  The deadline is in pool_clock_us(), and
  * *pool_id gets the pool's id.  Raises what pool_target_resolve() does, and
- * 53300 when the worker has not noted the options by the deadline.
+ * 08001 when the worker has not noted the options by the deadline.
  */
 Pool *
 pool_acquire_configured(const char *server_name, PoolTarget *target,
@@ -390,7 +393,7 @@ pool_acquire_configured(const char *server_name, PoolTarget *target,
 		if (ready)
 			return pool;
 		if (pool_clock_us() > deadline)
-			pool_acquire_error_timeout(pool, target, started);
+			pool_acquire_error_timeout(pool, *pool_id, target, started);
 		changed = !configure(server_name, target, pool, *pool_id, deadline);
 		CHECK_FOR_INTERRUPTS();
 	}

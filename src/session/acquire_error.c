@@ -23,6 +23,7 @@ typedef struct Summary
 	int max_size;
 	int limit;
 	int leased;
+	int lost;	 /* of these, how many the remote has closed */
 	int opening; /* CONNECTING */
 	int checked; /* CHECKING, RETURNED or RESETTING */
 	int closing;
@@ -34,7 +35,7 @@ typedef struct Summary
 } Summary;
 
 static void
-read_summary(Pool *pool, Summary *summary)
+read_summary(Pool *pool, uint64 pool_id, Summary *summary)
 {
 	int64 next;
 
@@ -42,6 +43,7 @@ read_summary(Pool *pool, Summary *summary)
 	summary->max_size = pool->options.max_size;
 	summary->limit = pool->limit;
 	summary->leased = pool->nslots[POOL_SLOT_LEASED];
+	summary->lost = pool->nremote_closed;
 	summary->opening = pool->nslots[POOL_SLOT_CONNECTING];
 	summary->checked = pool->nslots[POOL_SLOT_CHECKING] +
 					   pool->nslots[POOL_SLOT_RETURNED] +
@@ -56,6 +58,8 @@ read_summary(Pool *pool, Summary *summary)
 							? (int) Max(1, pool_clock_left_ms(next))
 							: 0;
 	summary->error = pool->last_error;
+	if (pool->id != pool_id) /* what is known is of another pool */
+		memset(summary, 0, sizeof(*summary));
 	LWLockRelease(&pool->lock);
 }
 
@@ -112,11 +116,12 @@ raise_not_connected(const Summary *now, const PoolTarget *target, int64 started)
  * SQLSTATE of the last attempt to connect, or 08001.
  */
 void
-pool_acquire_error_timeout(Pool *pool, const PoolTarget *target, int64 started)
+pool_acquire_error_timeout(Pool *pool, uint64 pool_id, const PoolTarget *target,
+						   int64 started)
 {
 	Summary now;
 
-	read_summary(pool, &now);
+	read_summary(pool, pool_id, &now);
 	if (now.paused)
 		ereport(ERROR,
 				(report_timeout(target, started, ERRCODE_TOO_MANY_CONNECTIONS),
@@ -124,7 +129,7 @@ pool_acquire_error_timeout(Pool *pool, const PoolTarget *target, int64 started)
 						   "The number of other waiting sessions is %d.",
 						   now.nwaiting),
 				 errhint("Call pool_resume() to resume the pool.")));
-	if (now.leased < now.limit)
+	if (now.leased - now.lost < now.limit)
 		raise_not_connected(&now, target, started);
 	ereport(ERROR,
 			(report_timeout(target, started, ERRCODE_TOO_MANY_CONNECTIONS),
@@ -199,7 +204,7 @@ pool_acquire_error_limit(const PoolAcquireRequest *request,
 	PoolLimitFigures figures;
 	Summary now;
 
-	read_summary(request->pool, &now);
+	read_summary(request->pool, request->pool_id, &now);
 	pool_limit_read(request->limit, request->pool, &figures);
 	ereport(ERROR, (report_timeout(target, request->started,
 								   ERRCODE_TOO_MANY_CONNECTIONS),
@@ -212,12 +217,12 @@ pool_acquire_error_limit(const PoolAcquireRequest *request,
  * one, 08001 otherwise.
  */
 void
-pool_acquire_error_connect(Pool *pool, const PoolTarget *target)
+pool_acquire_error_connect(Pool *pool, uint64 pool_id, const PoolTarget *target)
 {
 	Summary now;
 	int sqlstate;
 
-	read_summary(pool, &now);
+	read_summary(pool, pool_id, &now);
 	sqlstate = connect_sqlstate(&now);
 	if (now.retry_ms > 0)
 		ereport(ERROR,
@@ -246,11 +251,12 @@ pool_acquire_error_paused(const PoolTarget *target)
 
 /* Raises 53300: as many sessions wait as max_waiters allows. */
 void
-pool_acquire_error_queue_full(Pool *pool, const PoolTarget *target)
+pool_acquire_error_queue_full(Pool *pool, uint64 pool_id,
+							  const PoolTarget *target)
 {
 	Summary now;
 
-	read_summary(pool, &now);
+	read_summary(pool, pool_id, &now);
 	ereport(ERROR,
 			(errcode(ERRCODE_TOO_MANY_CONNECTIONS),
 			 errmsg("too many sessions are waiting for a connection to server \"%s\"",

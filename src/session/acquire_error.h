@@ -9,16 +9,19 @@
 #include "shared/pool.h"
 #include "shared/queue.h"
 
-extern void pool_acquire_error_timeout(Pool *pool, const PoolTarget *target,
-									   int64 started) pg_attribute_noreturn();
+extern void pool_acquire_error_timeout(Pool *pool, uint64 pool_id,
+									   const PoolTarget *target, int64 started)
+	pg_attribute_noreturn();
 extern void pool_acquire_error_limit(const PoolAcquireRequest *request,
 									 const PoolTarget *target)
 	pg_attribute_noreturn();
-extern void pool_acquire_error_connect(Pool *pool, const PoolTarget *target)
+extern void pool_acquire_error_connect(Pool *pool, uint64 pool_id,
+									   const PoolTarget *target)
 	pg_attribute_noreturn();
 extern void pool_acquire_error_paused(const PoolTarget *target)
 	pg_attribute_noreturn();
-extern void pool_acquire_error_queue_full(Pool *pool, const PoolTarget *target)
+extern void pool_acquire_error_queue_full(Pool *pool, uint64 pool_id,
+										  const PoolTarget *target)
 	pg_attribute_noreturn();
 
 #endif /* POOL_ACQUIRE_ERROR_H */

@@ -97,12 +97,24 @@ prepare_run(PoolLease *lease, const PoolStatement *statement,
 	run->reset_query = options->reset_query;
 	run->prove = lease->prove || lease->copy->unproven;
 	run->validate =
-		!lease->touched && lease->request.unheard_us >
-							   pool_clock_from_ms(options->validate_after_idle);
+		!lease->touched &&
+		pool_clock_us() - pool_shmem_slots[lease->request.slot].heard >
+			pool_clock_from_ms(options->validate_after_idle);
 	run->proof_timeout = proof_timeout(lease, run->validate);
 	run->query_timeout = options->query_timeout;
 	run->statement = statement;
 	run->result = result;
+}
+
+/* Why a connection is closed after a proof that failed. */
+static PoolCloseReason
+proof_close_reason(const PoolRun *run)
+{
+	if (run->proof == POOL_PROOF_ENDED)
+		return POOL_CLOSE_REMOTE_CLOSED;
+	if (run->proof == POOL_PROOF_OPEN || pool_run_error_is_reset_refused(run))
+		return POOL_CLOSE_RESET_FAILED;
+	return POOL_CLOSE_PROOF_FAILED;
 }
 
 /*
@@ -110,7 +122,8 @@ prepare_run(PoolLease *lease, const PoolStatement *statement,
  * and nothing in this lease before, a connection that turns out to be dead is
  * replaced without the user noticing, within acquire_timeout.  That counts from
  * the lease's begin if it is for this statement alone, else from now.  So is,
- * once, one whose remote session ended before the statement began.
+ * once, one whose remote session ended before the statement began, or gave an
+ * answer to the proof that is none.
  */
 static void
 run_once_alive(PoolLease *lease, const PoolStatement *statement,
@@ -138,16 +151,17 @@ run_once_alive(PoolLease *lease, const PoolStatement *statement,
 		if (run->outcome == POOL_RUN_NOT_SENT && run->validate)
 			pool_stats_add(stats, POOL_COUNT_VALIDATION_FAILURES, 1);
 		lease->silent = run->proof == POOL_PROOF_LATE;
-		if (!fresh || !(run->outcome == POOL_RUN_NOT_SENT ||
-						(again && run->outcome == POOL_RUN_NOT_BEGUN &&
-						 run->proof == POOL_PROOF_ENDED)))
+		if (!fresh ||
+			!(run->outcome == POOL_RUN_NOT_SENT ||
+			  (again && run->outcome == POOL_RUN_NOT_BEGUN &&
+			   (run->proof == POOL_PROOF_ENDED || run->proof == POOL_PROOF_BAD))))
 			return;
 		again = run->outcome == POOL_RUN_NOT_SENT && again;
-		if (run->copy->busy)
+		if (run->outcome == POOL_RUN_NOT_SENT && run->copy->busy)
 			pool_queue_doubt(request->pool, request->pool_id, began);
 		pool_lease_close(lease, run->outcome == POOL_RUN_NOT_SENT
 									? POOL_CLOSE_CHECK_FAILED
-									: POOL_CLOSE_REMOTE_CLOSED);
+									: proof_close_reason(run));
 		pool_lease_open(lease);
 	}
 }
@@ -177,23 +191,16 @@ settle_after_error(PoolLease *lease, const PoolRun *run, int sqlstate)
 	end_run(lease);
 	count_run(lease, run, true);
 	lease->left_state = true;
+
+	/* What came was refused here: the statement, and the reset, succeeded. */
+	if (lease->copy != NULL && !lease->copy->busy && run->sent)
+		lease->copy->unproven = lease->prove = false;
 	if (lease->copy != NULL && lease->copy->busy)
 		pool_lease_close(lease, sqlstate == ERRCODE_QUERY_CANCELED
 									? POOL_CLOSE_CANCELED
 									: POOL_CLOSE_ERROR);
 	else if (lease->copy == NULL || lease->scope == POOL_LEASE_STATEMENT)
 		pool_lease_close(lease, POOL_CLOSE_NONE);
-}
-
-/* Why a connection is closed after a proof that failed. */
-static PoolCloseReason
-proof_close_reason(const PoolRun *run)
-{
-	if (run->proof == POOL_PROOF_ENDED)
-		return POOL_CLOSE_REMOTE_CLOSED;
-	if (run->proof == POOL_PROOF_OPEN || pool_run_error_is_reset_refused(run))
-		return POOL_CLOSE_RESET_FAILED;
-	return POOL_CLOSE_PROOF_FAILED;
 }
 
 /* The connection is not to be used after this run; its slot is released. */

@@ -263,6 +263,10 @@ prove(PoolRun *run, bool pipeline)
 				return POOL_RUN_NOT_BEGUN;
 			break;
 		case POOL_PROOF_BAD:
+
+			/* Another connection would mostly give the same answer. */
+			if (!pipeline && PQstatus(run->copy->pg) == CONNECTION_OK)
+				return POOL_RUN_NOT_BEGUN;
 			break;
 	}
 	return pipeline ? POOL_RUN_NOT_PROVEN : POOL_RUN_NOT_SENT;

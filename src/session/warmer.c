@@ -7,7 +7,8 @@
  * pool.warm_databases names, this process is that session: it tells the workers
  * the options of all pools with a min_size, as if the role of the user mapping
  * had called, and ends.  The workers then fill those pools as they always do.
- * It is started each time the first worker starts (worker/warm_launch.c).
+ * It is started with the first worker, and with each one that takes the place of
+ * another (worker/warm_launch.c).
  *
  * A mapping FOR PUBLIC names no role whose rights could be checked, so its pool
  * waits for the first caller.

@@ -143,7 +143,6 @@ acquire_locked(PoolAcquireRequest *request, bool *wake)
 			*wake = true;
 			continue;
 		}
-		request->unheard_us = now - slot->heard;
 		pool_stats_time(&pool->stats, POOL_TIMED_WAIT, now - request->started);
 		pool_slot_lease(pool, slot, pool_self(), request->role);
 		request->slot = pool_slot_index(slot);
@@ -197,7 +196,6 @@ read_verdict(PoolAcquireRequest *request, PoolWaiter *me)
 	if (me->verdict == POOL_VERDICT_GRANTED)
 	{
 		request->slot = me->slot;
-		request->unheard_us = me->unheard_us;
 		request->generation =
 			pg_atomic_read_u64(&pool_shmem_slots[me->slot].generation);
 	}
@@ -246,7 +244,6 @@ grant_to_first(Pool *pool, PoolSlot *slot, PoolSessionRef *wake)
 	pool_stats_time(&pool->stats, POOL_TIMED_WAIT, now - first->since);
 	dequeue(pool, first);
 	pool_slot_lease(pool, slot, &first->session, first->role);
-	first->unheard_us = now - slot->heard;
 	first->slot = pool_slot_index(slot);
 	first->verdict = POOL_VERDICT_GRANTED;
 	*wake = first->session;

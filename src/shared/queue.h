@@ -35,8 +35,7 @@ typedef struct PoolWaiter
 	int64 since;
 	int priority; /* the higher, the sooner */
 	PoolVerdict verdict;
-	int slot;		  /* GRANTED */
-	int64 unheard_us; /* GRANTED: how long ago the remote last answered */
+	int slot; /* GRANTED */
 } PoolWaiter;
 
 /* What a session wants, and what it got. */
@@ -57,7 +56,6 @@ typedef struct PoolAcquireRequest
 
 	int slot;		   /* out */
 	uint64 generation; /* out */
-	int64 unheard_us;  /* out: how long ago the remote last answered */
 	PoolLimit limit;   /* out, of a wait that was left: what it waited for */
 } PoolAcquireRequest;
 

@@ -195,7 +195,8 @@ pool_registry_get(const PoolTarget *target, uint64 *id, bool *made)
 				 errmsg("no room for another pool of role \"%s\"",
 						GetUserNameFromId(role, false)),
 				 errdetail("All %d pools that pool.max_role_pools allows the role "
-						   "have connections or waiting sessions.",
+						   "have connections or waiting sessions, "
+						   "or were paused or resized.",
 						   pool_limit_role_pools()),
 				 errhint("Lower min_size where it is set, "
 						 "or raise pool.max_role_pools.")));

@@ -118,6 +118,6 @@ pool_sql_prewarm(PG_FUNCTION_ARGS)
 	wanted = request(pool, pool_id, wanted);
 	wait_until_open(pool, pool_id, wanted, deadline, &progress);
 	if (progress.open == 0 && wanted > 0 && progress.failed)
-		pool_acquire_error_connect(pool, &target);
+		pool_acquire_error_connect(pool, pool_id, &target);
 	PG_RETURN_INT32(progress.open);
 }

@@ -17,6 +17,7 @@
 #include "postgres.h"
 
 #include <openssl/err.h>
+#include <openssl/ssl.h>
 
 #include "common/pg_prng.h"
 #include "storage/fd.h"
@@ -297,6 +298,13 @@ skip_address(PoolConn *conn, const char *why)
 	connect_now(conn, conninfo);
 }
 
+/* Has OpenSSL bytes that libpq has not read, and that show on no socket? */
+static bool
+has_decrypted(PGconn *pg)
+{
+	return PQsslInUse(pg) && SSL_pending(PQsslStruct(pg, "OpenSSL")) > 0;
+}
+
 /*
  * Has libpq go on, as far as it can with what has come.  OpenSSL's queue of
  * errors is the whole process's, and libpq tells the oldest in it; what another
@@ -311,8 +319,9 @@ poll_libpq(PoolConn *conn)
 	{
 		ERR_clear_error();
 		status = PQconnectPoll(conn->pg);
-	} while (status == PGRES_POLLING_READING &&
-			 pool_feed_has_more(&conn->feed, conn->pg));
+	} while (
+		status == PGRES_POLLING_READING &&
+		(pool_feed_has_more(&conn->feed, conn->pg) || has_decrypted(conn->pg)));
 	return status;
 }
 
@@ -351,6 +360,13 @@ pool_attempt_on_event(PoolConn *conn)
 	switch (status)
 	{
 		case PGRES_POLLING_OK:
+			if (pool_feed_has_more(&conn->feed, conn->pg))
+			{
+				/* It would be missing in what is read from the socket. */
+				pool_attempt_fail_with(conn, ERRCODE_PROTOCOL_VIOLATION,
+									   "the remote went on sending when it was ready");
+				break;
+			}
 			(void) pool_feed_keep_up(&conn->feed, conn->pg);
 			finish_attempt(conn);
 			break;

@@ -22,6 +22,7 @@
 #include "shared/wake.h"
 #include "worker/answer.h"
 #include "worker/closer.h"
+#include "worker/loop.h"
 #include "worker/relay.h"
 #include "worker/reset.h"
 #include "worker/worker_log.h"
@@ -76,6 +77,8 @@ reset_done(PoolConn *conn)
 	LWLockRelease(&conn->pool->lock);
 	if (granted)
 		pool_wake_session(&wake);
+	else
+		pool_loop_wake_now(); /* it may have to be closed */
 }
 
 /*
