@@ -138,7 +138,42 @@ pool_acquire_error_timeout(Pool *pool, uint64 pool_id, const PoolTarget *target,
 					   now.leased, now.limit, now.nwaiting)));
 }
 
-/* The errdetail() for a limit: who has its places. */
+/* Appends the sentence that tells who has the limit's places. */
+static void
+append_places(StringInfo detail, PoolLimit limit, const PoolTarget *target,
+			  const PoolLimitFigures *figures)
+{
+	switch (limit)
+	{
+		case POOL_LIMIT_SERVER:
+			appendStringInfo(detail,
+							 "Of the %d connections that max_server_size allows "
+							 "the server, %d are taken and %d leased.",
+							 figures->places, figures->taken, figures->leased);
+			break;
+		case POOL_LIMIT_ROLE:
+			appendStringInfo(detail,
+							 "Of the %d connections that pool.max_role_connections "
+							 "allows role \"%s\", %d are taken and %d leased.",
+							 figures->places,
+							 GetUserNameFromId(target->stamp.limited_role, false),
+							 figures->taken, figures->leased);
+			break;
+		case POOL_LIMIT_ALL:
+			appendStringInfo(detail,
+							 "Of the %d connections that pool.max_connections "
+							 "allows, %d are taken and %d leased.",
+							 figures->places, figures->taken, figures->leased);
+			break;
+		default:
+			appendStringInfo(detail,
+							 "The pool has leased %d of at most %d connections.",
+							 figures->leased, figures->places);
+			break;
+	}
+}
+
+/* The errdetail() for a limit: who has its places, who waits, what else. */
 static int
 detail_of_limit(PoolLimit limit, const PoolTarget *target,
 				const PoolLimitFigures *figures, const Summary *now)
@@ -146,23 +181,7 @@ detail_of_limit(PoolLimit limit, const PoolTarget *target,
 	StringInfoData detail;
 
 	initStringInfo(&detail);
-	if (limit == POOL_LIMIT_SIZE || limit == POOL_LIMIT_AUTOSCALE)
-		appendStringInfo(&detail,
-						 "The pool has leased %d of at most %d connections.",
-						 figures->leased, figures->places);
-	else
-	{
-		appendStringInfo(&detail, "Of the %d connections that %s allows",
-						 figures->places, pool_limit_name(limit));
-		if (limit == POOL_LIMIT_SERVER)
-			appendStringInfoString(&detail, " the server");
-		else if (limit == POOL_LIMIT_ROLE)
-			appendStringInfo(&detail, " role \"%s\"",
-							 GetUserNameFromId(target->stamp.limited_role,
-											   false));
-		appendStringInfo(&detail, ", %d are taken and %d leased.",
-						 figures->taken, figures->leased);
-	}
+	append_places(&detail, limit, target, figures);
 	appendStringInfo(&detail, "  The number of other waiting sessions is %d.",
 					 now->nwaiting);
 	if (limit == POOL_LIMIT_AUTOSCALE)
@@ -174,23 +193,42 @@ detail_of_limit(PoolLimit limit, const PoolTarget *target,
 	return errdetail_internal("%s", detail.data);
 }
 
-/* The errhint() for a limit: what to do.  "own": leases of this session. */
+/*
+ * The errhint() for a limit: what to do, if others have its places and if this
+ * session has some itself.
+ */
 static int
 hint_of_limit(PoolLimit limit, int own)
 {
-	static const char *const remedies[] = {
-		[POOL_LIMIT_NONE] = "",
-		[POOL_LIMIT_SIZE] = "max_size of the server",
-		[POOL_LIMIT_AUTOSCALE] = "min_size to begin higher",
-		[POOL_LIMIT_SERVER] = "max_server_size of the server",
-		[POOL_LIMIT_ROLE] = "pool.max_role_connections",
-		[POOL_LIMIT_ALL] = "pool.max_connections and restart the server",
+	static const char *const hints[][2] = {
+		[POOL_LIMIT_SIZE] =
+			{"Raise max_size of the server, "
+			 "or look in pool_connections for who holds connections.",
+			 "Raise max_size of the server, "
+			 "or call pool_release() for a lease of this session."},
+		[POOL_LIMIT_AUTOSCALE] =
+			{"Raise min_size to begin higher, "
+			 "or look in pool_connections for who holds connections.",
+			 "Raise min_size to begin higher, "
+			 "or call pool_release() for a lease of this session."},
+		[POOL_LIMIT_SERVER] =
+			{"Raise max_server_size of the server, "
+			 "or look in pool_connections for who holds connections.",
+			 "Raise max_server_size of the server, "
+			 "or call pool_release() for a lease of this session."},
+		[POOL_LIMIT_ROLE] =
+			{"Raise pool.max_role_connections, "
+			 "or look in pool_connections for who holds connections.",
+			 "Raise pool.max_role_connections, "
+			 "or call pool_release() for a lease of this session."},
+		[POOL_LIMIT_ALL] =
+			{"Raise pool.max_connections and restart the server, "
+			 "or look in pool_connections for who holds connections.",
+			 "Raise pool.max_connections and restart the server, "
+			 "or call pool_release() for a lease of this session."},
 	};
 
-	return errhint("Raise %s, or %s.", remedies[limit],
-				   own > 0
-					   ? "call pool_release() for a lease of this session"
-					   : "look in pool_connections for who holds connections");
+	return errhint("%s", hints[limit][own > 0 ? 1 : 0]);
 }
 
 /*

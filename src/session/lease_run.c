@@ -85,9 +85,10 @@ proof_timeout(const PoolLease *lease, bool validate)
 	return Min(options->health_check_timeout, Max(left, MIN_PROOF_MS));
 }
 
+/* Fills in what the run is to do; it begins now, in pool_clock_us(). */
 static void
 prepare_run(PoolLease *lease, const PoolStatement *statement,
-			PoolResult *result, PoolRun *run)
+			PoolResult *result, int64 now, PoolRun *run)
 {
 	const PoolOptions *options = &lease->target.options;
 
@@ -97,9 +98,8 @@ prepare_run(PoolLease *lease, const PoolStatement *statement,
 	run->reset_query = options->reset_query;
 	run->prove = lease->prove || lease->copy->unproven;
 	run->validate =
-		!lease->touched &&
-		pool_clock_us() - pool_shmem_slots[lease->request.slot].heard >
-			pool_clock_from_ms(options->validate_after_idle);
+		!lease->touched && now - pool_shmem_slots[lease->request.slot].heard >
+							   pool_clock_from_ms(options->validate_after_idle);
 	run->proof_timeout = proof_timeout(lease, run->validate);
 	run->query_timeout = options->query_timeout;
 	run->statement = statement;
@@ -115,6 +115,17 @@ proof_close_reason(const PoolRun *run)
 	if (run->proof == POOL_PROOF_OPEN || pool_run_error_is_reset_refused(run))
 		return POOL_CLOSE_RESET_FAILED;
 	return POOL_CLOSE_PROOF_FAILED;
+}
+
+/*
+ * Has the remote certainly executed nothing of the statement, for a reason that
+ * may not be so on another connection?
+ */
+static bool
+may_go_again(const PoolRun *run)
+{
+	return run->outcome == POOL_RUN_NOT_BEGUN &&
+		   (run->proof == POOL_PROOF_ENDED || run->proof == POOL_PROOF_BAD);
 }
 
 /*
@@ -140,7 +151,7 @@ run_once_alive(PoolLease *lease, const PoolStatement *statement,
 		int64 began = pool_clock_us();
 		bool fresh = !lease->touched;
 
-		prepare_run(lease, statement, result, run);
+		prepare_run(lease, statement, result, began, run);
 		lease->touched = true;
 		if (run->validate)
 			pool_stats_add(stats, POOL_COUNT_VALIDATIONS, 1);
@@ -151,17 +162,21 @@ run_once_alive(PoolLease *lease, const PoolStatement *statement,
 		if (run->outcome == POOL_RUN_NOT_SENT && run->validate)
 			pool_stats_add(stats, POOL_COUNT_VALIDATION_FAILURES, 1);
 		lease->silent = run->proof == POOL_PROOF_LATE;
-		if (!fresh ||
-			!(run->outcome == POOL_RUN_NOT_SENT ||
-			  (again && run->outcome == POOL_RUN_NOT_BEGUN &&
-			   (run->proof == POOL_PROOF_ENDED || run->proof == POOL_PROOF_BAD))))
+		if (!fresh)
 			return;
-		again = run->outcome == POOL_RUN_NOT_SENT && again;
-		if (run->outcome == POOL_RUN_NOT_SENT && run->copy->busy)
-			pool_queue_doubt(request->pool, request->pool_id, began);
-		pool_lease_close(lease, run->outcome == POOL_RUN_NOT_SENT
-									? POOL_CLOSE_CHECK_FAILED
-									: proof_close_reason(run));
+		if (run->outcome == POOL_RUN_NOT_SENT)
+		{
+			if (run->copy->busy)
+				pool_queue_doubt(request->pool, request->pool_id, began);
+			pool_lease_close(lease, POOL_CLOSE_CHECK_FAILED);
+		}
+		else if (again && may_go_again(run))
+		{
+			again = false;
+			pool_lease_close(lease, proof_close_reason(run));
+		}
+		else
+			return;
 		pool_lease_open(lease);
 	}
 }

@@ -162,10 +162,14 @@ pool_worker_log_answer_too_long(Pool *pool, const PoolSlot *slot,
 	Events *events = &log_of(pool)->answer_too_long;
 
 	snprintf(events->text, sizeof(events->text),
-			 "pool for server \"%s\" closed its connection to %s, remote process %d: "
-			 "more than %d kB came in reply to a %s",
+			 is_health_check
+				 ? "pool for server \"%s\" closed its connection to %s, "
+				   "remote process %d: "
+				   "more than %d kB came in reply to a health check"
+				 : "pool for server \"%s\" closed its connection to %s, "
+				   "remote process %d: more than %d kB came in reply to a reset",
 			 NameStr(pool->server_name), slot->remote_address, slot->remote_pid,
-			 kb, is_health_check ? "health check" : "reset");
+			 kb);
 	add_event(events);
 }
 
