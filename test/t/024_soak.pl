@@ -106,7 +106,7 @@ cmp_ok($terminated{there}, '>', 0, 'sessions are terminated on the remote');
 
 my @stats = (
 	'leaks_reclaimed', 'closed_remote_closed', 'closed_idle_timeout', 'closed_max_lifetime',
-	'closed_canceled', 'health_checks', 'resets', 'reused');
+	'closed_canceled', 'health_checks', 'resets');
 cmp_ok(stat_of($local, $_), '>', 0, "the work makes pool_stats_all() count $_") foreach @stats;
 note explain(sql($local, 'SELECT row_to_json(s) FROM pool_stats_all() s'));
 
