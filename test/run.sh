@@ -1,9 +1,10 @@
 #!/bin/bash
-# run.sh [--keep] [--plain | --tls] [--jobs N]
+# run.sh [--keep] [--plain | --tls] [--jobs N] [--long]
 #		[regress | isolation | tap | file | test name]...
 #	Build the extension and run its tests in throw-away clusters.
 #
-# Without arguments all tests run.  Most run twice: with remotes that do not
+# Without arguments all tests run, but for those that take long: these run when
+# they are named, or all with --long.  Most run twice: with remotes that do not
 # encrypt, and with remotes that take nobody without TLS; --plain and --tls
 # choose one.  One SQL test runs after "init" of its kind, which sets up what
 # the others use.  --keep leaves the directory with the results and logs.  The
@@ -23,10 +24,14 @@ enter_stage "$0" "$@"
 kinds=
 rounds=(plain tls)
 lanes=$((2 * $(nproc)))
+long=					# whether tests that take long run without being named
 
 # A TAP file with this line makes its own remotes, or none, or looks at nothing
 # that depends on how data travels.
 plain_only='# Runs in the plain round only.'
+
+# One with this line takes long.
+long_only='# Runs with --long only.'
 
 # These take longest and start first, so that none is left alone at the end.
 longest='002_tokens 006_remote 015_ageing 023_storm 024_soak'
@@ -79,8 +84,17 @@ add_kind()
 	case $1 in
 		regress) read -ra regress < <(makefile_value REGRESS) ;;
 		isolation) read -ra isolation < <(makefile_value ISOLATION) || true ;;
-		tap) mapfile -t tap < <(find test/t -name '*.pl' | sort) ;;
+		tap) mapfile -t tap < <(tap_tests) ;;
 	esac
+}
+
+# tap_tests: those that run without being named
+tap_tests()
+{
+	local skipped=(-L -x "$long_only")
+
+	[ -z "$long" ] || skipped=(-l '')
+	find test/t -name '*.pl' -exec grep "${skipped[@]}" {} + | sort
 }
 
 # attempt kind name seconds command...: run one test, its output to $log
@@ -196,6 +210,7 @@ add_tap_tests()
 while [[ ${1:-} == --* ]]; do
 	case $1 in
 		--keep) keep=files ;;
+		--long) long=yes ;;
 		--plain | --tls) rounds=("${1#--}") ;;
 		--jobs)
 			[[ ${2:-} =~ ^[1-9][0-9]*$ ]] || die '--jobs needs a number'
