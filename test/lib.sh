@@ -214,7 +214,7 @@ stop_all()
 
 	while read -r pidfile; do
 		{ read -r pid <"$pidfile"; } 2>/dev/null || continue
-		[ "$(readlink "/proc/$pid/exe")" = "$bin/postgres" ] || continue
+		grep -qsF "$bin/postgres" "/proc/$pid/cmdline" || continue
 		stop_cluster "${pidfile%/*}" || true
 	done < <(find "$1" -name postmaster.pid 2>/dev/null)
 }

@@ -1,5 +1,5 @@
 #!/bin/bash
-# run.sh [--keep] [--plain | --tls] [--jobs N] [--long]
+# run.sh [--keep] [--plain | --tls] [--jobs N] [--long | --sanitize | --valgrind]
 #		[regress | isolation | tap | file | test name]...
 #	Build the extension and run its tests in throw-away clusters.
 #
@@ -10,6 +10,11 @@
 # the others use.  --keep leaves the directory with the results and logs.  The
 # last line is "N passed, N failed".
 #
+# --sanitize has AddressSanitizer and UBSan look on, --valgrind valgrind, with
+# which a server takes 20 times as long: without a name some tests run then.
+# --long runs all that there is: besides the tests that take long, the mutants,
+# the fuzz targets, and the suite with --sanitize and --valgrind.
+#
 # N jobs run at a time, two for each processor if --jobs does not say otherwise:
 # a test waits more than it computes.  Each TAP test is a job.  So are all regress
 # tests of a round, and all isolation tests: they share a cluster and run one
@@ -19,11 +24,15 @@
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 # shellcheck source=test/jobs.sh
 . "$(dirname "${BASH_SOURCE[0]}")/jobs.sh"
+# shellcheck source=test/memory.sh
+. "$(dirname "${BASH_SOURCE[0]}")/memory.sh"
+memory_packages "$@"
 enter_stage "$0" "$@"
 
 kinds=
 rounds=(plain tls)
 lanes=$((2 * $(nproc)))
+everything=			# whether no test was named
 long=					# whether tests that take long run without being named
 
 # A TAP file with this line makes its own remotes, or none, or looks at nothing
@@ -100,22 +109,24 @@ tap_tests()
 # attempt kind name seconds command...: run one test, its output to $log
 attempt()
 {
-	local kind=$1 name=$2 start=${EPOCHREALTIME/./} status=0 ok=ok
-	shift 2
+	local kind=$1 name=$2 limit=$((patience * $3)) start=${EPOCHREALTIME/./} status=0 ok=ok
+	shift 3
 
 	log=$job/$name.out
-	limited "$@" >"$log" 2>&1 || status=$?
+	limited "$limit" "$@" >"$log" 2>&1 || status=$?
 	[ "$status" -eq 0 ] || ok='not ok'
+	! memory_reports >"$job/$name.memory" || ok='not ok'
 	# What timeout returns; by then prove has lost what it had not yet written.
 	case $status in
 		124 | 137)
 			cat "$job"/tmp_check/log/regress_log_* >>"$log" 2>/dev/null || true
-			printf 'ended by its limit of %d s\n' "$1" >>"$log"
+			printf 'ended by its limit of %d s\n' "$limit" >>"$log"
 			;;
 	esac
 	start=$(((${EPOCHREALTIME/./} - start) / 100000))
 	printf '%-6s  %-5s  %-9s  %-32s %3d.%d s\n' "$ok" "$round" "$kind" "$name" \
 		$((start / 10)) $((start % 10))
+	show 'errors with memory' "$job/$name.memory" 150
 	[ "$ok" = ok ]
 }
 
@@ -126,10 +137,11 @@ close_cluster()
 	local trouble=$stage/$1.trouble
 
 	stop_cluster "$stage/$1" || echo 'the server did not stop' >"$trouble"
+	memory_reports >>"$trouble" || true
 	grep -nE 'PANIC:|TRAP:|terminated by signal' "$stage/$1.log" >>"$trouble" ||
 		[ -s "$trouble" ] || return 0
 	printf 'not ok  the server %s\n' "$1"
-	show 'found' "$trouble"
+	show 'found' "$trouble" 150
 	show 'end of the server log' "$stage/$1.log"
 }
 
@@ -137,6 +149,7 @@ close_cluster()
 enter_round()
 {
 	round=$1
+	watch_memory "$job"
 	[ "$round" = plain ] || export POOL_TEST_TLS=$stage/tls
 }
 
@@ -207,10 +220,25 @@ add_tap_tests()
 	done
 }
 
+# run_other script argument...: and count its results among ours
+run_other()
+{
+	local out=$stage/other close='^([0-9]+) passed, ([0-9]+) failed$'
+
+	[ -e "$1" ] || return 0
+	printf '\n%s\n' "$*"
+	env -u POOL_STAGE "$BASH" "$@" 2>&1 | tee "$out" || true
+	# One that closes in another way has not come to its end.
+	[[ $(tail -n 1 "$out") =~ $close ]] || BASH_REMATCH=('' 0 1)
+	passed=$((passed + BASH_REMATCH[1]))
+	failed=$((failed + BASH_REMATCH[2]))
+}
+
 while [[ ${1:-} == --* ]]; do
 	case $1 in
 		--keep) keep=files ;;
 		--long) long=yes ;;
+		--sanitize | --valgrind) memory=${1#--} ;;
 		--plain | --tls) rounds=("${1#--}") ;;
 		--jobs)
 			[[ ${2:-} =~ ^[1-9][0-9]*$ ]] || die '--jobs needs a number'
@@ -221,7 +249,13 @@ while [[ ${1:-} == --* ]]; do
 	esac
 	shift
 done
-[ $# -gt 0 ] || set -- regress isolation tap
+if [ $# -eq 0 ]; then
+	everything=yes
+	set -- regress isolation tap
+	# Under valgrind these say most for their time.
+	[ "$memory" != valgrind ] || set -- query query_errors lease_errors lease_savepoint \
+		002_tokens.pl 006_remote.pl 012_options.pl
+fi
 for argument in "$@"; do
 	choose "$argument"
 done
@@ -233,7 +267,11 @@ if [ ${#isolation[@]} -gt 0 ] &&
 	isolation=(init "${isolation[@]}")
 fi
 
-build -Werror -DUSE_ASSERT_CHECKING
+if [ -n "$memory" ]; then
+	build_watched
+else
+	build -Werror -DUSE_ASSERT_CHECKING
+fi
 [[ " ${rounds[*]} " != *' tls '* ]] || make_certificates
 
 for round in "${rounds[@]}"; do
@@ -258,5 +296,11 @@ run_jobs "$lanes"
 stop_all "$stage"
 passed=$(results ok)
 failed=$(results 'not ok')
+if [ -n "$long" ] && [ -n "$everything" ]; then
+	run_other test/mutants.sh
+	run_other test/fuzz/run.sh --seconds 60
+	run_other test/run.sh --sanitize
+	run_other test/run.sh --valgrind
+fi
 printf '%d passed, %d failed\n' "$passed" "$failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
