@@ -1,7 +1,7 @@
 # 011_standby.pl
-#	A hot standby pools connections of its own, before and after promotion; and
-#	a base backup has nothing of the pool's in it.  The standby is made from that
-#	backup, follows an ALTER SERVER of the primary, and is promoted.
+#	A hot standby pools connections of its own, before and after promotion, in which
+#	a lease goes on; and a base backup has nothing of the pool's in it.  The standby
+#	is made from that backup, follows an ALTER SERVER of the primary, and is promoted.
 #
 # Runs in the plain round only.
 
@@ -41,7 +41,15 @@ $local->wait_for_catchup($standby);
 is(sql($standby, $ask), '42', 'a standby gets an answer after ALTER SERVER');
 is(stat_of($standby, 'max_size'), '7', 'a standby uses the options of ALTER SERVER on the primary');
 
+# A lease goes on through the promotion, and so does what it has begun on the remote.
+my $session = session($standby);
+my $lease = $session->acquire('srv');
+is($session->query("SELECT pool_exec($lease, 'begin; create temporary table t (a int)')")->{err},
+	'', 'a session of the standby has begun something in a lease');
 $standby->promote;
+is($session->query("SELECT pool_exec($lease, 'insert into t values (1)')")->{out}, '1',
+	'a lease goes on when the standby is promoted');
+$session->quit;
 is(sql($standby, 'SELECT pg_is_in_recovery()'), 'f', 'the standby is promoted');
 is(sql($standby, $ask), '42', 'a promoted server gets an answer');
 sql($standby, q(ALTER SERVER srv OPTIONS (SET max_size '3')));
