@@ -54,7 +54,8 @@ my $root = session($local);
 sub ask
 {
 	my ($how, $role, $server, $query) = @_;
-	my $call = "SELECT string_agg(t, ',') FROM pool_query('$server', \$q\$$query\$q\$) AS r(t text)";
+	my $call = "SELECT string_agg(t, ',')"
+	  . " FROM pool_query('$server', \$q\$$query\$q\$) AS r(t text)";
 	my $session = $how eq 'its own session' ? $session{$role} : $root;
 	my $answer = $session->query(
 		  $how eq 'its own session' ? $call

@@ -1,8 +1,8 @@
 # 104_queues.pl
 #	Many who hold and many who wait: two sessions that want what the other one has,
 #	in two pools; a hundred that wait for one connection, of which every second is
-#	canceled; fifty leases whose worker ends; and a statement_timeout in the middle
-#	of a million rows.
+#	canceled; fifty leases whose worker ends, and workers that end while they start;
+#	and a statement_timeout in the middle of a million rows.
 #
 # Runs in the plain round only.
 
@@ -12,6 +12,8 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 use PoolTest;
+use PoolTest::Memory;
+use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $remote = start_remote(max_connections => 120);
@@ -123,6 +125,28 @@ is(join(' ', map { $waiters[$_]->result(60)->{out} } 50 .. 59), join(' ', (42) x
 isnt(worker_pid($local), $worker, 'there is another worker');
 $_->quit foreach @waiters;
 at_rest($local, $remote, 'after the end of a worker with fifty leases');
+
+# While it starts: as soon as there is a process of that title, three times
+$worker = worker_pid($local);
+kill 'TERM', $worker;
+$two->begin(sprintf $token, 9);
+foreach my $turn (1 .. 3)
+{
+	my $starting;
+
+	ok( wait_until(
+			30,
+			sub {
+				($starting) = grep {
+					$_ != $worker && (eval { slurp_file("/proc/$_/cmdline") } || '') =~ /pool worker/
+				} processes_of($local);
+				return $starting;
+			}),
+		"another worker starts, turn $turn");
+	kill 'TERM', $starting;
+	$worker = $starting;
+}
+is($two->result(60)->{out}, '9', 'a session waits until a worker is left in peace');
 
 #
 # statement_timeout while rows stream in
