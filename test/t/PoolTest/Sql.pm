@@ -21,7 +21,8 @@ sub session
 	return PoolTest::Session->new(@_);
 }
 
-# sql(node, statement, how): its output; how: db, user
+# sql(node, statement, how): its output; how: db, user.  Here and below a session
+# may take the place of the node, which is sooner answered.
 sub sql
 {
 	my ($node, $statement, %how) = @_;
@@ -46,6 +47,15 @@ sub _psql
 	my ($node, $statement, %how) = @_;
 	my $db = $how{db} || 'postgres';
 	my @result;
+
+	if ($node->isa('PoolTest::Session'))
+	{
+		my $answer = $node->query($statement);
+		my $failed = $answer->{state} ne '00000';
+
+		# What psql prints is compared with what it prints in a session of its own.
+		return ($failed, $answer->{out}, $answer->{err});
+	}
 
 	# A psql that cannot connect may have ended before it is handed the statement,
 	# more often on a busy machine; then nothing was executed.

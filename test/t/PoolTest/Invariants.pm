@@ -1,0 +1,459 @@
+# Invariants.pm
+#	What must hold after every case of a test that makes things go wrong, whatever
+#	the case was.  Each is one test in hold():
+#
+#	A	every statement is answered by its own token: none is missing or comes
+#		twice, none is another statement's, in rows, errors and notices
+#	B	nothing is under way in any pool, nobody waits, and the sums hold
+#	C	the remote has as many sessions as pool has connections, all idle
+#	D	worker and sessions have the descriptors that they had
+#	E	every connection of the pool looks as it did when it was new
+#	F	others have noticed nothing: neither those who use the same pool nor a
+#		session that holds a lease of another one; the server did not restart,
+#		unless the case is that it does: then its remote sessions and its counters
+#		are gone
+#	G	the password is in no log, view, error or title of a process
+#
+#	my ($local, $remote) = start_invariant_pair(%options);
+#	my $case = PoolTest::Invariants->new($local, $remote);
+#	my $session = $case->open_session;
+#	... what goes wrong; its statements by way of $case->ask and the like ...
+#	$case->hold('after that');
+
+package PoolTest::Invariants;
+
+use strict;
+use warnings;
+
+use Exporter qw(import);
+use Test::More;
+
+use PoolTest::Checks;
+use PoolTest::Nodes;
+use PoolTest::Process;
+use PoolTest::Security qw($canary);
+use PoolTest::Sql;
+use PoolTest::Wait;
+
+use PostgreSQL::Test::Utils;
+
+our @EXPORT = qw(start_invariant_pair add_bystander);
+
+# Long enough for a busy machine; what is promised is five seconds.
+my $patience = 30;
+
+my $number = 0;
+
+# Everything that one session could leave behind for the next.
+my $picture = <<'SQL';
+SELECT 'setting ' || name || ' = ' || setting FROM pg_settings
+	WHERE name <> 'application_name' AND name NOT LIKE 'plpgsql.%'
+UNION ALL SELECT 'user ' || session_user || ', role ' || current_user
+UNION ALL SELECT 'own setting ' || coalesce(current_setting('test.left', true), '')
+UNION ALL SELECT 'prepared statement ' || name FROM pg_prepared_statements
+UNION ALL SELECT 'cursor ' || name FROM pg_cursors WHERE name <> ''
+UNION ALL SELECT 'listens to ' || c FROM pg_listening_channels() c
+UNION ALL SELECT 'temporary ' || relname FROM pg_class WHERE relnamespace = pg_my_temp_schema()
+UNION ALL SELECT 'lock ' || locktype FROM pg_locks
+	WHERE pid = pg_backend_pid() AND locktype NOT IN ('relation', 'virtualxid')
+ORDER BY 1
+SQL
+
+# start_invariant_pair(options): a local server and a remote one, whose password
+# is one that can be looked for, with the pools "srv", which has these options,
+# and "bystander"
+sub start_invariant_pair
+{
+	my (%options) = @_;
+	my $remote = start_remote();
+	my $local = start_local(
+		log_min_messages => 'debug1', restart_after_crash => 'on');
+
+	sql($remote, "ALTER ROLE app PASSWORD '$canary'");
+	create_server($local, 'srv', $remote, options => \%options, password => $canary);
+	add_bystander($local, $remote);
+	return ($local, $remote);
+}
+
+# add_bystander(local, remote): what else new() needs: the pool of those who have
+# nothing to do with it, and a function that answers with tokens
+sub add_bystander
+{
+	my ($local, $remote, %how) = @_;
+
+	create_server($local, 'bystander', $remote, password => $canary, %how);
+	sql($remote, <<'SQL', db => 'far', user => 'app');
+CREATE FUNCTION tokens(token text, n int) RETURNS SETOF text LANGUAGE plpgsql AS $$
+BEGIN
+	RAISE NOTICE '<%>', token;
+	RETURN QUERY SELECT '<' || token || '> ' || g FROM generate_series(1, n) g;
+END $$
+SQL
+	return;
+}
+
+# new(local, remote, how): before the first case; the pool "srv", or how->{server},
+# must not have been used yet
+sub new
+{
+	my ($class, $local, $remote, %how) = @_;
+	my $self = bless {
+		local => $local, remote => $remote, server => 'srv', %how,
+		sessions => [], wrong => [], seen => [] }, $class;
+
+	$self->{far} = session($remote);
+	$self->{logs} = { map { $_->name => 0 } $local, $remote };
+	$self->_come_back;
+	($self->{picture}) = $self->_look_at(1);
+	wait_for_value($self->{look},
+		q(SELECT count(*) FROM pool_connections WHERE state NOT IN ('idle', 'leased')), 0,
+		'nothing is under way before the first case');
+	$self->{fds} = $self->_worker_descriptors;
+	return $self;
+}
+
+# Sessions of this module, which a restart of the server ends.
+sub _come_back
+{
+	my ($self) = @_;
+
+	$self->{look} = session($self->{local});
+	$self->{bystander} = session($self->{local});
+	$self->{started} = $self->_started;
+	$self->_hold_lease;
+	return;
+}
+
+sub _hold_lease
+{
+	my ($self) = @_;
+
+	$self->{lease} = $self->{bystander}->acquire('bystander');
+	return;
+}
+
+# A process of the server that every restart replaces.
+sub _started
+{
+	my ($self) = @_;
+
+	return sql($self->{look},
+		q(SELECT pid || ' ' || backend_start FROM pg_stat_activity)
+		  . q( WHERE backend_type = 'checkpointer'));
+}
+
+
+#
+# A
+#
+
+# tokens(target, rows): a token of its own and a statement that asks for it;
+# target: a server, or the number of a lease
+sub tokens
+{
+	my ($self, $target, $rows) = @_;
+	my $token = 'token-' . ++$number;
+
+	$target = "'$target'" if $target !~ /^\d+$/;
+	$rows = 3 if !defined $rows;
+	return ($token,
+		"SELECT t FROM pool_query($target, 'select tokens(''$token'', $rows)') AS r(t text)");
+}
+
+# check(token, rows, result): the result of a session that was asked for that,
+# whatever else it has been asked; returns the result
+sub check
+{
+	my ($self, $token, $rows, $result) = @_;
+	my ($out, $err) = ($result->{out}, $result->{err});
+	my @foreign = grep { $_ ne $token } "$out\n$err" =~ /<(token-\d+)>/g;
+	my $told = () = $err =~ /NOTICE:.*<\Q$token\E>/g;
+	my @rows = $out =~ /^<\Q$token\E> (\d+)$/gm;
+	my $wanted = $result->{state} eq '00000' ? join(' ', 1 .. $rows) : '';
+
+	push @{ $self->{wrong} }, "$token got what belongs to @foreign" if @foreign;
+	push @{ $self->{wrong} }, "$token got the rows @rows, not $wanted ($result->{state})"
+	  if "@rows" ne $wanted;
+	push @{ $self->{wrong} }, "$token got its notice $told times ($result->{state})"
+	  if $told > 1 || ($told == 0 && $result->{state} eq '00000');
+	return $self->saw($result);
+}
+
+# saw(result): look for the password in it, too
+sub saw
+{
+	my ($self, $result) = @_;
+
+	push @{ $self->{seen} }, $result->{out}, $result->{err};
+	return $result;
+}
+
+# begin(session, target, rows): ask, and do not wait; result() has the answer
+sub begin
+{
+	my ($self, $session, $target, $rows) = @_;
+	my ($token, $statement) = $self->tokens($target, $rows);
+
+	$self->{asked}{$session} = [ $token, defined $rows ? $rows : 3 ];
+	$session->begin($statement);
+	return;
+}
+
+sub result
+{
+	my ($self, $session, $seconds) = @_;
+
+	return $self->check(@{ delete $self->{asked}{$session} },
+		$session->result($seconds || 2 * $patience));
+}
+
+# ask(session, target, rows)
+sub ask
+{
+	my ($self, $session, $target, $rows) = @_;
+
+	$self->begin($session, $target, $rows);
+	return $self->result($session);
+}
+
+
+#
+# D
+#
+
+# How many descriptors of each kind a process has, of those that are not files.
+sub _kinds
+{
+	my ($pid) = @_;
+	my %n = (socket => 0, epoll => 0, other => 0);
+
+	foreach (descriptors($pid))
+	{
+		$n{ /^socket:/ ? 'socket' : /eventpoll/ ? 'epoll' : 'other' }++
+		  if m{^(socket|pipe|anon_inode):|^/dev/};
+	}
+	return \%n;
+}
+
+# Those of the workers without the ones of their connections: a socket, and of an
+# encrypted connection the session's pair as well.
+sub _worker_descriptors
+{
+	my ($self) = @_;
+	my $open = sql($self->{look}, q(SELECT count(*) FROM pool_connections));
+	my $tls = sql($self->{look},
+		q(SELECT count(*) FROM pool_connections WHERE tls_version IS NOT NULL));
+	my %sum = (socket => -$open - 2 * $tls, epoll => 0, other => 0);
+
+	foreach my $pid (split /\n/, worker_pid($self->{look}))
+	{
+		my $kinds = _kinds($pid);
+
+		$sum{$_} += $kinds->{$_} foreach keys %sum;
+	}
+	return join ', ', map { "$sum{$_} $_" } sort keys %sum;
+}
+
+# Those of a session without the ones of its copies: a socket and an epoll each.
+sub _session_descriptors
+{
+	my ($pid) = @_;
+	my $kinds = _kinds($pid);
+
+	return ($kinds->{socket} - $kinds->{epoll}) . " sockets, $kinds->{other} other";
+}
+
+# open_session(how): a session that is to notice nothing but its own errors; how as
+# for PoolTest::Session
+sub open_session
+{
+	my ($self, %how) = @_;
+	my $session = session($self->{local}, %how);
+	my $fresh = _kinds($session->pid)->{epoll};
+
+	# What a session opens once, with its first copy.
+	$self->ask($session, $self->{server});
+	push @{ $self->{sessions} },
+	  { session => $session, epoll => $fresh, fds => _session_descriptors($session->pid) };
+	return $session;
+}
+
+# let_go(session): it ends, or is no longer looked at
+sub let_go
+{
+	my ($self, $session) = @_;
+
+	$self->{sessions} = [ grep { $_->{session} != $session } @{ $self->{sessions} } ];
+	return;
+}
+
+# What is wrong with the descriptors just now; '' if nothing is.
+sub _wrong_descriptors
+{
+	my ($self) = @_;
+	my $fds = $self->_worker_descriptors;
+	my $open = sql($self->{look}, q(SELECT count(*) FROM pool_connections));
+	my @wrong = $fds eq $self->{fds} ? () : ("worker: $fds, not $self->{fds}");
+
+	foreach my $watched (@{ $self->{sessions} })
+	{
+		my $pid = $watched->{session}->pid;
+		my $copies = _kinds($pid)->{epoll} - $watched->{epoll};
+
+		$fds = _session_descriptors($pid);
+		push @wrong, "session $pid: $fds, not $watched->{fds}" if $fds ne $watched->{fds};
+		push @wrong, "session $pid: $copies copies of $open connections" if $copies > $open;
+	}
+	return join "\n", @wrong;
+}
+
+
+#
+# E
+#
+
+# _look_at(n): what is to be seen in n connections of the pool at once, of each a
+# list of lines; or the error
+sub _look_at
+{
+	my ($self, $n) = @_;
+	my $quoted = $picture =~ s/'/''/gr;
+	my $leases = $self->_must("SELECT pool_acquire('$self->{server}', hold => true)"
+		  . " FROM generate_series(1, $n)") =~ tr/\n/,/r;
+	my $rows = $self->_must("SELECT l, t FROM unnest(ARRAY[$leases]::bigint[]) l,"
+		  . " pool_query(l, '$quoted') AS r(t text)");
+	my %seen;
+
+	$self->_must("SELECT pool_release(l) FROM unnest(ARRAY[$leases]::bigint[]) l");
+	push @{ $seen{$1} }, $2 while $rows =~ /^(\d+)\|(.*)$/gm;
+	return %seen ? values %seen : [$rows];
+}
+
+# What connections have that a new one had not, or do not have.
+sub _left_behind
+{
+	my ($self, $connections) = @_;
+	my @new = @{ $self->{picture} };
+	my @wrong;
+
+	foreach my $lines ($self->_look_at($connections))
+	{
+		my %old = map { $_ => 1 } @new;
+		my %now = map { $_ => 1 } @$lines;
+
+		push @wrong, map { "there is $_" } grep { !$old{$_} } @$lines;
+		push @wrong, map { "there is no $_" } grep { !$now{$_} } @new;
+	}
+	return join "\n", @wrong;
+}
+
+sub _must
+{
+	my ($self, $statement) = @_;
+	my $result = $self->saw($self->{look}->query($statement));
+
+	return $result->{state} eq '00000' ? $result->{out} : $result->{err};
+}
+
+
+#
+# G
+#
+
+# The places where the password is.
+sub _places_of_password
+{
+	my ($self) = @_;
+	my %text = (errors => join "\n", @{ $self->{seen} });
+
+	foreach my $node ($self->{local}, $self->{remote})
+	{
+		my $before = $self->{logs}{ $node->name };
+
+		$self->{logs}{ $node->name } = log_offset($node);
+		$text{ 'log of ' . $node->name } = log_since($node, $before);
+	}
+	$text{$_} = sql($self->{look}, "SELECT * FROM $_")
+	  foreach qw(pool_stats_all() pool_connections pool_waiters pg_stat_activity);
+	$text{titles} = join "\n", map { eval { slurp_file($_) } || '' } glob '/proc/[0-9]*/cmdline';
+	$self->{seen} = [];
+	return join ', ', grep { $text{$_} =~ /canary/ } sort keys %text;
+}
+
+
+#
+# F, and all together
+#
+
+# After a restart of the server; returns what is wrong with it.
+sub _restarted
+{
+	my ($self) = @_;
+	my $before = $self->{started};
+	my ($pools, $there, @wrong);
+
+	# A session that comes before the server goes down would not stay.
+	wait_until(
+		2 * $patience,
+		sub {
+			my ($state, $err, $out) = sql_state($self->{local},
+				q(SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'checkpointer')
+				  . qq( AND pid || ' ' || backend_start <> '$before'));
+			return $state eq '00000' && $out eq '1';
+		}) or push @wrong, 'the server has not restarted';
+	wait_until(2 * $patience, sub { eval { worker_pid($self->{local}) } })
+	  or push @wrong, 'there is no worker';
+	$pools = sql($self->{local}, 'SELECT count(*) FROM pool_stats_all()');
+	push @wrong, "$pools pools have outlived the restart" if $pools != 0;
+	wait_until($patience, sub { ($there = app_sessions($self->{far})) == 0 })
+	  or push @wrong, "$there remote sessions have outlived the restart";
+	$self->{sessions} = [];
+	$self->_come_back;
+	return @wrong;
+}
+
+# What others have noticed.
+sub _noticed
+{
+	my ($self) = @_;
+	my $answer = $self->ask($self->{bystander}, $self->{lease});
+	my @wrong;
+
+	push @wrong, "the bystander's lease: $answer->{err}" if $answer->{state} ne '00000';
+	$answer = $self->{bystander}->release($self->{lease});
+	push @wrong, "its release: $answer->{err}" if $answer->{state} ne '00000';
+	push @wrong, 'the server has restarted' if $self->_started ne $self->{started};
+	return @wrong;
+}
+
+# hold(when, how): the tests A to G; "crash" in how: the case restarts the server
+sub hold
+{
+	my ($self, $when, %how) = @_;
+	my ($wrong, $answer, @noticed);
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	@noticed = $self->_restarted if $how{crash};
+	push @noticed, $self->_noticed;
+	settled($self->{look}, "B: nothing is under way $when, and the sums hold", $patience);
+	remote_count($self->{look}, $self->{far}, "C: the remote has the sessions of pool $when");
+	foreach my $watched (@{ $self->{sessions} })
+	{
+		$answer = $self->ask($watched->{session}, $self->{server});
+		push @noticed, 'session ' . $watched->{session}->pid . ": $answer->{err}"
+		  if $answer->{state} ne '00000';
+	}
+	my $idle = sql($self->{look},
+		"SELECT count(*) FROM pool_connections WHERE server = '$self->{server}'") || 1;
+	is($self->_left_behind($idle), '', "E: every connection looks like a new one $when");
+	wait_until($patience, sub { ($wrong = $self->_wrong_descriptors) eq '' });
+	is($wrong, '', "D: worker and sessions have the descriptors $when that they had");
+	is(join("\n", @noticed), '', "F: others have noticed nothing $when");
+	is(join("\n", @{ $self->{wrong} }), '', "A: each statement gets its own answer $when");
+	is($self->_places_of_password, '', "G: the password is nowhere to be seen $when");
+	$self->{wrong} = [];
+	$self->_hold_lease;
+	return;
+}
+
+1;
