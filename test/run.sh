@@ -270,7 +270,7 @@ fi
 if [ -n "$memory" ]; then
 	build_watched
 else
-	build -Werror -DUSE_ASSERT_CHECKING
+	build -Werror -DUSE_ASSERT_CHECKING -DPOOL_FAULT_POINTS
 fi
 [[ " ${rounds[*]} " != *' tls '* ]] || make_certificates
 

@@ -11,6 +11,7 @@
 #include "utils/guc.h"
 #include "utils/varlena.h"
 
+#include "base/fault.h"
 #include "base/guc.h"
 
 int pool_guc_max_connections = 100;
@@ -127,5 +128,8 @@ pool_guc_init(void)
 		&pool_guc_warm_databases, "", PGC_POSTMASTER, GUC_LIST_INPUT,
 		check_names, NULL, NULL);
 
+#ifdef POOL_FAULT_POINTS
+	pool_fault_init();
+#endif
 	MarkGUCPrefixReserved("pool");
 }

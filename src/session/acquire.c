@@ -17,6 +17,7 @@
 #include "utils/memutils.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/guc.h"
 #include "base/wait_event.h"
 #include "options/conninfo.h"
@@ -55,12 +56,14 @@ wait_in_queue(PoolAcquireRequest *request, int64 deadline)
 	waiting = request;
 	PG_TRY();
 	{
+		POOL_FAULT_POINT(acquire_joined);
 		while ((verdict = pool_queue_verdict(request)) == POOL_VERDICT_NONE)
 		{
 			long left = pool_clock_left_ms(deadline);
 
 			if (left == 0)
 			{
+				POOL_FAULT_POINT(acquire_timed_out);
 				verdict = pool_queue_leave(request);
 				break;
 			}
@@ -68,8 +71,10 @@ wait_in_queue(PoolAcquireRequest *request, int64 deadline)
 							 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 							 left, pool_wait_event(POOL_WAIT_ACQUIRE));
 			ResetLatch(MyLatch);
+			POOL_FAULT_POINT(acquire_woken);
 			CHECK_FOR_INTERRUPTS();
 		}
+		POOL_FAULT_POINT(acquire_granted);
 	}
 	PG_CATCH();
 	{
@@ -88,6 +93,7 @@ wait_in_queue(PoolAcquireRequest *request, int64 deadline)
 void
 pool_acquire_abandon(void)
 {
+	POOL_FAULT_POINT(acquire_abandon);
 	if (waiting != NULL)
 		(void) pool_queue_leave(waiting);
 	waiting = NULL;
@@ -124,10 +130,12 @@ send_options(const PoolTarget *target, Pool *pool, uint64 pool_id,
 	PG_TRY();
 	{
 		pool_conninfo_build(target, &conninfo);
+		POOL_FAULT_POINT(acquire_configure);
 		noted =
 			pool_handover_configure(pool, pool_id, target, &conninfo,
 									Max(deadline, pool_clock_after_ms(
 													  CONFIGURE_TIMEOUT_MS)));
+		POOL_FAULT_POINT(acquire_configured);
 	}
 	PG_FINALLY();
 	{
@@ -191,6 +199,7 @@ look_up_pool(const char *server_name, PoolTarget *target, uint64 *pool_id)
 			return pool;
 		PG_TRY();
 		{
+			POOL_FAULT_POINT(acquire_pool_made);
 			pool_target_resolve(server_name, target);
 		}
 		PG_CATCH();
@@ -214,6 +223,7 @@ find_pool(const char *server_name, PoolTarget *target,
 		  PoolAcquireRequest *request)
 {
 	pool_target_resolve(server_name, target);
+	POOL_FAULT_POINT(acquire_resolved);
 	if (recent.pool == NULL || target->uncommitted ||
 		!pool_target_key_equal(&recent.key, &target->key))
 	{
@@ -268,6 +278,7 @@ try_to_acquire(const char *server_name, PoolTarget *target, int64 deadline,
 	Pool *pool = request->pool;
 
 	*changed = true;
+	POOL_FAULT_POINT(acquire_try);
 	request->stamp = target->stamp;
 	request->priority = Min(target->options.priority, pool_guc_priority);
 	switch (pool_queue_acquire(request))
@@ -361,6 +372,7 @@ pool_acquire_slot(const char *server_name, PoolTarget *target, int64 timeout_ms,
 			find_pool(server_name, target, request);
 		}
 	}
+	POOL_FAULT_POINT(acquire_done);
 	return deadline;
 }
 

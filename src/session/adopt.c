@@ -26,6 +26,7 @@
 #include "storage/fd.h"
 #include "utils/memutils.h"
 
+#include "base/fault.h"
 #include "session/adopt.h"
 
 /*
@@ -241,6 +242,7 @@ pool_adopt(PoolHandover *handover)
 		StringInfoData startup;
 		const char *encoding = "UTF8";
 
+		POOL_FAULT_POINT(adopt_begin);
 		for (int i = 0; i + 1 < handover->nstrings; i += 2)
 		{
 			if (strcmp(handover->strings[i], "client_encoding") == 0)
@@ -250,6 +252,7 @@ pool_adopt(PoolHandover *handover)
 		listener = listen_to_self(host, sizeof(host));
 		conn = start_libpq(host, encoding);
 		server = accept_self(listener);
+		POOL_FAULT_POINT(adopt_started);
 		if (conn == NULL || server < 0 || !play_startup(conn, server, &startup) ||
 			dup3(handover->fd, PQsocket(conn), O_CLOEXEC) < 0)
 			ereport(ERROR,

@@ -23,6 +23,7 @@
 
 #include "base/clock.h"
 #include "base/compat.h"
+#include "base/fault.h"
 #include "base/guc.h"
 #include "session/adopt.h"
 #include "session/conn_cache.h"
@@ -176,6 +177,7 @@ static void
 make_wait_set(PoolCopy *copy)
 {
 	copy->wait_set = pool_create_wait_set(3);
+	POOL_FAULT_POINT(copy_watched);
 	AddWaitEventToSet(copy->wait_set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch,
 					  NULL);
 	AddWaitEventToSet(copy->wait_set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET,
@@ -198,6 +200,7 @@ make_copy(int slot, uint64 generation, int64 deadline)
 
 	pool_adopt_prepare();
 	pool_conn_cache_make_room();
+	POOL_FAULT_POINT(copy_begin);
 	copy = MemoryContextAllocZero(TopMemoryContext, sizeof(PoolCopy));
 	copy->slot = slot;
 	copy->generation = generation;
@@ -211,9 +214,11 @@ make_copy(int slot, uint64 generation, int64 deadline)
 		if (pool_handover_fetch(slot, generation, deadline, &handover))
 		{
 			copy->pg = pool_adopt(&handover);
+			POOL_FAULT_POINT(adopt_done);
 			pool_remote_report_listen(copy->pg, &copy->notices);
 			copy->fingerprint = pool_conn_cache_fingerprint(copy);
 			make_wait_set(copy);
+			POOL_FAULT_POINT(copy_done);
 			fetched = true;
 		}
 	}

@@ -26,6 +26,7 @@
 #include "storage/latch.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/wait_event.h"
 #include "session/handover.h"
 #include "shared/queue.h"
@@ -43,6 +44,11 @@ typedef struct Exchange
 	int sock;			 /* to the worker's address */
 	int mine;			 /* this session's end of the pair */
 	volatile int theirs; /* the worker's; -1: closed here (within PG_TRY) */
+
+	/* The answer. */
+	PoolReply reply;	  /* status 0: there was none */
+	const char **strings; /* NULL: there are none, or the answer is malformed */
+	volatile int fd;	  /* -1: none came with it, else the caller closes it */
 
 	/* The slot that is leased meanwhile; POOL_NONE: none, or no more. */
 	int slot;
@@ -113,6 +119,7 @@ wait_for_worker(Exchange *exchange, int sock, uint32 event)
 						   WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH |
 							   event,
 						   sock, left, pool_wait_event(POOL_WAIT_CONNECT));
+	POOL_FAULT_POINT(fetch_woken);
 	if (rc & WL_LATCH_SET)
 	{
 		ResetLatch(MyLatch);
@@ -163,17 +170,18 @@ send_request(Exchange *exchange, const void *data, size_t len)
 }
 
 /*
- * Waits for the answer on this session's end of the pair.  Returns its length,
- * 0 if the worker ended without one.
+ * Waits for the answer on this session's end of the pair, which is "size" bytes
+ * at most.  Returns its length, 0 if the worker ended without one.
  */
 static size_t
-await_answer(Exchange *exchange, char *reply, int *fd)
+await_answer(Exchange *exchange, char *answer, size_t size)
 {
 	struct ucred peer;
 	ssize_t got;
+	int fd;
 
-	while ((got = pool_wire_receive(exchange->mine, reply, POOL_REPLY_MAX, fd,
-									&peer)) < 0)
+	while ((got = pool_wire_receive(exchange->mine, answer, size, &fd, &peer)) <
+		   0)
 	{
 		if (errno == EMFILE || errno == EPROTO)
 			ereport(ERROR,
@@ -185,7 +193,21 @@ await_answer(Exchange *exchange, char *reply, int *fd)
 			return 0; /* ECONNRESET: the request was never read */
 		wait_for_worker(exchange, exchange->mine, WL_SOCKET_READABLE);
 	}
+	exchange->fd = fd;
 	return (size_t) got;
+}
+
+/* Takes an answer of that length apart; the strings stay in it. */
+static void
+read_answer(Exchange *exchange, const char *answer, size_t len)
+{
+	PoolReply *reply = &exchange->reply;
+
+	if (len < sizeof(*reply))
+		return;
+	memcpy(reply, answer, sizeof(*reply));
+	exchange->strings = pool_wire_strings(answer + sizeof(*reply),
+										  len - sizeof(*reply), reply->nstrings);
 }
 
 /* Makes the sockets.  Raises what the system's error stands for. */
@@ -213,35 +235,52 @@ begin_exchange(Exchange *exchange)
 	exchange->theirs = pair[1];
 }
 
+/* Closes what begin_exchange() made. */
+static void
+end_exchange(Exchange *exchange)
+{
+	close(exchange->sock);
+	close(exchange->mine);
+	if (exchange->theirs >= 0)
+		close(exchange->theirs);
+}
+
 /*
  * Sends a request and waits for the answer; the caller has set the exchange's
- * worker, deadline and slot.  Returns the answer's length, 0 if the worker ended
- * without one.  A descriptor that came with it is the caller's.
+ * worker, deadline and slot.  A descriptor that came with it is the caller's,
+ * unless an error is raised.
  */
-static pg_noinline size_t
-ask_worker(Exchange *exchange, const StringInfo request, char *reply, int *fd)
+static pg_noinline void
+ask_worker(Exchange *exchange, const StringInfo request)
 {
-	volatile size_t got = 0;
+	char *answer = palloc(POOL_REPLY_MAX);
 
-	*fd = -1;
+	exchange->fd = -1;
 	exchange->give_way_at = pool_clock_after_ms(patience_ms);
 	begin_exchange(exchange);
 	PG_TRY();
 	{
+		size_t len;
+
+		POOL_FAULT_POINT(fetch_begin);
 		send_request(exchange, request->data, request->len);
 		close(exchange->theirs);
 		exchange->theirs = -1;
-		got = await_answer(exchange, reply, fd);
+		POOL_FAULT_POINT(fetch_sent);
+		len = await_answer(exchange, answer, POOL_REPLY_MAX);
+		POOL_FAULT_POINT(fetch_answered);
+		read_answer(exchange, answer, len);
+		POOL_FAULT_POINT(fetch_received);
 	}
-	PG_FINALLY();
+	PG_CATCH();
 	{
-		close(exchange->sock);
-		close(exchange->mine);
-		if (exchange->theirs >= 0)
-			close(exchange->theirs);
+		end_exchange(exchange);
+		if (exchange->fd >= 0)
+			close(exchange->fd);
+		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	return got;
+	end_exchange(exchange);
 }
 
 /*
@@ -264,36 +303,30 @@ pool_handover_fetch(int slot, uint64 generation, int64 deadline,
 						 .slot = slot,
 						 .generation = generation};
 	int pool = pool_shmem_slots[slot].pool;
-	char *answer;
 	StringInfoData data;
-	PoolReply reply;
-	size_t len;
-	int fd;
+	const PoolReply *reply = &exchange.reply;
 
 	if (pool == POOL_NONE)
 		return false; /* reclaimed and closed meanwhile */
-	answer = palloc(POOL_REPLY_MAX);
 	initStringInfo(&data);
 	appendBinaryStringInfo(&data, (char *) &message, sizeof(message));
 	exchange.worker = pool_worker_number(&pool_shmem_pools[pool]);
-	len = ask_worker(&exchange, &data, answer, &fd);
-	if (len >= sizeof(reply) && exchange.slot != POOL_NONE)
+	ask_worker(&exchange, &data);
+	if (reply->status != 0 && exchange.slot != POOL_NONE)
 	{
 		patience_ms = FIRST_PATIENCE_MS;
-		memcpy(&reply, answer, sizeof(reply));
-		handover->strings =
-			pool_wire_strings(answer + sizeof(reply), len - sizeof(reply),
-							  reply.nstrings);
-		if (reply.status == POOL_REPLY_OK && fd >= 0 && handover->strings)
+		if (reply->status == POOL_REPLY_OK && exchange.fd >= 0 &&
+			exchange.strings != NULL)
 		{
-			handover->fd = fd;
-			handover->remote_pid = reply.remote_pid;
-			handover->nstrings = reply.nstrings;
+			handover->fd = exchange.fd;
+			handover->remote_pid = reply->remote_pid;
+			handover->nstrings = reply->nstrings;
+			handover->strings = exchange.strings;
 			return true;
 		}
 	}
-	if (fd >= 0)
-		close(fd);
+	if (exchange.fd >= 0)
+		close(exchange.fd);
 	return false;
 }
 
@@ -328,11 +361,8 @@ pool_handover_configure(const Pool *pool, uint64 pool_id,
 	Exchange exchange = {.worker = pool_worker_number(pool),
 						 .deadline = deadline,
 						 .slot = POOL_NONE};
-	char *answer = palloc(POOL_REPLY_MAX);
 	StringInfoData data;
-	PoolReply reply = {0};
 	size_t len = message_len(conninfo);
-	int fd;
 
 	if (len > POOL_MESSAGE_MAX)
 		ereport(ERROR,
@@ -355,16 +385,14 @@ pool_handover_configure(const Pool *pool, uint64 pool_id,
 
 	PG_TRY();
 	{
-		len = ask_worker(&exchange, &data, answer, &fd);
+		ask_worker(&exchange, &data);
 	}
 	PG_FINALLY();
 	{
 		explicit_bzero(data.data, data.maxlen); /* it holds the password */
 	}
 	PG_END_TRY();
-	if (fd >= 0)
-		close(fd);
-	if (len >= sizeof(reply))
-		memcpy(&reply, answer, sizeof(reply));
-	return reply.status == POOL_REPLY_OK;
+	if (exchange.fd >= 0)
+		close(exchange.fd);
+	return exchange.reply.status == POOL_REPLY_OK;
 }

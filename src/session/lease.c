@@ -15,6 +15,7 @@
 #include "utils/guc.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "session/acquire.h"
 #include "session/lease.h"
 #include "shared/holder.h"
@@ -85,6 +86,7 @@ pool_lease_close(PoolLease *lease, PoolCloseReason reason)
 					 .role = lease->request.role};
 	int slot = lease->request.slot;
 
+	POOL_FAULT_POINT(close_judge);
 	lease->copy = NULL;
 	lease->request.slot = POOL_NONE;
 	if (slot == POOL_NONE)
@@ -96,9 +98,11 @@ pool_lease_close(PoolLease *lease, PoolCloseReason reason)
 	/* The copy first: the next owner may be at the socket at once. */
 	if (copy != NULL && pool_queue_closes(condition))
 		pool_conn_cache_close(copy);
+	POOL_FAULT_POINT(close_copy_closed);
 	pool_queue_release(slot, lease->request.generation, condition,
 					   reason != POOL_CLOSE_NONE ? reason : POOL_CLOSE_UNCLEAN,
 					   lease->touched ? &user : NULL);
+	POOL_FAULT_POINT(close_keep);
 	if (copy != NULL && !pool_queue_closes(condition))
 		pool_conn_cache_keep(copy, lease->left_state);
 }

@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "options/options.h"
 #include "session/acquire.h"
 #include "session/lease_run.h"
@@ -177,6 +178,7 @@ run_once_alive(PoolLease *lease, const PoolStatement *statement,
 		}
 		else
 			return;
+		POOL_FAULT_POINT(run_again);
 		pool_lease_open(lease);
 	}
 }
@@ -314,6 +316,8 @@ pool_lease_run(PoolLease *lease, const PoolStatement *statement,
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	POOL_FAULT_POINT(run_settle);
 	settle(lease, &run);
+	POOL_FAULT_POINT(run_settled);
 	pool_run_error_raise(lease, &run);
 }

@@ -29,6 +29,7 @@
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
+#include "base/fault.h"
 #include "session/pending_drop.h"
 #include "shared/registry.h"
 
@@ -86,8 +87,13 @@ resource_callback(ResourceReleasePhase phase, bool is_commit, bool is_top,
 	{
 		PendingDrop *drop = lfirst(cell);
 
-		if (drop->at_commit == is_commit)
-			pool_registry_drop(drop->catalog, drop->object);
+		if (drop->at_commit != is_commit)
+			continue;
+		if (is_commit)
+			POOL_FAULT_POINT(drop_at_commit);
+		else
+			POOL_FAULT_POINT(drop_at_abort);
+		pool_registry_drop(drop->catalog, drop->object);
 	}
 	drops = NIL; /* its memory goes with the transaction's */
 }

@@ -47,6 +47,7 @@
 
 #include "base/clock.h"
 #include "base/compat.h"
+#include "base/fault.h"
 #include "session/proof.h"
 #include "session/remote_io.h"
 #include "statement/remote_report.h"
@@ -126,6 +127,7 @@ send_proof(PoolRun *run, char *nonce)
 	PGconn *pg = run->copy->pg;
 	char *select = compose_select(nonce);
 
+	POOL_FAULT_POINT(proof_begin);
 	run->copy->busy = true;
 	return PQenterPipelineMode(pg) &&
 		   (run->reset_query[0] == '\0' ||
@@ -215,11 +217,16 @@ read_answers(PoolRun *run, int64 deadline, const char *nonce, bool sync)
 	PoolNotices *notices = &run->copy->notices;
 	PoolProof answer = POOL_PROOF_GOOD;
 
+	POOL_FAULT_POINT(proof_sent);
 	notices->held = true;
 	if (run->reset_query[0] != '\0')
+	{
 		answer = read_step(run, deadline, NULL);
+		POOL_FAULT_POINT(proof_reset_read);
+	}
 	if (answer == POOL_PROOF_GOOD)
 		answer = read_step(run, deadline, nonce);
+	POOL_FAULT_POINT(proof_read);
 	notices->held = false;
 	if (answer == POOL_PROOF_GOOD && sync)
 		answer = read_sync(run, deadline);
@@ -251,6 +258,7 @@ pool_proof_alone(PoolRun *run)
 	if (PQtransactionStatus(pg) != PQTRANS_IDLE)
 		return POOL_PROOF_OPEN;
 	run->copy->busy = false;
+	POOL_FAULT_POINT(proof_alone_done);
 	return POOL_PROOF_GOOD;
 }
 

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/wait_event.h"
 #include "session/conn_cache.h"
 #include "session/remote_io.h"
@@ -78,6 +79,7 @@ pool_remote_io_next(PoolRun *run, int64 deadline, bool *timed_out)
 			*timed_out = true;
 			return NULL;
 		}
+		POOL_FAULT_POINT(run_woken);
 		if (!PQconsumeInput(pg))
 			break;
 		pool_remote_report_show_notices(&copy->notices, run->server_name);

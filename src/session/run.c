@@ -15,6 +15,7 @@
 #include "miscadmin.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "session/proof.h"
 #include "session/remote_io.h"
 #include "session/run.h"
@@ -117,9 +118,11 @@ pass_on_and_free(PoolRun *run, PGresult *res)
 	bool alive;
 
 	copy->result = res;
+	POOL_FAULT_POINT(run_row);
 	alive = pass_on(run, res);
 	copy->result = NULL;
 	PQclear(res);
+	POOL_FAULT_POINT(run_row_passed);
 	return alive;
 }
 
@@ -164,6 +167,7 @@ read_results(PoolRun *run, bool pipeline)
 	bool timed_out = false;
 	PGresult *res;
 
+	POOL_FAULT_POINT(run_sent);
 	PQsetSingleRowMode(pg);
 	while ((res = pool_remote_io_next(run, run->deadline, &timed_out)) != NULL)
 	{
@@ -172,6 +176,7 @@ read_results(PoolRun *run, bool pipeline)
 	}
 	if (timed_out)
 		pool_remote_io_raise_timeout(run);
+	POOL_FAULT_POINT(run_before_sync);
 	if (pipeline && !read_sync(run))
 	{
 		note_lost(run, "connection to the remote was lost");
@@ -187,6 +192,7 @@ check_end(PoolRun *run)
 	PoolCopy *copy = run->copy;
 	PGnotify *notify;
 
+	POOL_FAULT_POINT(run_before_end);
 	/* Makes libpq look at what it has read besides. */
 	(void) PQisBusy(copy->pg);
 	while ((notify = PQnotifies(copy->pg)) != NULL)
@@ -325,6 +331,7 @@ pool_run_statement(PoolRun *run)
 	bool pipeline = run->prove && pool_proof_may_lead(run);
 
 	run->outcome = POOL_RUN_NOT_SENT;
+	POOL_FAULT_POINT(run_begin);
 	if (!pool_conn_cache_is_quiet(copy))
 	{
 		hear_farewell(run);
@@ -349,4 +356,5 @@ pool_run_statement(PoolRun *run)
 		run->outcome = POOL_RUN_FAILED;
 	else
 		check_formats(run);
+	POOL_FAULT_POINT(run_done);
 }

@@ -22,6 +22,7 @@
 #include "utils/memutils.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "session/acquire.h"
 #include "session/lease_run.h"
 #include "session/session.h"
@@ -39,6 +40,7 @@ static void
 forget_lease(PoolLease *lease, PoolCloseReason reason)
 {
 	pool_lease_close(lease, reason);
+	POOL_FAULT_POINT(lease_forget);
 	dlist_delete(&lease->node);
 	pfree(lease->name);
 	pfree(lease);
@@ -83,6 +85,7 @@ pool_session_lease(const char *server_name, PoolLeaseScope scope,
 
 	PG_TRY();
 	{
+		POOL_FAULT_POINT(lease_listed);
 		if (scope != POOL_LEASE_STATEMENT)
 			pool_lease_note_holder(lease);
 		pool_lease_open(lease);
@@ -215,15 +218,18 @@ xact_callback(XactEvent event, void *arg)
 	switch (event)
 	{
 		case XACT_EVENT_PRE_COMMIT:
+			POOL_FAULT_POINT(pre_commit);
 			warn_of_rollbacks();
 			break;
 		case XACT_EVENT_PRE_PREPARE:
 			refuse_prepare();
 			break;
 		case XACT_EVENT_COMMIT:
+			POOL_FAULT_POINT(commit);
 			end_of_transaction(true);
 			break;
 		case XACT_EVENT_ABORT:
+			POOL_FAULT_POINT(abort);
 			end_of_transaction(false);
 			break;
 		default:
@@ -246,9 +252,15 @@ subxact_callback(SubXactEvent event, SubTransactionId mine,
 		if (lease->subid != mine)
 			continue;
 		if (event == SUBXACT_EVENT_COMMIT_SUB)
+		{
+			POOL_FAULT_POINT(subcommit);
 			lease->subid = parent;
+		}
 		else
+		{
+			POOL_FAULT_POINT(subabort);
 			forget_lease(lease, POOL_CLOSE_NONE);
+		}
 	}
 }
 
@@ -257,9 +269,21 @@ static void
 session_exit(int code, Datum arg)
 {
 	pool_acquire_abandon();
+	POOL_FAULT_POINT(exit_leases);
 	while (!dlist_is_empty(&leases))
 		forget_lease(dlist_head_element(PoolLease, node, &leases),
 					 POOL_CLOSE_HOLDER_EXITED);
+}
+
+/*
+ * The session does not exist any more.  A callback of its own, so that it is
+ * called even if the one before it should fail: the worker takes back what is
+ * leased to a session that does not exist.
+ */
+static void
+session_gone(int code, Datum arg)
+{
+	POOL_FAULT_POINT(exit_forget);
 	pool_self_forget();
 }
 
@@ -273,6 +297,7 @@ register_callbacks(void)
 	(void) pool_self(); /* not in the middle of the exit for the first time */
 	RegisterXactCallback(xact_callback, NULL);
 	RegisterSubXactCallback(subxact_callback, NULL);
+	before_shmem_exit(session_gone, (Datum) 0); /* the first to come is last */
 	before_shmem_exit(session_exit, (Datum) 0);
 	registered = true;
 }

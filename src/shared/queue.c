@@ -20,6 +20,7 @@
 #include "miscadmin.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "shared/breaker.h"
 #include "shared/lifetime.h"
 #include "shared/queue.h"
@@ -145,6 +146,7 @@ acquire_locked(PoolAcquireRequest *request, bool *wake)
 		}
 		pool_stats_time(&pool->stats, POOL_TIMED_WAIT, now - request->started);
 		pool_slot_lease(pool, slot, pool_self(), request->role);
+		POOL_FAULT_POINT(acquire_leased_locked);
 		request->slot = pool_slot_index(slot);
 		request->generation = pg_atomic_read_u64(&slot->generation);
 		return POOL_ACQUIRE_GRANTED;
@@ -161,6 +163,7 @@ acquire_locked(PoolAcquireRequest *request, bool *wake)
 	me->verdict = POOL_VERDICT_NONE;
 	me->slot = POOL_NONE;
 	enqueue(pool, me);
+	POOL_FAULT_POINT(acquire_joined_locked);
 
 	/* While as many are being opened as may be, the worker looks by itself. */
 	if (pool_slot_count_limited(pool) < pool->limit &&
@@ -228,6 +231,7 @@ pool_queue_leave(PoolAcquireRequest *request)
 	LWLockAcquire(&request->pool->lock, LW_EXCLUSIVE);
 	verdict = read_verdict(request, me);
 	request->limit = pool_limit_of(request->pool);
+	POOL_FAULT_POINT(acquire_leave_locked);
 	if (verdict == POOL_VERDICT_NONE && me->pool == pool_index(request->pool))
 		dequeue(request->pool, me);
 	LWLockRelease(&request->pool->lock);
@@ -244,6 +248,7 @@ grant_to_first(Pool *pool, PoolSlot *slot, PoolSessionRef *wake)
 	pool_stats_time(&pool->stats, POOL_TIMED_WAIT, now - first->since);
 	dequeue(pool, first);
 	pool_slot_lease(pool, slot, &first->session, first->role);
+	POOL_FAULT_POINT(grant_locked);
 	first->slot = pool_slot_index(slot);
 	first->verdict = POOL_VERDICT_GRANTED;
 	*wake = first->session;
@@ -359,6 +364,7 @@ pool_queue_release(int slot_index, uint64 generation, PoolCondition condition,
 	if (pool_slot_is(slot, pool, generation, POOL_SLOT_LEASED) &&
 		slot->owner.serial == pool_self()->serial)
 	{
+		POOL_FAULT_POINT(release_locked);
 		if (user != NULL)
 			slot->last_user = *user;
 		if (condition == POOL_CONDITION_CLEAN)
@@ -366,9 +372,11 @@ pool_queue_release(int slot_index, uint64 generation, PoolCondition condition,
 		granted = release_locked(pool, slot, condition, reason, &wake);
 		work = slot->state == POOL_SLOT_RETURNED ||
 			   slot->state == POOL_SLOT_CLOSING;
+		POOL_FAULT_POINT(released_locked);
 	}
 	LWLockRelease(&pool->lock);
 
+	POOL_FAULT_POINT(release_wake);
 	if (granted)
 		pool_wake_session(&wake);
 	else if (work)

@@ -23,6 +23,7 @@
 #include "storage/fd.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/guc.h"
 #include "options/conninfo.h"
 #include "shared/backoff.h"
@@ -81,6 +82,7 @@ connect_now(PoolConn *conn, const PoolConninfo *conninfo)
 	PQsetNoticeReceiver(conn->pg, pool_conn_ignore_notice, NULL);
 	PQsetErrorVerbosity(conn->pg, PQERRORS_VERBOSE);
 	pool_libpq_trace_begin(&conn->trace, conn->pg);
+	POOL_FAULT_POINT(connect_started);
 	pool_conn_watch_remote(conn, WL_SOCKET_WRITEABLE);
 }
 
@@ -166,6 +168,7 @@ pool_attempt_begin(Pool *pool, PoolSlot *slot, bool beside)
 	if (beside)
 		conn->give_up =
 			pool_clock_after_ms(pool_backoff_hangs_after_ms(pool) * 9 / 10);
+	POOL_FAULT_POINT(connect_begin);
 	begin_task(conn, POOL_TASK_LOOK_UP);
 	continue_look_up(conn);
 }
@@ -219,8 +222,10 @@ finish_attempt(PoolConn *conn)
 	PoolSessionRef wake;
 	bool granted;
 
+	POOL_FAULT_POINT(connect_ready);
 	if (!accept_connection(conn))
 		return;
+	POOL_FAULT_POINT(connect_accepted);
 
 	pool_addresses_describe(conn->pg, address, sizeof(address));
 	if (conn->relay.ssl != NULL)
@@ -245,10 +250,13 @@ finish_attempt(PoolConn *conn)
 	granted = pool_queue_offer(pool, slot, &wake);
 	if (pool_slot_count_live(pool) >= pool->prewarm)
 		pool->prewarm = 0;
+	POOL_FAULT_POINT(connect_offered_locked);
 	LWLockRelease(&pool->lock);
 
+	POOL_FAULT_POINT(connect_wake);
 	if (granted)
 		pool_wake_session(&wake);
+	POOL_FAULT_POINT(connect_done);
 	ConditionVariableBroadcast(&pool->changed);
 	if (pool_guc_log_connections)
 		ereport(LOG,
@@ -349,6 +357,7 @@ pool_attempt_on_event(PoolConn *conn)
 {
 	PostgresPollingStatusType status;
 
+	POOL_FAULT_POINT(connect_event);
 	if (!pool_feed_refill(&conn->feed))
 	{
 		skip_address(conn, psprintf("more than %d kB came before it was ready",

@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "shared/backoff.h"
 #include "shared/queue.h"
 #include "shared/shmem.h"
@@ -48,10 +49,12 @@ pool_attempt_fail_slot(Pool *pool, PoolSlot *slot,
 	if (tell_waiters)
 		pool->prewarm = 0;
 	pool_loop_wake_at(pool->next_attempt);
+	POOL_FAULT_POINT(connect_failed_locked);
 	LWLockRelease(&pool->lock);
 	LWLockRelease(&pool_shmem->registry_lock);
 	pool_wake_starved();
 	pool_loop_wake_now();
+	POOL_FAULT_POINT(connect_failed);
 
 	if (!retired)
 		pool_worker_log_connect_failed(pool, error->message);

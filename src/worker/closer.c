@@ -28,6 +28,7 @@
 #include "miscadmin.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/guc.h"
 #include "shared/pool.h"
 #include "shared/shmem.h"
@@ -77,6 +78,7 @@ free_slot(Pool *pool, PoolSlot *slot)
 	LWLockAcquire(&pool_shmem->registry_lock, LW_EXCLUSIVE);
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 	pool_slot_free(pool, slot);
+	POOL_FAULT_POINT(close_freed_locked);
 	LWLockRelease(&pool->lock);
 	LWLockRelease(&pool_shmem->registry_lock);
 	pool_wake_starved();
@@ -91,6 +93,7 @@ finish(PoolConn *conn)
 	Pool *pool = conn->pool;
 	PoolSlot *slot = conn->slot;
 
+	POOL_FAULT_POINT(close_finish);
 	(void) shutdown(PQsocket(conn->pg), SHUT_RDWR);
 	if (pool_guc_log_connections)
 		ereport(LOG,
@@ -99,6 +102,7 @@ finish(PoolConn *conn)
 						slot->remote_pid,
 						pool_stats_close_reason_name(slot->close_reason))));
 	pool_conn_free(conn);
+	POOL_FAULT_POINT(close_closed);
 	free_slot(pool, slot);
 }
 
@@ -140,6 +144,7 @@ continue_cancel(PoolConn *conn)
 {
 	if (!conn->cancel_needed)
 		return;
+	POOL_FAULT_POINT(close_cancel);
 	if (pool_cancel_continue(&conn->cancel, &conn->cancel_key, conn->pg))
 		pool_stats_add(&conn->pool->stats, POOL_COUNT_CANCELS, 1);
 	pool_loop_wake_at(conn->cancel.next);
@@ -204,6 +209,7 @@ pool_closer_begin(PoolSlot *slot)
 		return;
 	pool_conn_begin_task(conn, POOL_TASK_CLOSE,
 						 slot->silent ? SILENT_TIMEOUT_MS : CLOSE_TIMEOUT_MS);
+	POOL_FAULT_POINT(close_begin);
 	if (is_cut(conn))
 		(void) shutdown(PQsocket(conn->pg), SHUT_RDWR);
 	pool_conn_watch_remote(conn, is_cut(conn) ? 0 : WL_SOCKET_READABLE);

@@ -11,6 +11,7 @@
 
 #include "utils/memutils.h"
 
+#include "base/fault.h"
 #include "options/options.h"
 #include "options/target.h"
 #include "shared/autoscale.h"
@@ -227,7 +228,9 @@ pool_config_accept(const PoolListenerMessage *message, int worker)
 	}
 	LWLockRelease(&pool->lock);
 	LWLockRelease(&pool_shmem->registry_lock);
+	POOL_FAULT_POINT(config_noted);
 	if (known && changed)
 		keep_config(pool, message);
+	POOL_FAULT_POINT(config_kept);
 	return known;
 }

@@ -17,6 +17,7 @@
 #include "postgres.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "shared/backoff.h"
 #include "shared/breaker.h"
 #include "shared/limit.h"
@@ -223,7 +224,10 @@ pool_connector_open_missing(Pool *pool)
 	if (step == STEP_NONE && before == POOL_LIMIT_NONE)
 		return;
 	while ((slot = take_step(pool, &beside, &keep)) != NULL)
+	{
+		POOL_FAULT_POINT(connect_claimed);
 		pool_attempt_begin(pool, slot, beside);
+	}
 	if (pool->limited_by == POOL_LIMIT_NONE)
 		return;
 	if (pool->limited_by != before)

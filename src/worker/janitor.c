@@ -29,6 +29,7 @@
 #include "utils/memutils.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "options/options.h"
 #include "shared/autoscale.h"
 #include "shared/backoff.h"
@@ -102,6 +103,7 @@ pool_janitor_remote_closed(PoolConn *conn)
 		pool_slot_note_remote_closed(conn->pool, slot);
 	else
 		pool_slot_retire(conn->pool, slot, POOL_CLOSE_REMOTE_CLOSED);
+	POOL_FAULT_POINT(remote_closed_locked);
 	LWLockRelease(&conn->pool->lock);
 	if (closing)
 		pool_closer_begin(slot);
@@ -329,6 +331,7 @@ handle_leak(Pool *pool, PoolSlot *slot, bool reclaim)
 	if (!leaked)
 		return;
 
+	POOL_FAULT_POINT(janitor_reclaimed);
 	log_leak(pool, pool_slot_index(slot), &lease, now);
 	if (reclaim)
 	{
@@ -386,6 +389,7 @@ pool_janitor_on_round(Pool *pool)
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 	decide(pool, &found);
 	LWLockRelease(&pool->lock);
+	POOL_FAULT_POINT(janitor_decided);
 
 	/* They waited for a connection that was there, and is no more. */
 	if (found.refuses_waiters)

@@ -32,6 +32,7 @@
 #include "storage/latch.h"
 #include "utils/memutils.h"
 
+#include "base/fault.h"
 #include "worker/connect_error.h"
 #include "worker/relay.h"
 
@@ -259,6 +260,7 @@ pool_relay_begin(PoolRelay *relay, PGconn *conn)
 	relay->to_session.data =
 		MemoryContextAlloc(TopMemoryContext, 2 * RELAY_BUFFER_SIZE);
 	relay->to_remote.data = relay->to_session.data + RELAY_BUFFER_SIZE;
+	POOL_FAULT_POINT(relay_begun);
 	pool_relay_resume(relay);
 	return NULL;
 }
@@ -280,6 +282,7 @@ pool_relay_transfer(PoolRelay *relay, uint32 remote_events,
 	if (is_empty(&relay->to_session) && !relay->remote_ended &&
 		(remote_events != 0 || relay->maybe_unread))
 		read_remote(relay);
+	POOL_FAULT_POINT(relay_read);
 	if (!is_empty(&relay->to_session))
 		write_session(relay);
 	if (is_empty(&relay->to_remote) && (session_events & WL_SOCKET_READABLE))

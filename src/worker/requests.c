@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "base/fault.h"
 #include "shared/self.h"
 #include "shared/shmem.h"
 #include "shared/slot.h"
@@ -53,10 +54,13 @@ serve_fetch(PoolListenerMessage *message)
 	if (slot >= 0 && slot < pool_shmem->nslots)
 		conn = pool_conn_of(&pool_shmem_slots[slot]);
 	if (conn != NULL && may_fetch(conn, message))
+	{
+		POOL_FAULT_POINT(request_allowed);
 		pool_listener_send(message,
 						   conn->relay.ssl ? conn->relay.session_end
 										   : PQsocket(conn->pg),
 						   PQbackendPID(conn->pg), &conn->parameters);
+	}
 	else
 		pool_listener_refuse(message);
 }
@@ -73,6 +77,7 @@ is_from_session(const PoolListenerMessage *message)
 static void
 serve_message(PoolListenerMessage *message, int worker)
 {
+	POOL_FAULT_POINT(request_begin);
 	if (message->head.kind == POOL_MESSAGE_FETCH)
 		serve_fetch(message);
 	else if (message->head.kind == POOL_MESSAGE_CONFIGURE &&
@@ -85,6 +90,7 @@ serve_message(PoolListenerMessage *message, int worker)
 		pool_listener_refuse(message);
 	if (message->head.kind != POOL_MESSAGE_FETCH)
 		pool_listener_wipe();
+	POOL_FAULT_POINT(request_answered);
 }
 
 /*

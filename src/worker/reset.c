@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "shared/pool.h"
 #include "shared/queue.h"
 #include "shared/self.h"
@@ -52,7 +53,9 @@ reset_failed(PoolConn *conn, PoolCloseReason reason, bool silent)
 		pool_slot_give_up(pool, conn->slot, reason);
 	else
 		pool_slot_close(pool, conn->slot, reason, true);
+	POOL_FAULT_POINT(reset_failed_locked);
 	LWLockRelease(&pool->lock);
+	POOL_FAULT_POINT(reset_failed);
 	pool_closer_begin(conn->slot);
 }
 
@@ -63,6 +66,7 @@ reset_done(PoolConn *conn)
 	PoolSessionRef wake;
 	bool granted;
 
+	POOL_FAULT_POINT(reset_done);
 	pool_conn_stand_by(conn);
 	slot->heard = pool_clock_us();
 	pool_stats_add(&conn->pool->stats,
@@ -74,6 +78,7 @@ reset_done(PoolConn *conn)
 	if (!conn->is_health_check)
 		slot->used = slot->in_transaction = false;
 	granted = pool_queue_offer(conn->pool, slot, &wake);
+	POOL_FAULT_POINT(reset_offered_locked);
 	LWLockRelease(&conn->pool->lock);
 	if (granted)
 		pool_wake_session(&wake);
@@ -122,6 +127,7 @@ pool_reset_begin(PoolConn *conn, bool rollback, const char *query,
 {
 	StringInfoData request;
 
+	POOL_FAULT_POINT(reset_begin);
 	conn->slot->last_user.session = 0;
 	pool_conn_begin_task(conn, POOL_TASK_RESET, timeout_ms);
 	if (!suspend_relay(conn))
@@ -129,6 +135,7 @@ pool_reset_begin(PoolConn *conn, bool rollback, const char *query,
 		reset_failed(conn, POOL_CLOSE_UNCLEAN, false);
 		return;
 	}
+	POOL_FAULT_POINT(reset_suspended);
 	initStringInfo(&request);
 	pool_answer_begin(&conn->answer);
 	if (rollback)
@@ -141,6 +148,7 @@ pool_reset_begin(PoolConn *conn, bool rollback, const char *query,
 		pool_conn_watch_remote(conn, WL_SOCKET_READABLE);
 	else
 		reset_failed(conn, POOL_CLOSE_RESET_FAILED, false);
+	POOL_FAULT_POINT(reset_sent);
 	pfree(request.data);
 }
 
@@ -177,6 +185,7 @@ pool_reset_on_event(PoolConn *conn)
 		}
 		if (got <= 0)
 			return;
+		POOL_FAULT_POINT(reset_answer);
 		switch (pool_answer_read(&conn->answer, data, got, &conn->parameters))
 		{
 			case POOL_ANSWER_MORE:

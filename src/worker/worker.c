@@ -32,6 +32,7 @@
 
 #include "base/clock.h"
 #include "base/compat.h"
+#include "base/fault.h"
 #include "base/guc.h"
 #include "shared/pool.h"
 #include "shared/queue.h"
@@ -99,6 +100,7 @@ disown_slots(bool *leased)
 		if (pool_worker_number(pool) != my_number)
 			continue;
 		LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+		POOL_FAULT_POINT(worker_disown_locked);
 		pool->configured = false;
 		for (int s = 0; s < pool_shmem->nslots; s++)
 		{
@@ -124,11 +126,13 @@ worker_exit(int code, Datum arg)
 {
 	bool *leased = palloc0(sizeof(bool) * pool_shmem->nslots);
 
+	POOL_FAULT_POINT(worker_exit);
 	pg_atomic_write_u32(&pool_shmem->worker_procno[my_number],
 						(uint32) POOL_NONE);
 	pool_listener_close(my_number, listener);
 	pool_loop_stop_listening();
 	disown_slots(leased);
+	POOL_FAULT_POINT(worker_disowned);
 	pool_closer_all(leased);
 	pool_worker_log_flush();
 }
@@ -139,6 +143,7 @@ worker_start(void)
 	bool *leased = palloc0(sizeof(bool) * pool_shmem->nslots);
 	uint32 bit;
 
+	POOL_FAULT_POINT(worker_begin);
 	listener = pool_listener_open(my_number);
 	ReserveExternalFD();
 	pool_loop_init(listener);
@@ -146,6 +151,7 @@ worker_start(void)
 	pool_config_init();
 	pool_worker_log_init();
 	before_shmem_exit(worker_exit, (Datum) 0);
+	POOL_FAULT_POINT(worker_listening);
 
 	/* An earlier worker may have ended without doing this. */
 	disown_slots(leased);
@@ -160,6 +166,7 @@ worker_start(void)
 		(pg_atomic_read_u32(&pool_shmem->was_started) & bit) != 0)
 		pool_warm_launch();
 	pg_atomic_fetch_or_u32(&pool_shmem->was_started, bit);
+	POOL_FAULT_POINT(worker_ready);
 }
 
 /*
@@ -192,9 +199,11 @@ relay_on_event(PoolConn *conn, const PoolEvent *event)
 {
 	PoolSocket which = (PoolSocket) (event->watch - conn->watches);
 
+	POOL_FAULT_POINT(relay_event);
 	pool_relay_transfer(&conn->relay,
 						which == POOL_SOCKET_REMOTE ? event->events : 0,
 						which == POOL_SOCKET_SESSION ? event->events : 0);
+	POOL_FAULT_POINT(relay_moved);
 	pool_conn_watch_relay(conn);
 	if (conn->relay.remote_ended && !conn->eof)
 	{
@@ -312,6 +321,7 @@ pool_worker_main(Datum arg)
 
 		if (pool_loop_begin_round())
 		{
+			POOL_FAULT_POINT(worker_round);
 			pools_on_round();
 			conns_on_round();
 		}

@@ -14,7 +14,7 @@
 #		are gone
 #	G	the password is in no log, view, error or title of a process
 #
-#	my ($local, $remote) = start_invariant_pair(%options);
+#	my ($local, $remote) = start_invariant_pair(options => { max_size => 1 });
 #	my $case = PoolTest::Invariants->new($local, $remote);
 #	my $session = $case->open_session;
 #	... what goes wrong; its statements by way of $case->ask and the like ...
@@ -59,18 +59,18 @@ UNION ALL SELECT 'lock ' || locktype FROM pg_locks
 ORDER BY 1
 SQL
 
-# start_invariant_pair(options): a local server and a remote one, whose password
-# is one that can be looked for, with the pools "srv", which has these options,
-# and "bystander"
+# start_invariant_pair(how): a local server and a remote one, whose password is
+# one that can be looked for, with the pools "srv" and "bystander"; how: options
+# of srv, settings of local and remote
 sub start_invariant_pair
 {
-	my (%options) = @_;
-	my $remote = start_remote();
+	my (%how) = @_;
+	my $remote = start_remote(%{ $how{remote} || {} });
 	my $local = start_local(
-		log_min_messages => 'debug1', restart_after_crash => 'on');
+		log_min_messages => 'debug1', restart_after_crash => 'on', %{ $how{local} || {} });
 
 	sql($remote, "ALTER ROLE app PASSWORD '$canary'");
-	create_server($local, 'srv', $remote, options => \%options, password => $canary);
+	create_server($local, 'srv', $remote, options => $how{options}, password => $canary);
 	add_bystander($local, $remote);
 	return ($local, $remote);
 }
@@ -401,8 +401,10 @@ sub _restarted
 				  . qq( AND pid || ' ' || backend_start <> '$before'));
 			return $state eq '00000' && $out eq '1';
 		}) or push @wrong, 'the server has not restarted';
-	wait_until(2 * $patience, sub { eval { worker_pid($self->{local}) } })
-	  or push @wrong, 'there is no worker';
+	wait_until(2 * $patience, sub {
+		(sql_state($self->{local}, q(SELECT count(*) FROM pg_stat_activity WHERE backend_type)
+			  . q( = 'pool worker' AND wait_event_type = 'Extension')))[2] eq '1' })
+	  or push @wrong, 'there is no worker that is ready';
 	$pools = sql($self->{local}, 'SELECT count(*) FROM pool_stats_all()');
 	push @wrong, "$pools pools have outlived the restart" if $pools != 0;
 	wait_until($patience, sub { ($there = app_sessions($self->{far})) == 0 })
@@ -412,21 +414,23 @@ sub _restarted
 	return @wrong;
 }
 
-# What others have noticed.
+# What others have noticed.  With its worker a lease ends, but with an error.
 sub _noticed
 {
-	my ($self) = @_;
+	my ($self, $worker_ended) = @_;
+	my $fine = $worker_ended ? qr/^(00000|08...)$/ : qr/^00000$/;
 	my $answer = $self->ask($self->{bystander}, $self->{lease});
 	my @wrong;
 
-	push @wrong, "the bystander's lease: $answer->{err}" if $answer->{state} ne '00000';
+	push @wrong, "the bystander's lease: $answer->{err}" if $answer->{state} !~ $fine;
 	$answer = $self->{bystander}->release($self->{lease});
 	push @wrong, "its release: $answer->{err}" if $answer->{state} ne '00000';
 	push @wrong, 'the server has restarted' if $self->_started ne $self->{started};
 	return @wrong;
 }
 
-# hold(when, how): the tests A to G; "crash" in how: the case restarts the server
+# hold(when, how): the tests A to G; "crash" in how: the case restarts the server,
+# "worker": it ends the worker
 sub hold
 {
 	my ($self, $when, %how) = @_;
@@ -434,7 +438,7 @@ sub hold
 
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	@noticed = $self->_restarted if $how{crash};
-	push @noticed, $self->_noticed;
+	push @noticed, $self->_noticed($how{worker});
 	settled($self->{look}, "B: nothing is under way $when, and the sums hold", $patience);
 	remote_count($self->{look}, $self->{far}, "C: the remote has the sessions of pool $when");
 	foreach my $watched (@{ $self->{sessions} })

@@ -1,0 +1,35 @@
+# 087_fault_worker.pl
+#	An error in the worker at each point of its way: from its start to a new
+#	connection, in what sessions ask it for, in resets, closing, relaying and its
+#	own end.  Another worker takes its place, with connections of its own; nobody
+#	loses more than the connection that was leased.
+#
+# Runs in the plain round only.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+use PoolTest;
+use PoolTest::FaultPoints;
+use PoolTest::FaultWorker;
+use PoolTest::Invariants;
+use PoolTest::Tls;
+use Test::More;
+
+my ($local, $remote) = start_invariant_pair(
+	options => { max_size => 1, sslmode => 'require' },
+	remote => { tls_conf(make_certificates()) });
+my $case = PoolTest::Invariants->new($local, $remote);
+my $way = PoolTest::FaultWorker->new($case, $local, $remote);
+
+foreach my $point (grep { $_->{process} ne 'SESSION' } fault_points($local))
+{
+	my $action = $point->{kind} eq 'SILENT' ? 'crash' : 'error';
+
+	ok($way->come_by($point->{name}, $action), "$point->{name} $action is reached");
+	$case->hold("after $point->{name} $action",
+		$action eq 'crash' ? (crash => 1) : (worker => 1));
+}
+done_testing();
