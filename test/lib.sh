@@ -134,10 +134,12 @@ end_children()
 private_postgres()
 {
 	bin=$stage/usr/lib/postgresql/$pg/bin
-	mkdir "$stage/usr"
-	tar -C /usr --exclude=bitcode --exclude=man -cf - \
-		"lib/postgresql/$pg" "share/postgresql/$pg" | tar -C "$stage/usr" -xf -
-	ln -s /usr/include "$stage/usr/include"
+	if [ ! -e "$stage/usr" ]; then # else mutants.sh has put it there
+		mkdir "$stage/usr"
+		tar -C /usr --exclude=bitcode --exclude=man -cf - \
+			"lib/postgresql/$pg" "share/postgresql/$pg" | tar -C "$stage/usr" -xf -
+		ln -s /usr/include "$stage/usr/include"
+	fi
 	pgxs=$("$bin/pg_config" --pkglibdir)/pgxs
 	[[ $pgxs == "$stage"/* ]] || die "this PostgreSQL cannot be moved: $pgxs"
 }

@@ -28,7 +28,7 @@ build_watched()
 {
 	local here=$PWD/test/memory flags runtime
 
-	flags=(-O1 -g -fno-omit-frame-pointer -DUSE_ASSERT_CHECKING -include "$here/exact.h")
+	flags=(-O1 -g -fno-omit-frame-pointer -DUSE_ASSERT_CHECKING -DPOOL_FAULT_POINTS -include "$here/exact.h")
 	watch_memory "$stage"
 	export PGCTLTIMEOUT=300
 	mv "$bin/postgres" "$bin/postgres.real"

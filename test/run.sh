@@ -192,7 +192,7 @@ run_tap_test()
 	name=$(basename "$2" .pl)
 	export PG_REGRESS=$pgxs/src/test/regress/pg_regress
 	export PERL5LIB=$pgxs/src/test/perl
-	export PG_TEST_PORT_DIR=$stage/ports top_builddir=$stage
+	export PG_TEST_PORT_DIR=${POOL_TEST_PORTS:-$stage/ports} top_builddir=$stage
 	[ -z "$keep" ] || export PG_TEST_NOCLEAN=1
 	# PostgreSQL 15 knows the first variable, 16 and newer the other two.
 	export TESTDIR=$job TESTLOGDIR=$job/tmp_check/log TESTDATADIR=$job/tmp_check

@@ -52,6 +52,8 @@ pool_lease_condition(const PoolLease *lease)
 		return POOL_CONDITION_UNTOUCHED;
 	if (copy->busy)
 		return lease->silent ? POOL_CONDITION_SILENT : POOL_CONDITION_BUSY;
+
+	/* None of this is so after a run that came to its end: see check_end(). */
 	if (PQstatus(copy->pg) != CONNECTION_OK || copy->notices.protocol_doubt ||
 		PQpipelineStatus(copy->pg) != PQ_PIPELINE_OFF)
 		return POOL_CONDITION_BROKEN;

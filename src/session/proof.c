@@ -209,7 +209,7 @@ read_sync(PoolRun *run, int64 deadline)
 /*
  * Reads the answers to the proof, and the Sync if one follows it.  Notices that
  * came before the proof was seen may be somebody else's and are dropped (in
- * read_step); those after are shown.
+ * read_step, or with the copy if the proof is not good); those after are shown.
  */
 static PoolProof
 read_answers(PoolRun *run, int64 deadline, const char *nonce, bool sync)
@@ -230,10 +230,7 @@ read_answers(PoolRun *run, int64 deadline, const char *nonce, bool sync)
 	notices->held = false;
 	if (answer == POOL_PROOF_GOOD && sync)
 		answer = read_sync(run, deadline);
-	if (answer != POOL_PROOF_GOOD)
-		pool_remote_report_drop_notices(notices);
-	return answer == POOL_PROOF_GOOD && notices->protocol_doubt ? POOL_PROOF_BAD
-																: answer;
+	return answer;
 }
 
 /*
@@ -254,6 +251,11 @@ pool_proof_alone(PoolRun *run)
 	if (answer != POOL_PROOF_GOOD)
 		return answer;
 	if (!PQexitPipelineMode(pg))
+		return POOL_PROOF_BAD;
+
+	/* What libpq has read besides, it would take for the statement's answer. */
+	(void) PQisBusy(pg);
+	if (run->copy->notices.protocol_doubt)
 		return POOL_PROOF_BAD;
 	if (PQtransactionStatus(pg) != PQTRANS_IDLE)
 		return POOL_PROOF_OPEN;

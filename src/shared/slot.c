@@ -383,8 +383,9 @@ pool_slot_free(Pool *pool, PoolSlot *slot)
 }
 
 /*
- * Is this still that connection of that pool, in that state?  Needs the pool's
- * lock.
+ * Is this still that connection of that pool, in that state?  Who looks at the
+ * owner, too, need not be told that it is LEASED: otherwise there is none.  Needs
+ * the pool's lock.
  */
 bool
 pool_slot_is(const PoolSlot *slot, const Pool *pool, uint64 generation,

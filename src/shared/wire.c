@@ -55,7 +55,9 @@ pool_wire_send(int sock, const void *data, size_t len, int fd)
 
 /*
  * Takes descriptor and credentials out of what came beside a message.
- * Returns false, with nothing left open, if it is not exactly what is due.
+ * Returns false, with nothing left open, if it is not exactly what is due.  The
+ * kernel adds nothing of another level or type unless a socket asks for it, which
+ * ours do not.
  */
 static bool
 read_control(struct msghdr *msg, int *fd, struct ucred *peer)

@@ -17,6 +17,13 @@ use PoolTest::Process;
 use PoolTest::Sql;
 use PoolTest::Wait;
 
+# For mutants.sh, which asks only whether a test fails: the first failure is enough.
+if ($ENV{POOL_TEST_FIRST_FAILURE})
+{
+	require Test2::API;
+	Test2::API::test2_stack()->top->listen(sub { exit 1 if $_[1]->causes_fail });
+}
+
 our @EXPORT = (
 	@PoolTest::Checks::EXPORT, @PoolTest::Nodes::EXPORT, @PoolTest::Process::EXPORT,
 	@PoolTest::Sql::EXPORT, @PoolTest::Wait::EXPORT);

@@ -14,6 +14,12 @@
 #
 # A plan is for the first time that its statement comes; the second time all is
 # fine, unless the plan ends with "always".
+#
+# Or a script of the test says what is sent.  It is called for each message that
+# comes, and gets the answer that a backend would give, the text of the statement,
+# the type of the message and what play_fake() named last.  It returns what is sent
+# instead, and perhaps something more that is sent only when the test says so, by
+# fake_goes_on().  After an error messages are skipped up to the next Sync.
 
 package PoolTest::FakeRemote;
 
@@ -24,13 +30,17 @@ use Exporter qw(import);
 use IO::Select;
 use IO::Socket::INET;
 use POSIX ();
+use PoolTest::Wait;
 use PostgreSQL::Test::Utils;
 
-our @EXPORT = qw(start_fake_remote fake_counts fake_answer_length stop_fake_remote);
+our @EXPORT = qw(
+  start_fake_remote fake_counts fake_answer_length play_fake fake_goes_on stop_fake_remote
+);
 
-# start_fake_remote(): a process that takes connections at {port}
+# start_fake_remote(script): a process that takes connections at {port}
 sub start_fake_remote
 {
+	my ($script) = @_;
 	my $listen = IO::Socket::INET->new(Listen => 100, LocalAddr => '127.0.0.1')
 	  or die "cannot listen: $!";
 	my $self = {
@@ -46,7 +56,7 @@ sub start_fake_remote
 	{
 		local $SIG{TERM} = 'DEFAULT';
 		local $SIG{PIPE} = 'IGNORE';
-		_serve($listen, $self->{file}, $parent);
+		_serve($listen, $self->{file}, $parent, $script);
 		POSIX::_exit(0);
 	}
 	return $self;
@@ -76,6 +86,27 @@ sub fake_answer_length
 	return (slurp_file($self->{file}) =~ /^answered $plan (\d+)$/m)[0];
 }
 
+# play_fake(remote, name): what its script is told from now on
+sub play_fake
+{
+	my ($self, $name) = @_;
+
+	unlink "$self->{file}.name";
+	append_to_file("$self->{file}.name", $name);
+	return;
+}
+
+# fake_goes_on(remote): as soon as its script has answered with something for later,
+# sends that; true when it was sent
+sub fake_goes_on
+{
+	my ($self) = @_;
+
+	wait_until(20, sub { return -e "$self->{file}.rest" }) or return 0;
+	append_to_file("$self->{file}.go", '');
+	return wait_until(20, sub { return !-e "$self->{file}.go" });
+}
+
 sub stop_fake_remote
 {
 	my ($self) = @_;
@@ -87,12 +118,17 @@ sub stop_fake_remote
 
 sub _serve
 {
-	my ($listen, $file, $parent) = @_;
+	my ($listen, $file, $parent, $script) = @_;
 	my $all = IO::Select->new($listen);
-	my (%input, %started, %came);
+	my (%input, %started, %came, %script_of);
 
 	while (getppid() == $parent)
 	{
+		if (-e "$file.go")
+		{
+			_send_rest($_) foreach values %script_of;
+			unlink "$file.rest", "$file.go";
+		}
 		foreach my $socket ($all->can_read(0.1))
 		{
 			if ($socket == $listen)
@@ -106,6 +142,11 @@ sub _serve
 			{
 				$open = _start($socket, \$input{$socket}, \$started{$socket});
 			}
+			elsif ($open && $script)
+			{
+				$script_of{$socket} ||= { run => $script, query => '', socket => $socket };
+				$open = _follow($script_of{$socket}, \$input{$socket}, $file);
+			}
 			elsif ($open)
 			{
 				$open = _answer($socket, \$input{$socket}, $file, \%came);
@@ -114,6 +155,7 @@ sub _serve
 			$all->remove($socket);
 			delete $input{$socket};
 			delete $started{$socket};
+			delete $script_of{$socket};
 			close $socket;
 		}
 	}
@@ -232,6 +274,44 @@ sub _answer
 	append_to_file($file, "answered $number " . length($out) . "\n") if $number;
 	syswrite $socket, $plan =~ /cut (\d+)/ ? substr $out, 0, $1 : $out;
 	return $plan eq 'fine';
+}
+
+# Answers each message that has come as the script says; false ends the connection
+sub _follow
+{
+	my ($script, $input, $file) = @_;
+	my $name = -e "$file.name" ? slurp_file("$file.name") : '';
+	my $out = '';
+
+	$script->{rest} = '';
+	while (length $$input >= 5)
+	{
+		my ($type, $length) = unpack 'aN', $$input;
+		last if length $$input < 1 + $length;
+		my $body = substr $$input, 5, $length - 4;
+
+		substr $$input, 0, 1 + $length, '';
+		return 0 if $type eq 'X';
+		next if $script->{failed} && $type ne 'S';
+		my $usual = _step($type, $body, \$script->{query});
+		my ($answer, $rest) = $script->{run}->($usual, $script->{query}, $type, $name);
+
+		$script->{failed} = $answer =~ /^E/;
+		$out .= $answer;
+		$script->{rest} .= $rest if defined $rest;
+	}
+	syswrite $script->{socket}, $out;
+	append_to_file("$file.rest", '') if length $script->{rest};
+	return 1;
+}
+
+sub _send_rest
+{
+	my ($script) = @_;
+
+	syswrite $script->{socket}, $script->{rest} if length $script->{rest};
+	$script->{rest} = '';
+	return;
 }
 
 1;

@@ -59,7 +59,7 @@ sub result
 {
 	my ($self, $seconds) = @_;
 	my $mark = "<$self->{count}>\n";
-	my $deadline = time + ($seconds || 60);
+	my $deadline = time + ($seconds || $ENV{PG_TEST_TIMEOUT_DEFAULT} || 60);
 	my $ended = 0;
 	my $state;
 
