@@ -55,7 +55,7 @@ run_copy()
 		cd "$copy/src"
 		[ ! -e "test/mutants/$name.mutant" ] || what apply "$name"
 		make -s PG_CONFIG="$copy/usr/lib/postgresql/$pg/bin/pg_config" with_llvm=no \
-			COPT='-w -DUSE_ASSERT_CHECKING' all
+			COPT='-w -DUSE_ASSERT_CHECKING -DPOOL_FAULT_POINTS' all
 	) >"$log" 2>&1 || status=$?
 	if [ "$status" -eq 0 ]; then
 		cd "$copy/src"
@@ -166,7 +166,7 @@ if [ -n "$check" ]; then
 	exit
 fi
 
-build -Werror -DUSE_ASSERT_CHECKING
+build -Werror -DUSE_ASSERT_CHECKING -DPOOL_FAULT_POINTS
 for round in plain tls; do
 	mapfile -t tests < <(tests_of_round "$round" "${names[@]}")
 	[ ${#tests[@]} -gt 0 ] || continue
