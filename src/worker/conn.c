@@ -51,7 +51,6 @@ pool_conn_open(Pool *pool, PoolSlot *slot)
 	memset(conn, 0, sizeof(PoolConn));
 	conn->pool = pool;
 	conn->slot = slot;
-	conn->generation = pg_atomic_read_u64(&slot->generation);
 	for (int i = 0; i < POOL_NSOCKETS; i++)
 	{
 		conn->watches[i].conn = conn;

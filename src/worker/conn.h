@@ -49,7 +49,6 @@ typedef struct PoolConn
 	PGconn *pg;
 	Pool *pool;
 	PoolSlot *slot;
-	uint64 generation;
 	PoolTask task;
 	int64 deadline; /* of the task, pool_clock_us() */
 	bool eof;		/* the remote's end was seen; not watched any more */

@@ -25,7 +25,11 @@
  */
 #define MESSAGES_PER_TURN 16
 
-/* Does the message come from the session that has that slot leased? */
+/*
+ * Does the message come from the session that has that slot leased?  What the
+ * worker holds for a slot is the connection of its generation: that is freed before
+ * the slot is.
+ */
 static bool
 may_fetch(const PoolConn *conn, const PoolListenerMessage *message)
 {
@@ -33,7 +37,7 @@ may_fetch(const PoolConn *conn, const PoolListenerMessage *message)
 	const PoolSlot *slot = conn->slot;
 	bool allowed;
 
-	if (conn->pg == NULL || conn->generation != head->generation)
+	if (conn->pg == NULL)
 		return false;
 	LWLockAcquire(&conn->pool->lock, LW_SHARED);
 	allowed =

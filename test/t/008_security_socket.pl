@@ -8,9 +8,8 @@ use warnings;
 
 use FindBin;
 use lib $FindBin::RealBin;
-use File::Basename qw(dirname);
-use POSIX ();
 use PoolTest;
+use PoolTest::Rogue;
 use PoolTest::Security;
 use PostgreSQL::Test::Utils;
 use Socket qw(AF_UNIX SOCK_DGRAM SOCK_SEQPACKET MSG_DONTWAIT pack_sockaddr_un);
@@ -32,31 +31,7 @@ ok(-S $socket, 'the worker has a socket in the data directory');
 is(sprintf('%04o', (stat $socket)[2] & 07777), '0600',
 	'the socket of the worker is for its own user alone');
 
-# The path of the socket is too long for an address.
-chdir dirname($socket) or die "chdir: $!";
-socket(my $stranger, AF_UNIX, SOCK_DGRAM, 0) or die "socket: $!";
-ok(connect($stranger, pack_sockaddr_un('pool.1.sock')),
-	'a process of the same user can reach the socket of the worker')
-  or BAIL_OUT("the worker's socket is not what this test knows: $!");
-
-# send_to_worker(message, descriptor...): as sendmsg(2), which Perl has not
-my %sendmsg = (x86_64 => 46, aarch64 => 211);
-my $sendmsg = $sendmsg{ (POSIX::uname())[4] };
-
-sub send_to_worker
-{
-	my ($message, @descriptors) = @_;
-	my $address = sub { return unpack 'J', pack 'p', $_[0] };
-
-	return defined send($stranger, $message, MSG_DONTWAIT)
-	  if !@descriptors || !$sendmsg;
-	my $rights = pack('J l l l*', 16 + 4 * @descriptors, 1, 1, @descriptors);
-	$rights .= "\0" x (-length($rights) % 8);
-	my $iov = pack 'J J', $address->($message), length $message;
-	my $header = pack 'J L x4 J J J J l x4', 0, 0, $address->($iov), 1,
-	  $address->($rights), length $rights, 0;
-	return syscall($sendmsg, fileno $stranger, $header, MSG_DONTWAIT) >= 0;
-}
+my $stranger = reach_worker($local);
 
 my $worker = worker_pid($local);
 my $holder = session($local);
@@ -95,7 +70,7 @@ my ($sent, $unanswered, $given) = (0, 0, 0);
 		foreach my $with ([], [ fileno $theirs ], [ fileno $theirs, fileno STDIN, fileno $theirs ])
 		{
 			# Its queue may be full for a moment.
-			$sent++ if wait_until(10, sub { return send_to_worker($message, @$with); });
+			$sent++ if wait_until(10, sub { return send_to_worker($stranger, $message, @$with); });
 		}
 		close $theirs;
 
@@ -109,7 +84,6 @@ my ($sent, $unanswered, $given) = (0, 0, 0);
 		$given++ if length $read > 32;
 	}
 }
-chdir $FindBin::RealBin;
 is($sent, 3 * @messages, 'a stranger can send ' . 3 * @messages . ' messages to the worker');
 is($given, 0, 'a stranger gets no connection');
 is($unanswered, 0, 'the worker has looked at all messages of a stranger');
@@ -148,8 +122,7 @@ foreach my $plant ('symlink', 'dangling symlink', 'file', 'stale socket')
 		socket(my $handle, AF_UNIX, SOCK_DGRAM, 0) or die "socket: $!";
 		bind($handle, pack_sockaddr_un('pool.1.sock')) or die "bind: $!";
 	}
-	chdir $FindBin::RealBin;
-	start_in_hostile_environment($local);
+		start_in_hostile_environment($local);
 	my ($state, $err, $out);
 	wait_until(15,
 		sub { ($state, $err, $out) = sql_state($local, $me); return $state eq '00000'; });
