@@ -67,21 +67,7 @@ my $canary = 'canary' . int(rand(1e9)) . 'X';
 # of the session.  What the catalogs have, and their cache, looks different.
 sub messages
 {
-	my $pid = $session->pid;
-	my $n = 0;
-
-	open my $maps, '<', "/proc/$pid/maps" or return undef;
-	open my $mem, '<:raw', "/proc/$pid/mem" or return undef;
-	while (my $line = <$maps>)
-	{
-		my ($from, $to) = $line =~ /^([0-9a-f]+)-([0-9a-f]+) rw-p/ or next;
-		my $data = '';
-
-		sysseek $mem, hex($from), 0 or next;
-		defined sysread($mem, $data, hex($to) - hex($from)) or next;
-		$n += () = $data =~ /password\0$canary\0user\0/g;
-	}
-	return $n;
+	return in_memory($session->pid, qr/password\0$canary\0user\0/);
 }
 
 my $path = '-c search_path=';

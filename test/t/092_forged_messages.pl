@@ -32,7 +32,20 @@ is(sql($local, select_42($_)), '42', "there is a pool of server $_") foreach 'sr
 
 my $workers = worker_pid($local);
 my ($holder, $thief) = map { session($local) } 1 .. 2;
+
+# inherited(): how many sockets a program has that the session starts
+sub inherited
+{
+	my $file = PostgreSQL::Test::Utils::tempdir() . '/descriptors';
+
+	$holder->query("COPY (SELECT 1) TO PROGRAM 'ls -l /proc/self/fd >$file'");
+	return scalar grep { /socket:/ } split /\n/, slurp_file($file);
+}
+my $inherited = inherited();
 my $lease = $holder->acquire('srv');
+is($holder->query("SELECT t FROM pool_query($lease, 'select 6') AS r(t int)")->{out}, '6',
+	'a session uses a connection');
+is(inherited(), $inherited, 'a program that the session starts does not get the connection');
 my %slot = slot_of($local, $holder->pid);
 my $places = sql($local, q(SELECT current_setting('pool.max_connections')));
 my $pools = sql($local, q(SELECT current_setting('pool.max_pools')));

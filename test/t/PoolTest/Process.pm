@@ -1,5 +1,6 @@
 # Process.pm
-#	What a process shows to the outside: its server's log, and its descriptors.
+#	What a process shows to the outside: its server's log, its descriptors, and what
+#	is in its memory.
 
 package PoolTest::Process;
 
@@ -11,7 +12,7 @@ use Test::More;
 
 use PostgreSQL::Test::Utils;
 
-our @EXPORT = qw(log_offset log_since log_count no_crash descriptors);
+our @EXPORT = qw(log_offset log_since log_count no_crash descriptors in_memory);
 
 sub log_offset
 {
@@ -59,6 +60,27 @@ sub descriptors
 	my @targets = map { readlink($_) || '' } glob "/proc/$pid/fd/*";
 
 	return @targets;
+}
+
+# in_memory(pid, pattern): how often that is in the memory of the process; nothing if
+# it cannot be read here
+sub in_memory
+{
+	my ($pid, $pattern) = @_;
+	my $n = 0;
+
+	open my $maps, '<', "/proc/$pid/maps" or return;
+	open my $mem, '<:raw', "/proc/$pid/mem" or return;
+	while (my $line = <$maps>)
+	{
+		my ($from, $to) = $line =~ /^([0-9a-f]+)-([0-9a-f]+) rw-p/ or next;
+		my $data = '';
+
+		sysseek $mem, hex($from), 0 or next;
+		defined sysread($mem, $data, hex($to) - hex($from)) or next;
+		$n += () = $data =~ /$pattern/g;
+	}
+	return $n;
 }
 
 1;
