@@ -33,6 +33,7 @@ names=()
 
 # Bounds what a mutant does that has a test wait for something in vain.
 seconds_of_poll=${PG_TEST_TIMEOUT_DEFAULT:-30}
+first_failure=
 seconds_of_test=150
 
 # what test|round name...
@@ -60,7 +61,7 @@ run_copy()
 	if [ "$status" -eq 0 ]; then
 		cd "$copy/src"
 		limited $((seconds_of_test * $#)) env POOL_STAGE="$copy" TMPDIR="$copy" \
-			POOL_TEST_PORTS="$stage/ports" POOL_TEST_FIRST_FAILURE=1 \
+			POOL_TEST_PORTS="$stage/ports" POOL_TEST_FIRST_FAILURE="$first_failure" \
 			PG_TEST_TIMEOUT_DEFAULT="$seconds_of_poll" \
 			PATH="$copy/usr/lib/postgresql/$pg/bin:$PATH" \
 			"$BASH" test/run.sh "--$round" --jobs $((2 * lanes)) "$@" >>"$log" 2>&1 || status=$?
@@ -78,10 +79,10 @@ has()
 	grep -qE "^$1 +(plain|tls) +[a-z]+ +$2 " "$3"
 }
 
-# run_good_code round test...
+# run_good_code round test...: without the haste
 run_good_code()
 {
-	local round=$1
+	local round=$1 seconds_of_poll=180
 	shift
 
 	run_copy "good-$round" "$round" "$stage/good.$round" "$@"
@@ -157,7 +158,10 @@ else
 	enter_stage "$0" "${arguments[@]}"
 fi
 
-names=("$@")
+for name in "$@"; do
+	name=${name##*/}
+	names+=("${name%.mutant}")
+done
 [ ${#names[@]} -gt 0 ] ||
 	mapfile -t names < <(find test/mutants -name '*.mutant' -printf '%f\n' | sed 's/\.mutant$//' | sort)
 what check "${names[@]}" || die 'not all mutants can be run'
@@ -173,6 +177,7 @@ for round in plain tls; do
 	run_good_code "$round" "${tests[@]}"
 	grep '^not ok' "$stage/good.$round" | sed 's/^/    without a mutant: /' || true
 done
+first_failure=1
 for name in "${names[@]}"; do
 	add_job "$name" run_mutant "$name"
 done

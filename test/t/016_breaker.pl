@@ -55,15 +55,17 @@ is(stat_of($local, qq(breaker || ' ' || breaker_trips || ' ' || (connect_errors 
 is(stat_of($local, q(breaker_opened_at > now() - interval '1 minute')), 't',
 	'breaker_opened_at is the time at which the breaker opened');
 
-# Nothing is attempted, and no session waits.
+# Nothing is attempted, and no session waits, not even for the worker.
 my @sessions = map { session($local) } 1 .. 10;
 create_server($local, 'busy', $remote, options => { %quick, breaker_timeout => '1h' });
 ask('busy');
+kill 'STOP', worker_pid($local);
 $_->begin(q(SELECT pool_query('busy', 'select 42'))) foreach @sessions;
 my $next = qr/circuit breaker is open; the next attempt is in \d+ ms/;
 like($_->result->{err}, qr/08001: .*$next.*Connection refused.*pool_breaker_reset/s,
 	'while the breaker is open a session gets the cause and the time of the next attempt')
   foreach @sessions;
+kill 'CONT', worker_pid($local);
 is(stat_of($local, 'connect_errors', 'busy'), '3',
 	'nothing is attempted while the breaker is open');
 $_->quit foreach @sessions;

@@ -124,6 +124,16 @@ foreach my $reset ('DISCARD ALL', '')
 		"the connection lasts when a transaction was open and the reset is '$reset'");
 }
 
+# An error that comes with the commit, after the statement's own answer
+$remote->safe_psql('far', 'CREATE TABLE late (a int UNIQUE DEFERRABLE INITIALLY DEFERRED);'
+	  . ' INSERT INTO late VALUES (1); GRANT ALL ON late TO app');
+foreach my $how ('with a handover', 'without one')
+{
+	$other->query(query($srv, 'select 1')) if $how =~ /with a/;
+	is($session->query("SELECT pool_exec('$srv', 'insert into late values (1)')")->{state},
+		'23505', "the error of the commit is that of the statement $how");
+}
+
 #
 # Copies
 #
