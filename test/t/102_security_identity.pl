@@ -113,9 +113,21 @@ is(who(q(service 'remote', gssencmode 'disable'), q(password 'x', user 'app')),
 is(who(q(service 'remote', gssencmode 'disable'), q(user 'app')), 'app 2F003',
 	'a service has a password for a superuser, and none for others');
 
+# Two hosts: the first asks for the password and is not the one that is wanted, the
+# second lets everybody in.  What the first has asked for is no proof for the second.
+my $trusting = start_remote(name => 'trusting');
+PoolTest::hba($trusting, 'trust');
+$trusting->reload;
+sql($remote, 'ALTER ROLE app SET default_transaction_read_only = on');
+my $both = "host '127.0.0.1,127.0.0.1', port '$port," . $trusting->port . "', dbname 'far'";
+is(who("$both, target_session_attrs 'read-write'", "user 'app', password '$PoolTest::password'"),
+	'app 2F003', 'a host that trusts everybody is refused after one that asked for the password');
+is(who($both, "user 'app', password '$PoolTest::password'"), 'app app',
+	'the one that asks is not');
+
 # The environment
 is(who($tcp, q(user 'os_user', password 'x')), '28P01 28P01',
 	'no variable says who one is, or with which password');
 
-no_crash($local, $remote);
+no_crash($local, $remote, $trusting);
 done_testing();
