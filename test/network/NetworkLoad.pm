@@ -114,7 +114,8 @@ BEGIN
 		code := '00000';
 		said := '';
 		BEGIN
-			PERFORM ask(server, kind, server || '/' || pg_backend_pid() || '/' || nextval('tokens'));
+			PERFORM ask(server, kind,
+				server || '/' || pg_backend_pid() || '/' || nextval('tokens'));
 		EXCEPTION WHEN query_canceled OR OTHERS THEN
 			code := SQLSTATE;
 			GET STACKED DIAGNOSTICS said = PG_EXCEPTION_DETAIL;

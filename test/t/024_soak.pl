@@ -95,8 +95,8 @@ is(scalar @odd, 0, 'no error is met but those that the faults explain')
   or diag(join "\n", @odd);
 
 cmp_ok(met_count(qr/^$_\|00000/), '>', 0, "statements of kind $_ are answered")
-  foreach 'rows', 'many', 'insert', 'commit', 'rollback', 'error', 'sleep', 'hasty', 'long',
-  'forgotten', 'catalog';
+  foreach 'rows', 'many', 'insert', 'commit', 'rollback', 'error', 'undone', 'sleep', 'hasty',
+  'long', 'forgotten', 'catalog';
 cmp_ok(met_count(qr/^held\|08003/), '>', 0,
 	'sessions that hold a lease for too long find that it was reclaimed');
 cmp_ok(met_count(qr/^session\|57014/), '>', 0, 'statements of the sessions time out');
@@ -116,7 +116,7 @@ $kept{$_}++ foreach split /\n/, sql($remote, 'SELECT token FROM kept', db => 'fa
 my @answered = split /\n/, sql($local, 'SELECT token FROM answered');
 is(scalar(grep { !$kept{$_} } @answered), 0,
 	'what was answered has happened on the remote');
-is(scalar(grep { /^rollback/ } keys %kept), 0,
+is(scalar(grep { /^(?:rollback|undone)/ } keys %kept), 0,
 	'what was rolled back has not happened on the remote');
 note sprintf('%d kept, %d of them without an answer', scalar keys %kept, keys(%kept) - @answered);
 

@@ -132,6 +132,19 @@ sub _hold_lease
 	return;
 }
 
+# renew(how): what the case itself has ended by right: a session on the remote, and
+# the bystander's lease, unless the server is restarting ("crash" in how)
+sub renew
+{
+	my ($self, %how) = @_;
+
+	$self->{far}->quit;
+	$self->{far} = session($self->{remote});
+	return if $how{crash};
+	$self->{bystander}->release($self->{lease}) if $self->{lease};
+	return $self->_hold_lease;
+}
+
 # A process of the server that every restart replaces.
 sub _started
 {

@@ -1,7 +1,7 @@
 # Soak.pm
-#	The machinery of 024_soak.pl: sessions that are kept at work and replaced when
-#	they are lost, faults that hit them and the remote, and the errors that these
-#	faults explain.
+#	The machinery of 024_soak.pl and 107_stress.pl: sessions that are kept at work
+#	and replaced when they are lost, faults that hit them and the remote, and the
+#	errors that these faults explain.
 #
 #	What the sessions met is counted by "kind|SQLSTATE|message": those inside
 #	churn() by the workload's table, those of their own statements, whose kind is
@@ -22,22 +22,26 @@ use Test::More;
 use Time::HiRes qw(time);
 
 our @EXPORT = qw(
-  start_soak start_sessions look_after_sessions stop_sessions
-  terminate_here terminate_there restart_remote due
+  start_soak start_sessions look_after_sessions stop_sessions go_on_with
+  terminate_here terminate_there restart_remote due add_explained
+  some_session kill_client expect_all_lost lose_sessions
   worker_figures sockets_of all_closed
   stuck_sessions add_up met_report unexplained met_count
 );
 
 my ($local, $remote);
 
-# start_soak(): both servers, with the workload; the remote's log tells to the
-# millisecond when it accepts connections again
+# start_soak(settings): both servers, with the workload; the remote's log tells to
+# the millisecond when it accepts connections again
 sub start_soak
 {
+	my (%conf) = @_;
+
 	$remote = start_remote(log_line_prefix => "'%n [%p] %q%a '");
 	$local = start_local(
 		max_connections => 80,
-		synchronous_commit => 'off');
+		synchronous_commit => 'off',
+		%conf);
 	create_workload($local, $remote);
 	return ($local, $remote);
 }
@@ -46,7 +50,7 @@ sub start_soak
 # The sessions
 #
 
-my (@sessions, %met, %terminated);
+my (@sessions, %met, %terminated, %killed);
 my $started = 0;
 
 # start_sessions(count): all at work
@@ -80,6 +84,18 @@ sub stop_sessions
 	return @sessions;
 }
 
+# go_on_with(count): so many sessions are at work again: those that were stopped,
+# and new ones for the rest
+sub go_on_with
+{
+	my ($count) = @_;
+
+	sql($local, 'TRUNCATE stop');
+	push @sessions, _new_session() while @sessions < $count;
+	$_->begin(_work()) foreach @sessions;
+	return;
+}
+
 sub _new_session
 {
 	$started++;
@@ -102,7 +118,7 @@ sub _collect
 	my ($session, $patience) = @_;
 	my $result = $session->result($patience);
 
-	_note_errors($result);
+	_note_errors($result) if !$killed{ $session->pid };
 	return $result->{state} =~ /^(?:00000|57014)$/;
 }
 
@@ -133,6 +149,37 @@ sub terminate_here
 
 	$terminated{$pid} = 1;
 	return $control->query("SELECT pg_terminate_backend($pid)")->{out} eq 't' ? 1 : 0;
+}
+
+# some_session(): any of those at work
+sub some_session
+{
+	return $sessions[ int rand @sessions ];
+}
+
+# kill_client(): of one of those at work
+sub kill_client
+{
+	my $session = some_session();
+
+	$killed{ $session->pid } = 1;
+	return $session->die_now;
+}
+
+# expect_all_lost(): the server is about to crash, and tells nobody why
+sub expect_all_lost
+{
+	$killed{ $_->pid } = 1 foreach @sessions;
+	return;
+}
+
+# lose_sessions(): see that it has
+sub lose_sessions
+{
+	_collect($_, 60) foreach @sessions;
+	$_->quit foreach @sessions;
+	@sessions = ();
+	return;
 }
 
 # terminate_there(): one of the remote's sessions; how many
@@ -187,7 +234,7 @@ sub due
 #
 
 my $any = qr/^/;
-my $lease = qr/^(?:commit|rollback|long|held)$/;
+my $lease = qr/^(?:commit|rollback|undone|long|held)$/;
 my $srv = qr/server "(?:srv|hasty|dN)"/;
 my @explained = (
 	@explained_changes,
@@ -224,6 +271,13 @@ my @explained = (
 	[ $lease, '08003', qr/^connection of lease N to $srv was reclaimed$/ ],
 	[ $lease, '08006', qr/^connection of lease N to $srv was reclaimed$/ ]);
 
+# add_explained([ kind, SQLSTATE, message ]...): by faults of the test's own
+sub add_explained
+{
+	push @explained, @_;
+	return;
+}
+
 sub _is_explained
 {
 	my ($kind, $state, $message) = @_;
@@ -250,6 +304,7 @@ sub add_up
 
 		$met{$what} += $n;
 	}
+	sql($local, 'TRUNCATE met');
 	return;
 }
 

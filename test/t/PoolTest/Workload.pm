@@ -1,5 +1,5 @@
 # Workload.pm
-#	What fifty sessions ask for in 024_soak.pl: functions of the local server that
+#	What the sessions of 024_soak.pl and 107_stress.pl ask for: functions of the local server that
 #	run statements of every kind through pool, each with a token of its own, and
 #	compare the answers byte by byte.
 #
@@ -118,6 +118,21 @@ BEGIN
 			INSERT INTO answered VALUES (token);
 		END IF;
 		PERFORM pool_release(lease);
+	WHEN 'undone' THEN				-- a lease ends with its subtransaction
+		BEGIN
+			lease := pool_acquire('srv');
+			PERFORM pool_exec(lease, 'begin');
+			PERFORM pool_exec(lease, 'insert into kept values ($1)', token);
+			PERFORM pool_query(lease, 'select set_config(''soak.left'', $1, false)', token);
+			RAISE EXCEPTION USING ERRCODE = 'UNDUN';
+		EXCEPTION WHEN SQLSTATE 'UNDUN' THEN
+			BEGIN
+				got := pool_exec(lease, 'select 1');
+			EXCEPTION WHEN undefined_object THEN
+				got := 'no lease';
+			END;
+		END;
+		PERFORM compare(token, got, 'no lease');
 	WHEN 'error' THEN				-- carries the token as well
 		BEGIN
 			PERFORM pool_query('srv', 'select $1::text::int', token);
@@ -136,7 +151,7 @@ BEGIN
 			got := 'no error';
 		EXCEPTION WHEN query_canceled THEN
 			got := SQLERRM;
-			IF got ~ 'statement timeout' THEN
+			IF got ~ 'statement timeout|user request' THEN
 				RAISE;
 			END IF;
 		END;
@@ -168,21 +183,23 @@ sub _churn
 CREATE PROCEDURE churn(seconds float8) LANGUAGE plpgsql AS $$
 DECLARE
 	kinds text[] := ARRAY['rows', 'rows', 'rows', 'many', 'insert', 'commit', 'commit',
-						  'rollback', 'error', 'sleep', 'hasty', 'long', 'held', 'forgotten'];
+						  'rollback', 'error', 'undone', 'sleep', 'hasty', 'long', 'held',
+						  'forgotten'];
 	good int[] := array_fill(0, ARRAY[array_length(kinds, 1)]);
 	odd float8[] := ARRAY[0.20, 0.15, 0.04, 0.05, 0.05];
 	until timestamptz := clock_timestamp() + seconds * interval '1 second';
 	pick float8 := random();
 	i int;
+	context text;
 BEGIN
 	FOR place IN 1 .. array_length(odd, 1) LOOP
 		IF pick >= 0 AND pick < odd[place] THEN
-			i := 9 + place;
+			i := 10 + place;
 		END IF;
 		pick := pick - odd[place];
 	END LOOP;
 	WHILE clock_timestamp() < until AND NOT EXISTS (SELECT FROM stop) LOOP
-		i := coalesce(i, 1 + floor(random() * 9)::int);
+		i := coalesce(i, 1 + floor(random() * 10)::int);
 		BEGIN
 			PERFORM ask(kinds[i], kinds[i] || '/' || pg_backend_pid() || '/' || nextval('tokens'));
 			good[i] := good[i] + 1;
@@ -190,7 +207,10 @@ BEGIN
 			IF SQLSTATE = '57014' AND SQLERRM ~ 'statement timeout' THEN
 				RAISE;				-- of this very CALL
 			END IF;
-			PERFORM met_error(kinds[i], SQLSTATE, SQLERRM);
+			GET STACKED DIAGNOSTICS context = PG_EXCEPTION_CONTEXT;
+			PERFORM met_error(kinds[i], SQLSTATE, SQLERRM || CASE
+				WHEN SQLSTATE = '57014' AND context ~ 'remote statement on server'
+				THEN ' (by the remote)' ELSE '' END);
 			PERFORM pg_sleep(random() * 0.05);
 		END;
 		COMMIT;
