@@ -96,7 +96,8 @@ enter_stage()
 
 		# Of the environment only what cannot change a result: no PG*, no LC_*.
 		for name in TERM PG_MAJOR PG_TEST_EXTRA PG_TEST_TIMEOUT_DEFAULT \
-			POOL_TEST_STATEMENTS POOL_TEST_SEED POOL_TEST_SECONDS POOL_TEST_SESSIONS; do
+			POOL_TEST_STATEMENTS POOL_TEST_SEED POOL_TEST_SECONDS POOL_TEST_SESSIONS \
+			POOL_TEST_HANDOVERS POOL_TEST_CUT_EVERY; do
 			[ -z "${!name:-}" ] || environment+=("$name=${!name}")
 		done
 		cd "$stage/src"

@@ -22,7 +22,7 @@ use Test::More;
 use Time::HiRes qw(time);
 
 our @EXPORT = qw(
-  start_soak start_sessions look_after_sessions stop_sessions go_on_with
+  start_soak start_sessions look_after_sessions stop_sessions go_on_with before_each_call
   terminate_here terminate_there restart_remote due add_explained
   some_session kill_client expect_all_lost lose_sessions
   worker_figures sockets_of all_closed
@@ -102,12 +102,21 @@ sub _new_session
 	return session($local, options => '-c client_min_messages=error');
 }
 
+# before_each_call(code): what it returns is put before each call
+my $before = sub { return ''; };
+
+sub before_each_call
+{
+	($before) = @_;
+	return;
+}
+
 # Several calls, so that a session has something to do while nobody looks after
 # it.  Some have little time, which ends at any moment.
 sub _work
 {
 	return join ";\n", map {
-		sprintf 'SET statement_timeout = %d; CALL churn(%.1f)',
+		sprintf '%sSET statement_timeout = %d; CALL churn(%.1f)', $before->(),
 		  rand() < 0.2 ? 20 + rand 400 : 0, 1 + rand 4;
 	} 1 .. 5;
 }

@@ -14,24 +14,54 @@ use warnings;
 use Exporter qw(import);
 use List::Util qw(max sum0);
 use PoolTest;
+use PoolTest::FaultPoints;
+use PoolTest::Proxy;
 use PoolTest::Soak;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time);
 
 our @EXPORT = qw(
-  start_stress random_fault end_of_time crash_server worker_disturbed faults_report
+  prepare_stress start_stress random_fault end_of_time crash_server worker_disturbed faults_report
 );
 
-my ($local, $remote, $control);
+my ($local, $remote, $control, $proxy, @points);
 my (%count, @later, @restarts);
 my $disturbed_until = 0;
 
-# start_stress(local, remote): before the first fault of a round; returns the session
-# that most of them come from
-sub start_stress
+# prepare_stress(local, remote): a proxy is put before the remote, unless it would
+# have to read what is encrypted; sessions come by fault points
+sub prepare_stress
 {
 	($local, $remote) = @_;
+	@points = fault_points($local);
+	before_each_call(\&armed);
+
+	# What is swallowed on the way nobody ever answers.
+	sql($local, qq(ALTER SERVER srv OPTIONS (ADD query_timeout '10s')));
+	return if $PoolTest::tls;
+	$proxy = start_proxy($remote);
+	sql($local, qq(ALTER SERVER $_ OPTIONS (SET port '$proxy->{port}'))) foreach 'srv', 'hasty';
+	return;
+}
+
+# armed(): a statement that arms a point in a session, rarely, or none
+sub armed
+{
+	my $point = either(grep { $_->{process} eq 'SESSION' } @points);
+	my @actions = ('cancel', 'cancel', 'terminate');
+
+	push @actions, ('error') x 4 if $point->{kind} eq 'RAISES';
+	return 'SET pool.fault_point = $$$$; ' if rand() >= 0.1;
+	$count{'fault point'}++;
+	return sprintf 'SET pool.fault_point = $$%s %s %d$$; ', $point->{name}, either(@actions),
+	  1 + rand 10;
+}
+
+# start_stress(): before the first fault of a round; returns the session that most
+# of them come from
+sub start_stress
+{
 	$control = session($local, options => '-c client_min_messages=error'
 		  . ' -c statement_timeout=20s -c pool.acquire_timeout=300ms');
 	return $control;
@@ -51,6 +81,10 @@ add_explained(
 	# The worker is terminated or stopped.
 	[ $any, '08001', qr/^(?:pool worker is not (?:running|responding)|$acquire)/ ],
 	[ $any, '08006', qr/^connection of lease N to $srv was lost$/ ],
+
+	# A process comes by a fault point; what passes is lost or damaged on the way.
+	[ $any, 'XX000', qr/^fault point "\w+" was reached$/ ],
+	[ $any, '57014', qr/^canceling remote statement on $srv due to query_timeout$/ ],
 
 	# Leases are reclaimed and connections closed at any moment.
 	[ $any, '0800[36]', qr/^connection (?:of lease N )?to $srv was (?:reclaimed|closed)/ ],
@@ -187,6 +221,31 @@ sub restart
 	return;
 }
 
+# The worker comes by a fault point, and ends.
+sub fail_worker
+{
+	my $point = either(grep { $_->{process} eq 'WORKER' } @points);
+	my $action = $point->{kind} eq 'RAISES' ? either('error', 'terminate') : 'terminate';
+
+	disturb_worker(7);
+	sql($local, "ALTER SYSTEM SET pool.fault_point = '$point->{name} $action 1'");
+	control('SELECT pg_reload_conf()');
+	later(2, sub {
+		sql($local, 'ALTER SYSTEM RESET pool.fault_point');
+		control('SELECT pg_reload_conf()');
+	});
+	return;
+}
+
+# What passes on the way to the remote is cut, split, delayed, damaged or lost.
+sub fail_on_the_way
+{
+	return if !$proxy;
+	tell_proxy($proxy, sprintf 'random %d %d', 1 + rand 1e6, 1 + rand 20);
+	later(rand 2, sub { tell_proxy($proxy, 'clear') });
+	return;
+}
+
 sub pause
 {
 	my ($how) = @_;
@@ -210,6 +269,8 @@ my @faults = (
 		stop_for(rand 2, (split /\n/, slurp_file($remote->data_dir . '/postmaster.pid'))[0]) } ],
 	[ 'remote restarted', 0.5, \&restart ],
 	[ 'worker terminated', 0.7, sub { disturb_worker(5); kill 'TERM', worker() || 0 } ],
+	[ 'worker at a fault point', 0.5, \&fail_worker ],
+	[ 'faults on the way', 2, \&fail_on_the_way ],
 	[ 'worker stopped', 1, sub { stop_for(rand 1, worker()) } ],
 	[ 'password changed', 0.4, \&other_password ],
 	[ 'paused', 0.5, sub { pause("pause('" . some_pool() . "')") } ],
@@ -234,7 +295,7 @@ my @faults = (
 	[ 'max_waiters altered', 1, sub {
 		set_option('srv', 'max_waiters', either(0, 0, 150)) } ],
 	[ 'query_timeout altered', 1, sub {
-		set_option('srv', 'query_timeout', either('0', '5s')) } ],
+		set_option('srv', 'query_timeout', either('5s', '10s')) } ],
 	[ 'reloaded', 2, sub {
 		sql($local, 'ALTER SYSTEM SET ' . either('pool.log_connections', 'pool.track_timing')
 			  . ' = ' . either('on', 'off'));
