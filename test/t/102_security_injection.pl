@@ -71,9 +71,10 @@ foreach my $object ('server', 'mapping')
 			}
 			$session->query('ROLLBACK');
 
-			# An answer, or an error that says what is wrong
+			# An answer, or an error that says what is wrong; there is no such database.
 			push @strange, "$option: $result->{state} $result->{err}"
-			  if $result->{state} !~ $understood
+			  if $option eq 'dbname' && $result->{state} eq '00000'
+			  || $result->{state} !~ $understood
 			  && !($result->{state} eq '42601' && $option =~ /^(options|reset_query)$/);
 		}
 	}
