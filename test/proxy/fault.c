@@ -50,7 +50,8 @@ Kind proxy_kinds[] =
 	 {"reset connection", 5, FROM_REMOTE, AT_MESSAGE, DO_RESET, 0, 0}};
 const int proxy_nkinds = lengthof(proxy_kinds);
 
-static const char *const triggers[] = {"connect", "exchange", "handover", "now"};
+static const char *const triggers[] = {"connect", "exchange", "handover",
+									   "unproven", "now"};
 static const char *const sides[] = {"client", "remote"};
 static const char *const places[] = {"byte", "message", "ready"};
 static const char *const actions[] = {"cut",	"reset",  "split", "delay",
@@ -348,7 +349,10 @@ before_question(Conn *conn, const char *message, size_t len)
 		give_random(conn, random_percent);
 	}
 	if (message[0] == 'S' && !conn->handover)
+	{
+		give_waiting(conn, ON_UNPROVEN);
 		give_random(conn, random_percent / WORKER_SHARE);
+	}
 	if (message[0] == 'S' || message[0] == 'Q')
 		conn->outstanding++;
 }

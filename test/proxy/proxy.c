@@ -13,7 +13,7 @@
  *	random SEED PERCENT	faults at random, in so many of a hundred handovers
  *	cancels pass|hold|drop	what becomes of cancel requests from now on
  *	cancels release		those that are held are passed on
- *	report				counters, as "name value, ..."
+ *	report				counters, as "name value, ...", when all is sent that can be
  *	last				the answer to the last handover, in hexadecimal digits
  */
 #include <arpa/inet.h>
@@ -242,6 +242,8 @@ print_report(void)
 
 	for (int i = 0; i < nconns; i++)
 	{
+		if (conns[i].used)
+			flush_conn(&conns[i]);
 		open += conns[i].used && !conns[i].cancel;
 		held += conns[i].used && conns[i].held;
 	}

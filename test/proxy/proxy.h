@@ -71,6 +71,7 @@ typedef enum Trigger
 	ON_CONNECT,	 /* that comes next */
 	ON_EXCHANGE, /* in which the client asks something next */
 	ON_HANDOVER, /* in which a session proves a handover next */
+	ON_UNPROVEN, /* in which something is asked without that, as by the worker */
 	ON_NOW		 /* all that there are */
 } Trigger;
 

@@ -22,18 +22,11 @@ use lib $FindBin::RealBin;
 use MIME::Base64 qw(encode_base64);
 use PoolTest;
 use PoolTest::Proxy;
+use PoolTest::TwoSessions;
 use Test::More;
 
 my $every = $ENV{POOL_TEST_CUT_EVERY} || 3;
-my $remote = start_remote();
-my $local = start_local();
-my $proxy = start_proxy($remote);
-my %options = (
-	max_size => 1,
-	retry_delay => '1ms',
-	retry_max_delay => '2ms',
-	breaker_threshold => 0,
-	acquire_timeout => '30s');
+my ($local, $remote, $proxy, $session, $other) = start_two_sessions(srv => {});
 
 # A password with one iteration instead of thousands: there are many connections.
 my $salted = hmac_sha256("salt" . pack('N', 1), $PoolTest::password);
@@ -41,72 +34,18 @@ sql($remote, sprintf q(ALTER ROLE app PASSWORD 'SCRAM-SHA-256$1:%s$%s:%s'),
 	map { encode_base64($_, '') } 'salt', sha256(hmac_sha256('Client Key', $salted)),
 	hmac_sha256('Server Key', $salted));
 
-create_server($local, 'srv', $remote, options => { %options, port => $proxy->{port} });
-create_server($local, 'other', $remote, options => { max_size => 1 });
-create_proxy_control($local, $proxy);
-sql($local, 'CREATE EXTENSION dblink');
-sql($local, $_) foreach <<'SQL', <<'SQL', <<'SQL', <<'SQL', <<'SQL';
--- What a session gets: three rows with its token, from a connection on which
--- nothing was left, or the SQLSTATE of an error.
-CREATE FUNCTION ask(token text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	got text;
-BEGIN
-	SELECT string_agg(t || l, ' ' ORDER BY t) INTO got FROM pool_query('srv',
-		'select $1::text || g, coalesce(current_setting(''was.here'', true), '''')
-			from generate_series(1, 3) g', token) AS r(t text, l text);
-	RETURN CASE WHEN got = format('%1$s1 %1$s2 %1$s3', token) THEN 'right'
-		   ELSE coalesce('WRONG ' || got, 'NOTHING') END;
-EXCEPTION WHEN OTHERS THEN
-	RETURN sqlstate;
-END $$;
-SQL
--- Leaves something behind, which the worker has to reset.
-CREATE FUNCTION leave() RETURNS text LANGUAGE plpgsql AS $$
-BEGIN
-	PERFORM pool_exec('srv', 'set was.here = 1');
-	RETURN 'right';
-EXCEPTION WHEN OTHERS THEN
-	RETURN sqlstate;
-END $$;
-SQL
--- The same in the other session
-CREATE FUNCTION other(call text) RETURNS text LANGUAGE sql AS $$
-	SELECT x FROM dblink('other', 'SELECT ' || call) AS t(x text)
-$$;
-SQL
--- What is wrong when a case is over; this session is served again before that.
-CREATE FUNCTION wrong() RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	what text;
-BEGIN
-	PERFORM proxy('clear');
-	IF ask('d') <> 'right' THEN
-		RETURN 'the session is not served again';
-	ELSIF (SELECT t <> 42 FROM pool_query('other', 'select 42') AS r(t int)) THEN
-		RETURN 'the other pool does not answer';
-	END IF;
-	SELECT string_agg(to_jsonb(s)::text, ' ') INTO what FROM pool_stats_all() s
-	WHERE active <> 0 OR waiting <> 0 OR acquires <> releases + lost
-		OR connects <> closed + open OR open > 1;
-	RETURN what;
-END $$;
-SQL
--- One case: a new connection that has the fault goes from this session to the other
--- one and to the worker.
+# One case: a new connection that has the fault goes from this session to the other
+# one and to the worker.
+sql($local, <<'SQL');
 CREATE FUNCTION try(fault text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	came text[];
 BEGIN
 	PERFORM pool_reconnect('srv'), proxy('fault ' || fault);
-	came := ARRAY[ask('a'), other('leave()')];
-	RETURN concat_ws(' ', came, wrong());
+	came := ARRAY[ask('srv', 'a'), other('leave(''srv'')')];
+	RETURN concat_ws(' ', came, wrong('srv'));
 END $$;
 SQL
-my $session = session($local);
-my $other = q(SELECT pid FROM pg_stat_activity WHERE query LIKE 'SELECT leave()%');
-$session->query("SELECT dblink_connect('other', 'dbname=postgres host=" . $local->host . ' port='
-	  . $local->port . "')");
 
 # try_all(what, side, bytes, step, fault, allowed): a test of a fault after every
 # so many bytes of that side; "fault" has a place for the byte.  Each outcome that
@@ -133,13 +72,13 @@ sub try_all
 my $clean = $session->query(q(SELECT try('connect client byte 0 split')));
 is($clean->{out}, '{right,right}', 'all goes well when nothing is cut') or diag $clean->{err};
 sql($local, q(SELECT pool_reconnect('srv')));
-is($session->query(q(SELECT ask('a'), other('leave()')))->{out},
+is($session->query(q(SELECT ask('srv', 'a'), other('leave(''srv'')')))->{out},
 	'right|right', 'two sessions use a connection');
 wait_for_value($local, q(SELECT idle FROM pool_stats WHERE server = 'srv'),
 	1, 'the worker has reset what they leave');
 my %passed = proxy_report($proxy);
 my $worker = worker_pid($local);
-my @watched = ($worker, $session->pid, sql($local, $other));
+my @watched = ($worker, $session->pid, $other);
 my @descriptors = map { scalar descriptors($_) } @watched;
 
 foreach my $side ('client', 'remote')

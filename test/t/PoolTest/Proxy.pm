@@ -6,9 +6,9 @@
 # What it can be told is a line that begins with one of
 #
 #	fault [every] WHEN WHOSE PLACE N OFFSET WHAT [ARGUMENT]
-#		WHEN	connect, exchange, handover: given to the connection that next begins,
-#				asks something, proves a handover (every: not only the next time);
-#				now: to all at once, where they are
+#		WHEN	connect, exchange, handover, unproven: given to the connection that next
+#				begins, asks something, proves a handover, asks without that (every:
+#				not only the next time); now: to all at once, where they are
 #		WHOSE	client or remote: whose bytes
 #		PLACE	byte N (OFFSET 0): after so many bytes from then on (of a connection
 #				that begins: in all); message N OFFSET: so far into a message;
