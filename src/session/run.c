@@ -22,6 +22,9 @@
 #include "shared/shmem.h"
 #include "shared/slot.h"
 
+/* What is said when the remote sends what cannot come now. */
+#define POOL_OUT_OF_STEP "connection to the remote is out of step"
+
 /*
  * Command tags that leave nothing behind in the remote session, if no function
  * in them does.  What follows any other is a reset.
@@ -78,16 +81,39 @@ note_left_state(PoolRun *run, const PGresult *res)
 	run->left_state = true;
 }
 
+/*
+ * Is the result one that may come here?  One statement has one answer, and rows
+ * end with a CommandComplete; for libpq anything ends them.
+ */
+static bool
+is_in_step(const PoolRun *run, const PGresult *res)
+{
+	bool complete = PQresultStatus(res) == PGRES_SINGLE_TUPLE ||
+					PQresultStatus(res) == PGRES_EMPTY_QUERY ||
+					PQcmdStatus(unconstify(PGresult *, res))[0] != '\0';
+
+	return complete &&
+		   (!run->answered || pool_statement_is_several(run->statement));
+}
+
 /* Passes one result of the statement on.  Returns false when the remote is gone. */
 static bool
 pass_on(PoolRun *run, PGresult *res)
 {
-	switch (PQresultStatus(res))
+	ExecStatusType status = PQresultStatus(res);
+
+	switch (status)
 	{
 		case PGRES_SINGLE_TUPLE:
 		case PGRES_TUPLES_OK:
 		case PGRES_COMMAND_OK:
 		case PGRES_EMPTY_QUERY:
+			if (!is_in_step(run, res))
+			{
+				note_lost(run, POOL_OUT_OF_STEP);
+				return false;
+			}
+			run->answered = status != PGRES_SINGLE_TUPLE;
 			note_left_state(run, res);
 			if (run->error == NULL)
 				pool_result_add(run->result, res);
@@ -201,7 +227,7 @@ check_end(PoolRun *run)
 
 	if (PQstatus(copy->pg) != CONNECTION_OK || copy->notices.protocol_doubt)
 	{
-		note_lost(run, "connection to the remote is out of step");
+		note_lost(run, POOL_OUT_OF_STEP);
 		return POOL_RUN_LOST;
 	}
 	copy->busy = false;
