@@ -327,7 +327,7 @@ continue_all_at_exit(const bool *leased)
  * The worker stops: ends every remote session, those in use too, within
  * EXIT_TIMEOUT_MS.  leased[] tells which slots are a session's: their sockets
  * are not the worker's to read or write, so they are cut, and what runs on
- * them is cancelled.
+ * them is cancelled.  What is left then is for pool_closer_cut_all().
  */
 void
 pool_closer_all(const bool *leased)
@@ -350,6 +350,15 @@ pool_closer_all(const bool *leased)
 		(void) pool_loop_wait(&messages_ready, ready);
 		(void) pool_loop_begin_round();
 	}
+}
+
+/*
+ * Cuts all connections, in whatever state they are: their sockets would stay
+ * open in the sessions that have copies.  Raises nothing.
+ */
+void
+pool_closer_cut_all(void)
+{
 	for (int i = 0; i < pool_shmem->nslots; i++)
 	{
 		PoolConn *conn = pool_conn_of(&pool_shmem_slots[i]);

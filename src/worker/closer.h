@@ -12,5 +12,6 @@ extern void pool_closer_begin(PoolSlot *slot);
 extern void pool_closer_continue(PoolConn *conn);
 extern void pool_closer_on_timeout(PoolConn *conn);
 extern void pool_closer_all(const bool *leased);
+extern void pool_closer_cut_all(void);
 
 #endif /* POOL_CLOSER_H */

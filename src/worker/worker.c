@@ -60,6 +60,7 @@
 
 static int my_number = -1;
 static pgsocket listener = PGINVALID_SOCKET;
+static bool *leased; /* by slot; made when the worker starts, used at its end */
 
 /*
  * Registers pool.workers background workers.  Called by _PG_init() in the
@@ -87,12 +88,13 @@ pool_worker_register(void)
 /*
  * Leaves no slot that looks usable: leased ones are retired, and hold no place
  * any more, since worker_exit() cuts their connections; the rest is CLOSING.
- * Sets leased[] by slot.  Waiters are told to look again; sessions that come
- * later wait for the next worker.
+ * Sets leased[].  Waiters are told to look again; sessions that come later wait
+ * for the next worker.
  */
 static void
-disown_slots(bool *leased)
+disown_slots(void)
 {
+	memset(leased, 0, sizeof(bool) * pool_shmem->nslots);
 	for (int i = 0; i < pool_shmem->npools; i++)
 	{
 		Pool *pool = &pool_shmem_pools[i];
@@ -124,23 +126,30 @@ disown_slots(bool *leased)
 static void
 worker_exit(int code, Datum arg)
 {
-	bool *leased = palloc0(sizeof(bool) * pool_shmem->nslots);
-
 	POOL_FAULT_POINT(worker_exit);
 	pg_atomic_write_u32(&pool_shmem->worker_procno[my_number],
 						(uint32) POOL_NONE);
 	pool_listener_close(my_number, listener);
 	pool_loop_stop_listening();
-	disown_slots(leased);
+	disown_slots();
 	POOL_FAULT_POINT(worker_disowned);
 	pool_closer_all(leased);
 	pool_worker_log_flush();
 }
 
+/*
+ * The last of the exit, and a callback of its own, so that it is called even if
+ * worker_exit() should fail.
+ */
+static void
+worker_cut(int code, Datum arg)
+{
+	pool_closer_cut_all();
+}
+
 static void
 worker_start(void)
 {
-	bool *leased = palloc0(sizeof(bool) * pool_shmem->nslots);
 	uint32 bit;
 
 	POOL_FAULT_POINT(worker_begin);
@@ -150,11 +159,14 @@ worker_start(void)
 	pool_conn_init();
 	pool_config_init();
 	pool_worker_log_init();
+	leased = MemoryContextAllocZero(TopMemoryContext,
+									sizeof(bool) * pool_shmem->nslots);
+	before_shmem_exit(worker_cut, (Datum) 0); /* the first to come is last */
 	before_shmem_exit(worker_exit, (Datum) 0);
 	POOL_FAULT_POINT(worker_listening);
 
 	/* An earlier worker may have ended without doing this. */
-	disown_slots(leased);
+	disown_slots();
 
 	pg_atomic_write_u32(&pool_shmem->worker_procno[my_number],
 						(uint32) pool_my_procno());
