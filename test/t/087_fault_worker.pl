@@ -26,10 +26,6 @@ my $way = PoolTest::FaultWorker->new($case, $local, $remote);
 
 foreach my $point (grep { $_->{process} ne 'SESSION' } fault_points($local))
 {
-	my $action = $point->{kind} eq 'SILENT' ? 'crash' : 'error';
-
-	ok($way->come_by($point->{name}, $action), "$point->{name} $action is reached");
-	$case->hold("after $point->{name} $action",
-		$action eq 'crash' ? (crash => 1) : (worker => 1));
+	$way->fail_at($point->{name}, $point->{kind} eq 'SILENT' ? 'crash' : 'error');
 }
 done_testing();

@@ -112,6 +112,9 @@ sub new
 	my ($class, $case, $local, $remote) = @_;
 	my $self = bless { case => $case, local => $local, remote => $remote }, $class;
 
+	return $self if sql($local, q(SELECT count(*) FROM pg_foreign_server
+		WHERE srvname = 'careful')); # another one has made all of it
+
 	create_server($local, 'careful', $remote, password => $canary,
 		options => { validate_after_idle => 0, max_size => 1 });
 	create_server($local, 'ending', $remote, password => $canary,
@@ -123,6 +126,16 @@ CREATE FUNCTION end_once() RETURNS bool LANGUAGE sql
 AS $$SELECT nextval('resets') = 1 AND pg_terminate_backend(pg_backend_pid())$$;
 SQL
 	return $self;
+}
+
+# is_passed_by_statement(point): can a plain statement raise an error there?
+sub is_passed_by_statement
+{
+	my ($self, $point) = @_;
+
+	return $point->{process} eq 'SESSION'
+	  && $point->{kind} eq 'RAISES'
+	  && !$scenario_of{ $point->{name} };
 }
 
 # The sessions, as far as they have not ended.
@@ -168,6 +181,22 @@ sub come_by
 	}
 	return 0;
 }
+
+# fail_at(point, action, n): tests: a scenario comes by there, and all holds then
+sub fail_at
+{
+	my ($self, $point, $action, $n) = @_;
+	my $when = "$point $action" . ($n ? " the ${n}th time" : '');
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	ok($self->come_by($point, $action, $n), "$when is reached");
+	$self->{case}->hold("after $when",
+		$action eq 'crash' ? (crash => 1) : ($self->_ends => 1));
+	return;
+}
+
+# What besides the session's own statement ends when its process does.
+sub _ends { return 'nothing'; }
 
 # What a scenario leaves: sessions in transactions, with leases, or ended.
 sub _tidy

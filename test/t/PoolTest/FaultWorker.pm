@@ -70,6 +70,8 @@ sub come_by
 	return $reached;
 }
 
+sub _ends { return 'worker'; }
+
 sub _arm
 {
 	my ($self, $what) = @_;

@@ -76,7 +76,8 @@ sub start_invariant_pair
 }
 
 # add_bystander(local, remote): what else new() needs: the pool of those who have
-# nothing to do with it, and a function that answers with tokens
+# nothing to do with it, and a function that answers with tokens, and leaves
+# something behind in its session each time
 sub add_bystander
 {
 	my ($local, $remote, %how) = @_;
@@ -85,6 +86,8 @@ sub add_bystander
 	sql($remote, <<'SQL', db => 'far', user => 'app');
 CREATE FUNCTION tokens(token text, n int) RETURNS SETOF text LANGUAGE plpgsql AS $$
 BEGIN
+	PERFORM set_config('test.left', token, false), pg_advisory_lock(hashtext(token));
+	EXECUTE 'LISTEN left_behind';
 	RAISE NOTICE '<%>', token;
 	RETURN QUERY SELECT '<' || token || '> ' || g FROM generate_series(1, n) g;
 END $$
