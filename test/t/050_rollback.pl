@@ -12,6 +12,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 use PoolTest;
+use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $remote = start_remote();
@@ -149,6 +150,16 @@ is($session->query('CALL churn(400)', 120)->{state}, '00000',
 sql($local, 'DROP TABLE stop');
 is($_->result(60)->{state}, '00000', 'a session that asked meets no odd error') foreach @asking;
 none_left('a mapping that is dropped while others ask for it');
+
+# The same in the worst moment: between the look at the catalogs and the pool
+sql($local, "CREATE USER MAPPING FOR CURRENT_USER SERVER b OPTIONS ($app)");
+$session->begin(q(SET pool.fault_point = 'acquire_resolved stop'; SELECT pool_exec('b', 'select 1')));
+ok( wait_until(20, sub { return slurp_file('/proc/' . $session->pid . '/status') =~ /^State:\s+T/m; }),
+	'a session is stopped when it knows the mapping, and has no pool yet');
+sql($local, 'DROP USER MAPPING FOR CURRENT_USER SERVER b');
+kill 'CONT', $session->pid;
+is($session->result->{state}, '42704', 'the session finds that the mapping was dropped meanwhile');
+none_left('a mapping that was dropped before its pool was made');
 
 no_crash($local, $remote);
 done_testing();
