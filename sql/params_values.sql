@@ -130,6 +130,13 @@ select current_setting('datestyle'), current_setting('intervalstyle'),
 	   current_setting('extra_float_digits');
 rollback;
 
+-- An interval that sql_standard writes has other signs where it is read by another style.
+begin;
+set local intervalstyle = 'sql_standard';
+select a from pool_query('loopback', 'select $1 = interval ''-1 day -2 hours''',
+		interval '-1 day -2 hours') as t(a bool);
+rollback;
+
 -- Names of objects are qualified, whatever the search_path is.
 create schema params_schema;
 create table params_schema.there (a int);

@@ -163,7 +163,8 @@ for name in "$@"; do
 	names+=("${name%.mutant}")
 done
 [ ${#names[@]} -gt 0 ] ||
-	mapfile -t names < <(find test/mutants -name '*.mutant' -printf '%f\n' | sed 's/\.mutant$//' | sort)
+	mapfile -t names < <(find test/mutants -name '*.mutant' -printf '%f\n' |
+		sed 's/\.mutant$//' | sort)
 what check "${names[@]}" || die 'not all mutants can be run'
 if [ -n "$check" ]; then
 	printf '%d mutants can be run\n' ${#names[@]}

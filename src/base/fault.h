@@ -57,6 +57,7 @@
 	X(adopt_done, SESSION, RAISES)              \
 	X(copy_done, SESSION, RAISES)               \
 	/* The proof and the statement. */          \
+	X(run_allowed, SESSION, RAISES)             \
 	X(run_begin, SESSION, RAISES)               \
 	X(proof_begin, SESSION, RAISES)             \
 	X(proof_sent, SESSION, RAISES)              \

@@ -156,6 +156,7 @@ run_once_alive(PoolLease *lease, const PoolStatement *statement,
 		lease->touched = true;
 		if (run->validate)
 			pool_stats_add(stats, POOL_COUNT_VALIDATIONS, 1);
+		POOL_FAULT_POINT(run_allowed);
 		if (begin_run(lease))
 			pool_run_statement(run);
 		else

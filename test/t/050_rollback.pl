@@ -153,8 +153,10 @@ none_left('a mapping that is dropped while others ask for it');
 
 # The same in the worst moment: between the look at the catalogs and the pool
 sql($local, "CREATE USER MAPPING FOR CURRENT_USER SERVER b OPTIONS ($app)");
-$session->begin(q(SET pool.fault_point = 'acquire_resolved stop'; SELECT pool_exec('b', 'select 1')));
-ok( wait_until(20, sub { return slurp_file('/proc/' . $session->pid . '/status') =~ /^State:\s+T/m; }),
+$session->query(q(SET pool.fault_point = 'acquire_resolved stop'));
+$session->begin(q(SELECT pool_exec('b', 'select 1')));
+my $status = '/proc/' . $session->pid . '/status';
+ok(wait_until(20, sub { return slurp_file($status) =~ /^State:\s+T/m; }),
 	'a session is stopped when it knows the mapping, and has no pool yet');
 sql($local, 'DROP USER MAPPING FOR CURRENT_USER SERVER b');
 kill 'CONT', $session->pid;

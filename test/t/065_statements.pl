@@ -128,6 +128,11 @@ is($answer->{state}, '54000', 'parameters of more than a gigabyte are refused')
 is(stat_of($local, 'acquires', $any), $before,
 	'no connection is acquired for what is refused at once');
 
+# A type that has another OID on the remote, or none
+sql($local, 'CREATE TYPE local_range AS RANGE (subtype = int4)');
+is($session->query("SELECT t FROM pool_query('$any', 'select \$1', local_range(1, 3)) AS r(t text)")
+	->{out}, '[1,3)', 'a parameter of a type of our own is sent without its OID');
+
 # A function that says of itself what it should not
 sql($local, <<'SQL');
 CREATE FUNCTION use(lease bigint) RETURNS bigint LANGUAGE plpgsql PARALLEL SAFE AS

@@ -90,7 +90,8 @@ my %script = (
 my $fake = start_fake_remote(
 	sub {
 		my ($usual, $query, $type, $name) = @_;
-		my $what = $query =~ /application_name/ ? 'proof' : $query =~ /^DISCARD/ ? 'reset' : 'statement';
+		my $what =
+		  $query =~ /application_name/ ? 'proof' : $query =~ /^DISCARD/ ? 'reset' : 'statement';
 		my $before = $last_proof;
 		my $do = $script{$name}{$what}{$type};
 

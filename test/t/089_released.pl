@@ -94,7 +94,8 @@ foreach my $how ('with a handover', 'without one')
 	wait_for_app_sessions($remote, 0, "the statement that was cancelled $how is gone",
 		condition => q(query LIKE '%pg_sleep%'));
 }
-is(stat_of($local, 'closed_canceled', $srv), 2, 'the connections of cancelled statements are closed');
+is(stat_of($local, 'closed_canceled', $srv),
+	2, 'the connections of cancelled statements are closed');
 
 # One that was left in the middle of its rows, in a lease
 sql($local, 'CREATE DOMAIN small AS int CHECK (VALUE < 500)');

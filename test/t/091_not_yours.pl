@@ -21,12 +21,12 @@ my ($local, $remote) = start_pair(max_size => 1, acquire_timeout => '60s');
 my ($holder, $waiter, $third) = map { session($local) } 1 .. 3;
 my $owner = q(SELECT pid FROM pool_connections WHERE state = 'leased');
 
-# await_stop(pid): until the kernel says that the process is stopped
+# await_stop(pid, stop): until the kernel says that the process is stopped
 sub await_stop
 {
-	my ($pid) = @_;
+	my ($pid, $stop) = @_;
 
-	kill 'STOP', $pid;
+	kill 'STOP', $pid if $stop;
 	return wait_until(20,
 		sub { return slurp_file("/proc/$pid/status") =~ /^State:\s+T/m; });
 }
@@ -51,7 +51,7 @@ foreach my $how ('pg_cancel_backend', 'pg_terminate_backend')
 	($lease, $pid) = acquire_lease($holder, 'srv');
 	$waiter->begin(q(SELECT pool_acquire('srv', hold => true)));
 	wait_for_waiters($local, 1, "a session waits, before $how");
-	ok(await_stop($waiter->pid), "it is stopped, before $how");
+	ok(await_stop($waiter->pid, 1), "it is stopped, before $how");
 	$holder->release($lease);
 	wait_for_value($local, $owner, $waiter->pid, "it is granted the slot, before $how");
 	sql($local, "SELECT $how(" . $waiter->pid . ')');
@@ -64,10 +64,39 @@ foreach my $how ('pg_cancel_backend', 'pg_terminate_backend')
 $waiter->quit;
 
 #
-# Given way
+# Reclaimed, before the worker can cut the connection: nothing is sent over it
 #
 $waiter = session($local);
 my $worker = worker_pid($local);
+foreach my $when ('before', 'in the moment in which')
+{
+	($lease) = acquire_lease($waiter, 'srv');
+	my $slot = sql($local, q(SELECT slot FROM pool_connections WHERE state = 'leased'));
+
+	if ($when =~ /moment/)
+	{
+		$waiter->query(q(SET pool.fault_point = 'run_allowed stop'));
+		$waiter->begin("SELECT pool_exec($lease, 'select 1')");
+		ok(await_stop($waiter->pid, 0), 'a session is stopped before its statement begins');
+	}
+	kill 'STOP', $worker;
+	is(sql($local, "SELECT pool_reclaim($slot)"), 't', "a lease is reclaimed $when it is used");
+	$waiter->begin("SELECT pool_exec($lease, 'select 1')") if $when =~ /before/;
+	kill 'CONT', $waiter->pid;
+	my $answer = $waiter->result;
+
+	is($answer->{state}, '08003', "a lease that was reclaimed $when it is used has no connection");
+	like($answer->{err}, qr/was reclaimed/, "the error says that it was reclaimed $when it is used");
+	kill 'CONT', $worker;
+	$waiter->release($lease);
+	settled($local);
+}
+$waiter->quit;
+
+#
+# Given way
+#
+$waiter = session($local);
 $holder->query(select_42('srv'));
 kill 'STOP', $worker;
 $waiter->begin(pid_query('srv'));
@@ -119,7 +148,7 @@ SKIP:
 
 $_->quit foreach $holder, $waiter, $third;
 settled($local);
-is(stat_of($local, 'connects'), 1, 'all of that was over one connection');
+is(stat_of($local, 'connects'), 3, 'no connection was lost but those that were reclaimed');
 remote_count($local, $remote);
 no_crash($local, $remote);
 
