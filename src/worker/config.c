@@ -54,7 +54,6 @@ pool_config_init(void)
 	}
 	PQconninfoFree(options);
 	unsetenv("PGREQUIRESSL"); /* an old name of PGSSLMODE=require */
-	unsetenv("PGSERVICE");
 	unsetenv("PGSERVICEFILE");
 	unsetenv("PGSYSCONFDIR");
 	unsetenv("PGDATESTYLE");

@@ -24,7 +24,10 @@ sub ask
 	return "SELECT t FROM pool_query('$name', 'select clock_timestamp()') AS r(t text)";
 }
 
-# A limit for the server: two mappings share it.
+# A limit for the server: two mappings share it, and another server has no part in it,
+# though its connection was not used for longer.
+create_server($local, 'apart', $remote);
+sql($local, ask('apart'));
 sql($local, 'CREATE ROLE a LOGIN; CREATE ROLE b LOGIN');
 create_server($local, 'shared', $remote, for => 'a',
 	options => { max_size => 3, max_server_size => 3, acquire_timeout => '30s' });
@@ -40,6 +43,11 @@ is( sql($local,
 		q(SELECT sum(open), sum(closed_evicted) FROM pool_stats_all() WHERE server = 'shared')),
 	'3|1',
 	'an idle connection of one user mapping is evicted for another one');
+is(stat_of($local, q(open || '/' || closed_evicted), 'apart'), '1/0',
+	'no connection is evicted of a server that does not share the limit');
+sql($local, 'DROP SERVER apart CASCADE');
+wait_for_value($local, 'SELECT count(*) FROM pool_connections', 3,
+	'the connection of the other server is closed');
 my @leases = map { $first->query(q(SELECT pool_acquire('shared', hold => true)))->{out} } 1 .. 2;
 my $lease = $second->query(q(SELECT pool_acquire('shared', hold => true)))->{out};
 is(stat_of($local, 'sum(active)', 'shared'), '3', 'all places of max_server_size are leased');
@@ -59,8 +67,13 @@ sql($local, 'DROP SERVER shared CASCADE');
 wait_for_value($local, 'SELECT count(*) FROM pool_connections', 0,
 	'all connections of a dropped server are closed');
 
-# The limit of all pools: the surplus that was not used for the longest time.
+# The limit of all pools: the surplus that was not used for the longest time, and not
+# that of the first pool.
 create_server($local, $_, $remote, options => { max_size => 6 }) foreach 'old', 'young', 'new';
+sql($local, ask('young'));
+sql($local, q(SELECT pool_close('young')));
+wait_for_value($local, 'SELECT count(*) FROM pool_connections', 0,
+	'the first pool has no connection');
 is(sql($local, q(SELECT pool_prewarm('old', 3))), '3', 'three old connections are opened');
 is(sql($local, q(SELECT pool_prewarm('young', 3))), '3', 'three younger connections are opened');
 like(sql($local, ask('new')), qr/^\d{4}-/,
@@ -75,9 +88,12 @@ sql($local, "ALTER SERVER $_ OPTIONS (ADD min_size '6')") foreach 'old', 'young'
 sql($local, ask($_)) foreach 'old', 'young', 'new';
 my $young = session($local);
 @leases = map { $young->query(q(SELECT pool_acquire('young', hold => true)))->{out} } 1 .. 3;
+my $evicted = q(SELECT sum(closed_evicted) FROM pool_stats_all());
+my $before = sql($local, $evicted);
 my ($state) =
   sql_state($local, q(SET pool.acquire_timeout = '500ms'; SELECT pool_query('young', 'select 1')));
-is($state, '53300', 'no connection that min_size keeps is evicted');
+is($state, '53300', 'a session waits in vain where min_size keeps all connections');
+is(sql($local, $evicted), $before, 'no connection that min_size keeps is evicted');
 sql($local, "ALTER SERVER $_ OPTIONS (DROP min_size)") foreach 'old', 'young', 'new';
 sql($local, ask($_)) foreach 'old', 'new';
 like(sql($local, ask('young')), qr/^\d{4}-/,

@@ -139,6 +139,21 @@ is(log_count($local, $gave_up, $offset), 1,
 	'the place of a connection that its remote does not close is free after a time');
 kill 'CONT', $pid;
 like($answer->{out}, qr/^(?!$pid$)\d+$/, 'and another connection is opened in it');
+
+#
+# A cancel that comes before the statement is read: the remote forgets it, and the
+# next one ends the statement.
+#
+$pid = $other->query(pid_query('srv'))->{out};
+kill 'STOP', $pid;
+is( $other->query(q(SET statement_timeout = '300ms';
+		SELECT pool_query('srv', 'select pg_sleep(600)')))->{state},
+	'57014', 'a statement is cancelled that the remote has not read');
+wait_for_value($local, q(SELECT cancels > 0 FROM pool_stats_all() WHERE server = 'srv'), 't',
+	'a cancel request is sent before the statement is read');
+kill 'CONT', $pid;
+wait_for_value($remote, "SELECT count(*) FROM pg_stat_activity WHERE pid = $pid", 0,
+	'a cancel request that came too early is sent again');
 $_->quit foreach $session, $other;
 
 is(worker_pid($local), $worker, 'the worker is the same as at the beginning');

@@ -128,7 +128,8 @@ sub proxy
 
 my $proxied = new_server($local, $tls, { port => $listen->sockport, sslmode => 'prefer' });
 close $listen;
-is(transport($local, $proxied), 'relayed', 'a connection is encrypted since the remote can do that');
+is(transport($local, $proxied), 'relayed',
+	'a connection is encrypted since the remote can do that');
 my $session = session($local, options => '-c statement_timeout=300');
 is($session->query("SELECT pool_query('$proxied', 'select pg_sleep(600)')")->{state}, '57014',
 	'the statement of an encrypted connection is cancelled');
@@ -136,7 +137,8 @@ my $request = 80877103;    # for encryption
 ok(wait_until(20, sub { return -s $seen }), 'a cancel request is begun');
 wait_for_value($local, "SELECT count(*) FROM pool_connections WHERE server = '$proxied'", 0,
 	'the connection is given up', seconds => 30);
-like(slurp_file($seen), qr/^($request\n)+$/, 'a cancel request that cannot be encrypted is not sent');
+like(slurp_file($seen), qr/^($request\n)+$/,
+	'a cancel request that cannot be encrypted is not sent');
 kill 'TERM', $proxy;
 waitpid $proxy, 0;
 sql($tls, q(SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = 'app'));
@@ -159,7 +161,8 @@ SKIP:
 	is(in_memory($worker, qr/\tBackendKeyData\t \d+ -?\d+/), 0,
 		'the worker has no trace of how it has connected in memory');
 	sql($plain, "ALTER ROLE guarded PASSWORD '${canary}2'");
-	sql($local, "ALTER USER MAPPING FOR CURRENT_USER SERVER secret OPTIONS (SET password '${canary}2')");
+	sql($local, 'ALTER USER MAPPING FOR CURRENT_USER SERVER secret'
+		. " OPTIONS (SET password '${canary}2')");
 	is(sql($local, select_42('secret')), '42', 'another password is right');
 	is($options->(1), 0, 'a password that was changed does not stay in memory');
 	is($options->(2), 1, 'the one in its place is there once');

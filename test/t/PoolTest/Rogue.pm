@@ -67,7 +67,8 @@ sub ask_worker
 	  or return 'not sent';
 	close $theirs;
 	return 'silence'
-	  if !wait_until(10, sub { defined recv($mine, $reply, 65536, MSG_DONTWAIT) || $!{ECONNRESET} });
+	  if !wait_until(10,
+		sub { defined recv($mine, $reply, 65536, MSG_DONTWAIT) || $!{ECONNRESET} });
 	return 'closed' if !length $reply;
 	return (unpack 'L', $reply) == 0x504f4f81 ? 'ok' : 'refused';
 }
