@@ -371,7 +371,11 @@ pool_attempt_on_event(PoolConn *conn)
 		case PGRES_POLLING_OK:
 			if (pool_feed_has_more(&conn->feed, conn->pg))
 			{
-				/* It would be missing in what is read from the socket. */
+				/*
+				 * It would be missing in what is read from the socket.  Of a
+				 * connection without TLS libpq has read the whole portion by now;
+				 * with TLS there may be a record that it has not.
+				 */
 				pool_attempt_fail_with(conn, ERRCODE_PROTOCOL_VIOLATION,
 									   "the remote went on sending when it was ready");
 				break;

@@ -165,7 +165,7 @@ worker_start(void)
 	before_shmem_exit(worker_exit, (Datum) 0);
 	POOL_FAULT_POINT(worker_listening);
 
-	/* An earlier worker may have ended without doing this. */
+	/* If the end of an earlier worker failed, its slots must not look usable. */
 	disown_slots();
 
 	pg_atomic_write_u32(&pool_shmem->worker_procno[my_number],
