@@ -217,8 +217,9 @@ read_flow(Conn *conn, Side side)
 	proxy_emit(flow, flow->in.data, flow->in.len);
 	flow->in.len = 0;
 	flow->eof = true;
-	if (got < 0 || flow->to < 0)
-		conn->cut = true;
+	if (!conn->held && (got < 0 || flow->to < 0))
+		conn->cut =
+			true; /* what is held is passed on though its client is gone */
 }
 
 static void
