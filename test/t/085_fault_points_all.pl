@@ -12,12 +12,13 @@ use FindBin;
 use lib $FindBin::RealBin;
 use PoolTest;
 use PoolTest::FaultPoints;
+use PoolTest::FaultSession;
 use PoolTest::Invariants;
 use Test::More;
 
 my ($local, $remote) = start_invariant_pair(options => { max_size => 1 });
 my $case = PoolTest::Invariants->new($local, $remote);
-my $way = PoolTest::FaultPoints->new($case, $local, $remote);
+my $way = PoolTest::FaultSession->new($case, $local, $remote);
 
 foreach my $point (grep { $_->{process} eq 'SESSION' } fault_points($local))
 {

@@ -1,6 +1,7 @@
 # FaultPoints.pm
-#	The fault points of src/base/fault.h: how to arm them, and scenarios that come
-#	by each of those that a session has.
+#	The fault points of src/base/fault.h: how to arm them, and how to come by one
+#	after the other.  The scenarios are in FaultSession.pm and FaultWorker.pm, which
+#	inherit from this.
 
 package PoolTest::FaultPoints;
 
@@ -10,7 +11,6 @@ use warnings;
 use Exporter qw(import);
 use Test::More;
 
-use PoolTest::Invariants;
 use PoolTest::Nodes;
 use PoolTest::Process;
 use PoolTest::Security qw($canary);
@@ -18,8 +18,6 @@ use PoolTest::Sql;
 use PoolTest::Wait;
 
 our @EXPORT = qw(fault_points arm disarm arm_worker disarm_worker);
-
-my $number = 0;
 
 # fault_points(local): all of them, each with its name, its process (SESSION,
 # WORKER, START) and its kind (RAISES, QUIET, SILENT)
@@ -76,44 +74,15 @@ sub disarm_worker
 
 
 #
-# Scenarios.  Each is a method that gets what is to be armed, and arms it where
-# the scenario is about to come by; what its sessions are told is looked at only
-# for whose it is.
+# A way is an object that has scenarios, and sessions for them: "victim" and
+# "other", which are watched, and "control".
 #
-
-# Which points a scenario is for; the others have "statement".
-my %scenario = (
-	first_statement => [qw(watch_begin watch_made)],
-	wait => [qw(acquire_joined_locked acquire_joined acquire_woken acquire_granted)],
-	give => [qw(grant_locked)],
-	wait_in_vain => [qw(acquire_timed_out acquire_leave_locked)],
-	wait_and_be_cancelled => [qw(acquire_abandon)],
-	use_new_server => [qw(acquire_pool_made acquire_configure acquire_configured)],
-	validate => [qw(proof_alone_done)],
-	try_again => [qw(run_again)],
-	time_out => [qw(close_copy_closed)],
-	commit => [qw(pre_commit commit)],
-	roll_back => [qw(abort)],
-	release_savepoint => [qw(subcommit)],
-	roll_back_to_savepoint => [qw(subabort)],
-	leave => [qw(exit_leases exit_forget)],
-	drop => [qw(drop_at_commit)],
-	drop_by_abort => [qw(drop_at_abort)]);
-my %scenario_of;
-
-foreach my $scenario (keys %scenario)
-{
-	$scenario_of{$_} = $scenario foreach @{ $scenario{$scenario} };
-}
 
 # new(case, local, remote): the case is that of PoolTest::Invariants
 sub new
 {
 	my ($class, $case, $local, $remote) = @_;
 	my $self = bless { case => $case, local => $local, remote => $remote }, $class;
-
-	return $self if sql($local, q(SELECT count(*) FROM pg_foreign_server
-		WHERE srvname = 'careful')); # another one has made all of it
 
 	create_server($local, 'careful', $remote, password => $canary,
 		options => { validate_after_idle => 0, max_size => 1 });
@@ -126,16 +95,6 @@ CREATE FUNCTION end_once() RETURNS bool LANGUAGE sql
 AS $$SELECT nextval('resets') = 1 AND pg_terminate_backend(pg_backend_pid())$$;
 SQL
 	return $self;
-}
-
-# is_passed_by_statement(point): can a plain statement raise an error there?
-sub is_passed_by_statement
-{
-	my ($self, $point) = @_;
-
-	return $point->{process} eq 'SESSION'
-	  && $point->{kind} eq 'RAISES'
-	  && !$scenario_of{ $point->{name} };
 }
 
 # The sessions, as far as they have not ended.
@@ -160,26 +119,6 @@ sub _forget
 	$self->{case}->let_go($session);
 	$session->die_now;
 	return;
-}
-
-# come_by(point, action, n): a scenario that comes by the point does so with it
-# armed; true if it was reached
-sub come_by
-{
-	my ($self, $point, $action, $n) = @_;
-	my $what = "$point $action" . ($n ? " $n" : '');
-	my $scenario = $scenario_of{$point} || 'statement';
-	my $offset = log_offset($self->{local});
-
-	# What does not have to be waited for by chance is not waited for.
-	foreach (1 .. 5)
-	{
-		$self->_ready;
-		eval { $self->$scenario($what); 1 } or $action eq 'crash' or die;
-		$self->_tidy($action);
-		return 1 if log_count($self->{local}, qr/fault point "$point $action" is reached/, $offset);
-	}
-	return 0;
 }
 
 # fail_at(point, action, n): tests: a scenario comes by there, and all holds then
@@ -211,222 +150,6 @@ sub _tidy
 
 		$self->_forget($who) if $answer->{state} eq 'lost' || $answer->{state} =~ /^57P/;
 	}
-	return;
-}
-
-# Has whoever asked before to give up a connection, so that the next who asks
-# gets one that is new to it, or if it is to be reset, an old one.
-sub _renew
-{
-	my ($self) = @_;
-
-	sql($self->{control}, q(SELECT pool_reconnect('srv')));
-	$self->{case}->ask($self->{control}, 'srv');
-	return;
-}
-
-sub statement
-{
-	my ($self, $what) = @_;
-
-	$self->_renew;
-	arm($self->{victim}, $what);
-	$self->{case}->ask($self->{victim}, 'srv', 5);
-	return;
-}
-
-# The first statement of a session.
-sub first_statement
-{
-	my ($self, $what) = @_;
-
-	$self->_forget('victim');
-	my $session = session($self->{local});
-	arm($session, $what);
-	$self->{case}->ask($session, 'srv', 5);
-	$self->{case}->ask($session, 'srv', 5) if $what =~ / error| cancel/;
-	$session->die_now;
-	return;
-}
-
-# The other session has the only connection.
-sub _occupy
-{
-	my ($self, $what) = @_;
-
-	$self->{lease} = $self->{other}->acquire('srv');
-	arm($self->{victim}, $what);
-	return;
-}
-
-sub _make_wait
-{
-	my ($self, $who) = @_;
-
-	$self->{case}->begin($self->{$who}, 'srv', 5);
-	wait_until(20, sub {
-		sql($self->{control}, q(SELECT count(*) FROM pool_waiters)) eq '1'
-		  || !$self->{$who}->busy });
-	return;
-}
-
-sub wait
-{
-	my ($self, $what) = @_;
-
-	$self->_occupy($what);
-	$self->_make_wait('victim');
-	$self->{other}->release($self->{lease});
-	$self->{case}->result($self->{victim});
-	return;
-}
-
-sub give
-{
-	my ($self, $what) = @_;
-	my $lease = $self->{victim}->acquire('srv');
-
-	$self->_make_wait('other');
-	arm($self->{victim}, $what);
-	$self->{case}->saw($self->{victim}->release($lease));
-	$self->{case}->result($self->{other});
-	return;
-}
-
-sub wait_in_vain
-{
-	my ($self, $what) = @_;
-
-	$self->_occupy($what);
-	$self->{victim}->query(q(SET pool.acquire_timeout = '50ms'));
-	$self->{case}->ask($self->{victim}, 'srv');
-	$self->{other}->release($self->{lease});
-	return;
-}
-
-sub wait_and_be_cancelled
-{
-	my ($self, $what) = @_;
-
-	$self->_occupy($what);
-	$self->_make_wait('victim');
-	sql($self->{control}, 'SELECT pg_cancel_backend(' . $self->{victim}->pid . ')');
-	$self->{case}->result($self->{victim});
-	$self->{other}->release($self->{lease});
-	return;
-}
-
-sub use_new_server
-{
-	my ($self, $what) = @_;
-	my $name = 'new_' . ++$number;
-
-	create_server($self->{local}, $name, $self->{remote}, password => $canary,
-		options => { max_size => 1 });
-	arm($self->{victim}, $what);
-	$self->{case}->ask($self->{victim}, $name);
-	sql_state($self->{local}, "DROP SERVER $name CASCADE") if $what !~ / crash/;
-	return;
-}
-
-sub validate
-{
-	my ($self, $what) = @_;
-
-	arm($self->{victim}, $what);
-	$self->{case}->ask($self->{victim}, 'careful');
-	return;
-}
-
-sub try_again
-{
-	my ($self, $what) = @_;
-
-	sql($self->{control}, q(SELECT pool_reconnect('ending')));
-	sql($self->{remote}, q(SELECT setval('resets', 1, false)), db => 'far');
-	arm($self->{victim}, $what);
-	$self->{case}->ask($self->{victim}, 'ending');
-	return;
-}
-
-sub time_out
-{
-	my ($self, $what) = @_;
-
-	arm($self->{victim}, $what);
-	$self->{victim}->query(q(SET statement_timeout = '100ms'));
-	$self->{case}->saw($self->{victim}->query(q(SELECT pool_exec('srv', 'select pg_sleep(5)'))));
-	$self->{victim}->query('RESET statement_timeout');
-	return;
-}
-
-# A transaction with a lease, which ends like that.
-sub _transaction
-{
-	my ($self, $what, $begin, $end) = @_;
-	my $victim = $self->{victim};
-
-	$victim->query($begin);
-	$self->{case}->ask($victim, $victim->query(q(SELECT pool_acquire('srv')))->{out});
-	arm($victim, $what);
-	$self->{case}->saw($victim->query($_)) foreach @$end;
-	return;
-}
-
-sub commit { return $_[0]->_transaction($_[1], 'BEGIN', ['COMMIT']); }
-
-sub roll_back { return $_[0]->_transaction($_[1], 'BEGIN', ['ROLLBACK']); }
-
-sub release_savepoint
-{
-	return $_[0]->_transaction($_[1], 'BEGIN; SAVEPOINT s', [ 'RELEASE s', 'COMMIT' ]);
-}
-
-sub roll_back_to_savepoint
-{
-	return $_[0]->_transaction($_[1], 'BEGIN; SAVEPOINT s', [ 'ROLLBACK TO s', 'COMMIT' ]);
-}
-
-sub leave
-{
-	my ($self, $what) = @_;
-	my $pid = $self->{victim}->pid;
-
-	$self->{victim}->acquire('srv');
-	arm($self->{victim}, $what);
-	$self->{case}->let_go($self->{victim});
-	(delete $self->{victim})->quit;
-	return if $what =~ / crash/;
-	wait_until(20, sub {
-		sql($self->{control}, "SELECT count(*) FROM pg_stat_activity WHERE pid = $pid") eq '0' });
-	return;
-}
-
-sub drop
-{
-	my ($self, $what) = @_;
-	my $name = 'new_' . ++$number;
-
-	create_server($self->{local}, $name, $self->{remote}, password => $canary);
-	$self->{case}->ask($self->{victim}, $name);
-	arm($self->{victim}, $what);
-	$self->{case}->saw($self->{victim}->query("DROP SERVER $name CASCADE"));
-	return;
-}
-
-sub drop_by_abort
-{
-	my ($self, $what) = @_;
-	my $name = 'new_' . ++$number;
-	my $port = $self->{remote}->port;
-
-	$self->{victim}->query("BEGIN; CREATE SERVER $name FOREIGN DATA WRAPPER pool"
-		  . " OPTIONS (host '127.0.0.1', port '$port', dbname 'far');"
-		  . " CREATE USER MAPPING FOR CURRENT_USER SERVER $name"
-		  . " OPTIONS (user 'app', password '$canary')");
-	$self->{case}->ask($self->{victim}, $name);
-	arm($self->{victim}, $what);
-	$self->{case}->saw($self->{victim}->query('ROLLBACK'));
 	return;
 }
 

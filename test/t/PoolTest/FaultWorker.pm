@@ -6,7 +6,7 @@ package PoolTest::FaultWorker;
 use strict;
 use warnings;
 
-use parent -norequire, 'PoolTest::FaultPoints';
+use parent 'PoolTest::FaultPoints';
 
 use PoolTest::FaultPoints;
 use PoolTest::Nodes;

@@ -25,6 +25,8 @@ package PoolTest::Invariants;
 use strict;
 use warnings;
 
+use parent 'PoolTest::Tokens';
+
 use Exporter qw(import);
 use Test::More;
 
@@ -33,6 +35,7 @@ use PoolTest::Nodes;
 use PoolTest::Process;
 use PoolTest::Security qw($canary);
 use PoolTest::Sql;
+use PoolTest::Tokens qw(make_token_function);
 use PoolTest::Wait;
 
 use PostgreSQL::Test::Utils;
@@ -41,8 +44,6 @@ our @EXPORT = qw(start_invariant_pair add_bystander);
 
 # Long enough for a busy machine; what is promised is five seconds.
 my $patience = 30;
-
-my $number = 0;
 
 # Everything that one session could leave behind for the next.
 my $picture = <<'SQL';
@@ -60,8 +61,8 @@ ORDER BY 1
 SQL
 
 # start_invariant_pair(how): a local server and a remote one, whose password is
-# one that can be looked for, with the pools "srv" and "bystander"; how: options
-# of srv, settings of local and remote
+# one that can be looked for, with the pools "srv" and "bystander"; how: "options"
+# of the one, options of the "bystander", settings of "local" and "remote"
 sub start_invariant_pair
 {
 	my (%how) = @_;
@@ -71,27 +72,18 @@ sub start_invariant_pair
 
 	sql($remote, "ALTER ROLE app PASSWORD '$canary'");
 	create_server($local, 'srv', $remote, options => $how{options}, password => $canary);
-	add_bystander($local, $remote);
+	add_bystander($local, $remote, options => $how{bystander});
 	return ($local, $remote);
 }
 
 # add_bystander(local, remote): what else new() needs: the pool of those who have
-# nothing to do with it, and a function that answers with tokens, and leaves
-# something behind in its session each time
+# nothing to do with it, and what answers with tokens
 sub add_bystander
 {
 	my ($local, $remote, %how) = @_;
 
 	create_server($local, 'bystander', $remote, password => $canary, %how);
-	sql($remote, <<'SQL', db => 'far', user => 'app');
-CREATE FUNCTION tokens(token text, n int) RETURNS SETOF text LANGUAGE plpgsql AS $$
-BEGIN
-	PERFORM set_config('test.left', token, false), pg_advisory_lock(hashtext(token));
-	EXECUTE 'LISTEN left_behind';
-	RAISE NOTICE '<%>', token;
-	RETURN QUERY SELECT '<' || token || '> ' || g FROM generate_series(1, n) g;
-END $$
-SQL
+	make_token_function($remote);
 	return;
 }
 
@@ -102,7 +94,7 @@ sub new
 	my ($class, $local, $remote, %how) = @_;
 	my $self = bless {
 		local => $local, remote => $remote, server => 'srv', %how,
-		sessions => [], wrong => [], seen => [] }, $class;
+		sessions => [], $class->no_tokens }, $class;
 
 	$self->{far} = session($remote);
 	$self->{logs} = { map { $_->name => 0 } $local, $remote };
@@ -156,80 +148,6 @@ sub _started
 	return sql($self->{look},
 		q(SELECT pid || ' ' || backend_start FROM pg_stat_activity)
 		  . q( WHERE backend_type = 'checkpointer'));
-}
-
-
-#
-# A
-#
-
-# tokens(target, rows): a token of its own and a statement that asks for it;
-# target: a server, or the number of a lease
-sub tokens
-{
-	my ($self, $target, $rows) = @_;
-	my $token = 'token-' . ++$number;
-
-	$target = "'$target'" if $target !~ /^\d+$/;
-	$rows = 3 if !defined $rows;
-	return ($token,
-		"SELECT t FROM pool_query($target, 'select tokens(''$token'', $rows)') AS r(t text)");
-}
-
-# check(token, rows, result): the result of a session that was asked for that,
-# whatever else it has been asked; returns the result
-sub check
-{
-	my ($self, $token, $rows, $result) = @_;
-	my ($out, $err) = ($result->{out}, $result->{err});
-	my @foreign = grep { $_ ne $token } "$out\n$err" =~ /<(token-\d+)>/g;
-	my $told = () = $err =~ /NOTICE:.*<\Q$token\E>/g;
-	my @rows = $out =~ /^<\Q$token\E> (\d+)$/gm;
-	my $wanted = $result->{state} eq '00000' ? join(' ', 1 .. $rows) : '';
-
-	push @{ $self->{wrong} }, "$token got what belongs to @foreign" if @foreign;
-	push @{ $self->{wrong} }, "$token got the rows @rows, not $wanted ($result->{state})"
-	  if "@rows" ne $wanted;
-	push @{ $self->{wrong} }, "$token got its notice $told times ($result->{state})"
-	  if $told > 1 || ($told == 0 && $result->{state} eq '00000');
-	return $self->saw($result);
-}
-
-# saw(result): look for the password in it, too
-sub saw
-{
-	my ($self, $result) = @_;
-
-	push @{ $self->{seen} }, $result->{out}, $result->{err};
-	return $result;
-}
-
-# begin(session, target, rows): ask, and do not wait; result() has the answer
-sub begin
-{
-	my ($self, $session, $target, $rows) = @_;
-	my ($token, $statement) = $self->tokens($target, $rows);
-
-	$self->{asked}{$session} = [ $token, defined $rows ? $rows : 3 ];
-	$session->begin($statement);
-	return;
-}
-
-sub result
-{
-	my ($self, $session, $seconds) = @_;
-
-	return $self->check(@{ delete $self->{asked}{$session} },
-		$session->result($seconds || 2 * $patience));
-}
-
-# ask(session, target, rows)
-sub ask
-{
-	my ($self, $session, $target, $rows) = @_;
-
-	$self->begin($session, $target, $rows);
-	return $self->result($session);
 }
 
 
@@ -378,7 +296,7 @@ sub _must
 sub _places_of_password
 {
 	my ($self) = @_;
-	my %text = (errors => join "\n", @{ $self->{seen} });
+	my %text = (errors => $self->all_seen);
 
 	foreach my $node ($self->{local}, $self->{remote})
 	{
@@ -390,7 +308,6 @@ sub _places_of_password
 	$text{$_} = sql($self->{look}, "SELECT * FROM $_")
 	  foreach qw(pool_stats_all() pool_connections pool_waiters pg_stat_activity);
 	$text{titles} = join "\n", map { eval { slurp_file($_) } || '' } glob '/proc/[0-9]*/cmdline';
-	$self->{seen} = [];
 	return join ', ', grep { $text{$_} =~ /canary/ } sort keys %text;
 }
 
@@ -467,9 +384,8 @@ sub hold
 	wait_until($patience, sub { ($wrong = $self->_wrong_descriptors) eq '' });
 	is($wrong, '', "D: worker and sessions have the descriptors $when that they had");
 	is(join("\n", @noticed), '', "F: others have noticed nothing $when");
-	is(join("\n", @{ $self->{wrong} }), '', "A: each statement gets its own answer $when");
+	is($self->wrong_answers, '', "A: each statement gets its own answer $when");
 	is($self->_places_of_password, '', "G: the password is nowhere to be seen $when");
-	$self->{wrong} = [];
 	$self->_hold_lease;
 	return;
 }

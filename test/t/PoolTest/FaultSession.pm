@@ -1,0 +1,291 @@
+# FaultSession.pm
+#	Scenarios that bring a session to each of its fault points.  Each is a method
+#	that gets what is to be armed, and arms it just before its session comes by;
+#	what the sessions are told is looked at only for whose it is.
+
+package PoolTest::FaultSession;
+
+use strict;
+use warnings;
+
+use parent 'PoolTest::FaultPoints';
+
+use PoolTest::FaultPoints;
+use PoolTest::Nodes;
+use PoolTest::Process;
+use PoolTest::Security qw($canary);
+use PoolTest::Sql;
+use PoolTest::Wait;
+
+my $number = 0;
+
+# Which points a scenario is for; the others have "statement".
+my %scenario = (
+	first_statement => [qw(watch_begin watch_made)],
+	wait => [qw(acquire_joined_locked acquire_joined acquire_woken acquire_granted)],
+	give => [qw(grant_locked)],
+	wait_in_vain => [qw(acquire_timed_out acquire_leave_locked)],
+	wait_and_be_cancelled => [qw(acquire_abandon)],
+	use_new_server => [qw(acquire_pool_made acquire_configure acquire_configured)],
+	validate => [qw(proof_alone_done)],
+	try_again => [qw(run_again)],
+	time_out => [qw(close_copy_closed)],
+	commit => [qw(pre_commit commit)],
+	roll_back => [qw(abort)],
+	release_savepoint => [qw(subcommit)],
+	roll_back_to_savepoint => [qw(subabort)],
+	leave => [qw(exit_leases exit_forget)],
+	drop => [qw(drop_at_commit)],
+	drop_by_abort => [qw(drop_at_abort)]);
+my %scenario_of;
+
+foreach my $scenario (keys %scenario)
+{
+	$scenario_of{$_} = $scenario foreach @{ $scenario{$scenario} };
+}
+
+# is_passed_by_statement(point): can a plain statement raise an error there?
+sub is_passed_by_statement
+{
+	my ($self, $point) = @_;
+
+	return $point->{process} eq 'SESSION'
+	  && $point->{kind} eq 'RAISES'
+	  && !$scenario_of{ $point->{name} };
+}
+
+# come_by(point, action, n): a scenario that comes by the point does so with it
+# armed; true if it was reached
+sub come_by
+{
+	my ($self, $point, $action, $n) = @_;
+	my $what = "$point $action" . ($n ? " $n" : '');
+	my $scenario = $scenario_of{$point} || 'statement';
+	my $offset = log_offset($self->{local});
+
+	# What does not have to be waited for by chance is not waited for.
+	foreach (1 .. 5)
+	{
+		$self->_ready;
+		eval { $self->$scenario($what); 1 } or $action eq 'crash' or die;
+		$self->_tidy($action);
+		return 1 if log_count($self->{local}, qr/fault point "$point $action" is reached/, $offset);
+	}
+	return 0;
+}
+
+# A new connection, which another session was the first to use.
+sub _renew
+{
+	my ($self) = @_;
+
+	sql($self->{control}, q(SELECT pool_reconnect('srv')));
+	$self->{case}->ask($self->{control}, 'srv');
+	return;
+}
+
+sub statement
+{
+	my ($self, $what) = @_;
+
+	$self->_renew;
+	arm($self->{victim}, $what);
+	$self->{case}->ask($self->{victim}, 'srv', 5);
+	return;
+}
+
+# The first statement of a session.
+sub first_statement
+{
+	my ($self, $what) = @_;
+	my $session = session($self->{local});
+
+	arm($session, $what);
+	$self->{case}->ask($session, 'srv', 5);
+	$self->{case}->ask($session, 'srv', 5) if $what =~ / error| cancel/;
+	$session->die_now;
+	return;
+}
+
+# The other session has the only connection.
+sub _occupy
+{
+	my ($self, $what) = @_;
+
+	$self->{lease} = $self->{other}->acquire('srv');
+	arm($self->{victim}, $what);
+	return;
+}
+
+sub _make_wait
+{
+	my ($self, $who) = @_;
+
+	$self->{case}->begin($self->{$who}, 'srv', 5);
+	wait_until(20, sub {
+		sql($self->{control}, q(SELECT count(*) FROM pool_waiters)) eq '1'
+		  || !$self->{$who}->busy });
+	return;
+}
+
+sub wait
+{
+	my ($self, $what) = @_;
+
+	$self->_occupy($what);
+	$self->_make_wait('victim');
+	$self->{other}->release($self->{lease});
+	$self->{case}->result($self->{victim});
+	return;
+}
+
+sub give
+{
+	my ($self, $what) = @_;
+	my $lease = $self->{victim}->acquire('srv');
+
+	$self->_make_wait('other');
+	arm($self->{victim}, $what);
+	$self->{case}->saw($self->{victim}->release($lease));
+	$self->{case}->result($self->{other});
+	return;
+}
+
+sub wait_in_vain
+{
+	my ($self, $what) = @_;
+
+	$self->_occupy($what);
+	$self->{victim}->query(q(SET pool.acquire_timeout = '50ms'));
+	$self->{case}->ask($self->{victim}, 'srv');
+	$self->{other}->release($self->{lease});
+	return;
+}
+
+sub wait_and_be_cancelled
+{
+	my ($self, $what) = @_;
+
+	$self->_occupy($what);
+	$self->_make_wait('victim');
+	sql($self->{control}, 'SELECT pg_cancel_backend(' . $self->{victim}->pid . ')');
+	$self->{case}->result($self->{victim});
+	$self->{other}->release($self->{lease});
+	return;
+}
+
+sub use_new_server
+{
+	my ($self, $what) = @_;
+	my $name = 'new_' . ++$number;
+
+	create_server($self->{local}, $name, $self->{remote}, password => $canary,
+		options => { max_size => 1 });
+	arm($self->{victim}, $what);
+	$self->{case}->ask($self->{victim}, $name);
+	sql_state($self->{local}, "DROP SERVER $name CASCADE") if $what !~ / crash/;
+	return;
+}
+
+sub validate
+{
+	my ($self, $what) = @_;
+
+	arm($self->{victim}, $what);
+	$self->{case}->ask($self->{victim}, 'careful');
+	return;
+}
+
+sub try_again
+{
+	my ($self, $what) = @_;
+
+	sql($self->{control}, q(SELECT pool_reconnect('ending')));
+	sql($self->{remote}, q(SELECT setval('resets', 1, false)), db => 'far');
+	arm($self->{victim}, $what);
+	$self->{case}->ask($self->{victim}, 'ending');
+	return;
+}
+
+sub time_out
+{
+	my ($self, $what) = @_;
+
+	arm($self->{victim}, $what);
+	$self->{victim}->query(q(SET statement_timeout = '100ms'));
+	$self->{case}->saw($self->{victim}->query(q(SELECT pool_exec('srv', 'select pg_sleep(5)'))));
+	$self->{victim}->query('RESET statement_timeout');
+	return;
+}
+
+# A transaction with a lease, which ends like that.
+sub _transaction
+{
+	my ($self, $what, $begin, $end) = @_;
+	my $victim = $self->{victim};
+
+	$victim->query($begin);
+	$self->{case}->ask($victim, $victim->query(q(SELECT pool_acquire('srv')))->{out});
+	arm($victim, $what);
+	$self->{case}->saw($victim->query($_)) foreach @$end;
+	return;
+}
+
+sub commit { return $_[0]->_transaction($_[1], 'BEGIN', ['COMMIT']); }
+
+sub roll_back { return $_[0]->_transaction($_[1], 'BEGIN', ['ROLLBACK']); }
+
+sub release_savepoint
+{
+	return $_[0]->_transaction($_[1], 'BEGIN; SAVEPOINT s', [ 'RELEASE s', 'COMMIT' ]);
+}
+
+sub roll_back_to_savepoint
+{
+	return $_[0]->_transaction($_[1], 'BEGIN; SAVEPOINT s', [ 'ROLLBACK TO s', 'COMMIT' ]);
+}
+
+sub leave
+{
+	my ($self, $what) = @_;
+	my $pid = $self->{victim}->pid;
+
+	$self->{victim}->acquire('srv');
+	arm($self->{victim}, $what);
+	$self->{case}->let_go($self->{victim});
+	(delete $self->{victim})->quit;
+	return if $what =~ / crash/;
+	wait_until(20, sub {
+		sql($self->{control}, "SELECT count(*) FROM pg_stat_activity WHERE pid = $pid") eq '0' });
+	return;
+}
+
+sub drop
+{
+	my ($self, $what) = @_;
+	my $name = 'new_' . ++$number;
+
+	create_server($self->{local}, $name, $self->{remote}, password => $canary);
+	$self->{case}->ask($self->{victim}, $name);
+	arm($self->{victim}, $what);
+	$self->{case}->saw($self->{victim}->query("DROP SERVER $name CASCADE"));
+	return;
+}
+
+sub drop_by_abort
+{
+	my ($self, $what) = @_;
+	my $name = 'new_' . ++$number;
+	my $port = $self->{remote}->port;
+
+	$self->{victim}->query("BEGIN; CREATE SERVER $name FOREIGN DATA WRAPPER pool"
+		  . " OPTIONS (host '127.0.0.1', port '$port', dbname 'far');"
+		  . " CREATE USER MAPPING FOR CURRENT_USER SERVER $name"
+		  . " OPTIONS (user 'app', password '$canary')");
+	$self->{case}->ask($self->{victim}, $name);
+	arm($self->{victim}, $what);
+	$self->{case}->saw($self->{victim}->query('ROLLBACK'));
+	return;
+}
+
+1;
