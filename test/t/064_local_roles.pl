@@ -141,6 +141,17 @@ is( $session->query(
 	'the remote sees as whom each statement is run');
 
 #
+# The right to use a server, which one role has by another, until it has no more
+#
+sql($local, 'CREATE ROLE users; GRANT USAGE ON FOREIGN SERVER srv TO users;'
+	  . ' CREATE ROLE carol LOGIN; GRANT users TO carol');
+my $carol = session($local, user => 'carol');
+is($carol->query(select_42('srv'))->{out}, 42, 'a member of a role uses what that may use');
+sql($local, 'REVOKE users FROM carol');
+is($carol->query(select_42('srv'))->{state}, '42501', 'who is no member any more is refused');
+$carol->quit;
+
+#
 # The same role goes on without a reset.  The worker may come in between on a busy
 # machine, so a few attempts are made.
 #

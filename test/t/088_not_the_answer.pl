@@ -17,14 +17,14 @@ use PoolTest::FakeRemote;
 use PoolTest::Hostile qw(message);
 use Test::More;
 
-# Rows of one text column, as somebody else's answer
-sub rows
-{
-	my (@values) = @_;
+# One text column of that name; and a row of it, with the end of the statement
+sub column { return message('T', pack 'nZ*NnNnNn', 1, $_[0], 0, 0, 25, -1, -1, 0); }
 
-	return message('T', pack 'nZ*NnNnNn', 1, 'a', 0, 0, 25, -1, -1, 0)
-	  . join('', map { message('D', pack 'nNa*', 1, length, $_) } @values)
-	  . message('C', 'SELECT ' . @values . "\0");
+sub row
+{
+	my ($value) = @_;
+
+	return message('D', pack 'nNa*', 1, length $value, $value) . message('C', "SELECT 1\0");
 }
 
 # A notice or an error, as a backend writes it
@@ -36,15 +36,14 @@ sub report
 		"S$severity\0V$severity\0C$state\0M$text\0Fx.c\0L1\0Rsome_function\0\0");
 }
 
-my $stale = rows('somebody else\'s') . message('Z', 'I');
-my $last_proof = rows('none');
-my $commands = 0;
+my $stale = column('a') . row('somebody else\'s') . message('Z', 'I');
+my $last_proof = row('none');
 
 # What is sent in the place of an answer, in the case of that name: to the reset,
 # to the SELECT of the proof or to the statement, for each message of it
 my %script = (
 	'a proof with another nonce' =>
-	  { proof => { E => sub { return rows('0123456789abcdef pool') =~ s/^T.{25}//sr } } },
+	  { proof => { E => sub { return row('0123456789abcdef pool') } } },
 	'a proof with the nonce of before' => { proof => { E => sub { return $_[1] } } },
 	'a proof without a row' => { proof => { E => sub { return message('C', "SELECT 0\0") } } },
 	'a proof in two columns' => {
@@ -75,9 +74,8 @@ my %script = (
 	  { statement => { E => sub { return report('E', 'ERROR', '22012', "no \xff text") } } },
 	'an error with half an SQLSTATE' =>
 	  { statement => { E => sub { return report('E', 'ERROR', '57', 'half') } } },
-	'a column whose name is no text' => {
-		statement => {
-			D => sub { return message('T', pack 'nZ*NnNnNn', 1, "\xff", 0, 0, 25, -1, -1, 0) } } },
+	'a value that is no text' => { statement => { E => sub { return row("\xff") } } },
+	'a column whose name is no text' => { statement => { D => sub { return column("\xff") } } },
 	'two thousand columns' => {
 		statement => {
 			D => sub {
@@ -192,6 +190,8 @@ $answer = ask('an error with half an SQLSTATE', $select);
 is($answer->{state}, '08006', 'an error with half an SQLSTATE has one of ours');
 $answer = ask('a column whose name is no text', $select);
 is($answer->{state}, '22021', 'a column whose name is no text is refused');
+$answer = ask('a value that is no text', $select);
+is($answer->{state}, '22021', 'a value that is no text is refused');
 $answer = ask('two thousand columns', q(SELECT pool_query_json('fake', 'select 1')));
 is($answer->{state}, '54011', 'two thousand columns are refused');
 
