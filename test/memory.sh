@@ -23,39 +23,53 @@ memory_packages()
 	[[ " $* " != *' --valgrind '* ]] || packages+=(valgrind)
 }
 
+# wrap: standard input becomes the program postgres
+wrap()
+{
+	mv "$bin/postgres" "$bin/postgres.real"
+	cat >"$bin/postgres"
+	chmod +x "$bin/postgres"
+}
+
+# wrap_sanitizer runtime: of the compiler in use, a shared library
+wrap_sanitizer()
+{
+	local here=$PWD/test/memory
+
+	gcc -shared -fPIC -O1 -Wl,-z,initfirst -o "$stage/first.so" test/memory/first.c
+	wrap <<-END
+		#!/bin/bash
+		options=log_path=\$POOL_TEST_REPORTS/asan:suppressions=$here/asan.supp
+		options+=:detect_leaks=0:detect_stack_use_after_return=0
+		options+=:abort_on_error=1:quarantine_size_mb=16:thread_local_quarantine_size_kb=64
+		export ASAN_OPTIONS=\$options
+		options=log_path=\$POOL_TEST_REPORTS/ubsan:print_stacktrace=1
+		export UBSAN_OPTIONS=\$options:suppressions=$here/ubsan.supp
+		export LD_PRELOAD=$1:$stage/first.so\${LD_PRELOAD:+:\$LD_PRELOAD}
+		exec -a "\$0" "$bin/postgres.real" "\$@"
+	END
+}
+
 # build_watched: instead of build
 build_watched()
 {
-	local here=$PWD/test/memory flags runtime
+	local here=$PWD/test/memory flags
 
 	flags=(-O1 -g -fno-omit-frame-pointer -DUSE_ASSERT_CHECKING -DPOOL_FAULT_POINTS -include "$here/exact.h")
 	watch_memory "$stage"
 	export PGCTLTIMEOUT=300
-	mv "$bin/postgres" "$bin/postgres.real"
 	case $memory in
 		sanitize)
 			patience=3
 			# shellcheck disable=SC2054	# the comma is the compiler's
 			flags+=(-fsanitize=address,undefined)
-			gcc -shared -fPIC -O1 -Wl,-z,initfirst -o "$stage/first.so" test/memory/first.c
-			runtime=$(realpath "$(gcc -print-file-name=libasan.so)")
-			cat >"$bin/postgres" <<-END
-				#!/bin/bash
-				options=log_path=\$POOL_TEST_REPORTS/asan:suppressions=$here/asan.supp
-				options+=:detect_leaks=0:detect_stack_use_after_return=0
-				options+=:abort_on_error=1:quarantine_size_mb=16:thread_local_quarantine_size_kb=64
-				export ASAN_OPTIONS=\$options
-				options=log_path=\$POOL_TEST_REPORTS/ubsan:print_stacktrace=1
-				export UBSAN_OPTIONS=\$options:suppressions=$here/ubsan.supp
-				export LD_PRELOAD=$runtime:$stage/first.so
-				exec -a "\$0" "$bin/postgres.real" "\$@"
-			END
+			wrap_sanitizer "$(realpath "$(gcc -print-file-name=libasan.so)")"
 			;;
 		valgrind)
 			# shellcheck disable=SC2034
 			patience=20
 			export PG_TEST_TIMEOUT_DEFAULT=${PG_TEST_TIMEOUT_DEFAULT:-1200}
-			cat >"$bin/postgres" <<-END
+			wrap <<-END
 				#!/bin/bash
 				# A remote need not be slow.
 				[[ \${1:-} = -D ]] && grep -qs "^shared_preload_libraries.*pool" "\$2/postgresql.conf" ||
@@ -66,7 +80,6 @@ build_watched()
 			END
 			;;
 	esac
-	chmod +x "$bin/postgres"
 	build "${flags[@]}"
 }
 

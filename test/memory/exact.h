@@ -18,14 +18,18 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-#ifdef __SANITIZE_ADDRESS__
+#if defined(__SANITIZE_ADDRESS__) || defined(__clang__)
 #include <sanitizer/asan_interface.h>
 #define EXACT_FORBID(at, size) __asan_poison_memory_region(at, size)
 #define EXACT_ALLOW(at, size) ((void) 0)
+
+/* What stands before an allocation only the server reads, which is not looked at. */
+#define EXACT_FORBID_BEFORE(chunk) __asan_poison_memory_region((char *) (chunk) - 8, 8)
 #else
 #include <valgrind/memcheck.h>
 #define EXACT_FORBID(at, size) VALGRIND_MAKE_MEM_NOACCESS(at, size)
 #define EXACT_ALLOW(at, size) VALGRIND_MAKE_MEM_DEFINED(at, size)
+#define EXACT_FORBID_BEFORE(chunk) ((void) 0)
 #endif
 
 /* ALLOC_CHUNK_LIMIT of aset.c is 8192, and generation.c has less. */
@@ -41,7 +45,10 @@ static inline void *
 exact_end(void *chunk, Size size)
 {
 	if (chunk != NULL)
+	{
 		EXACT_FORBID((char *) chunk + size, MAXALIGN(exact_size(size)) - size);
+		EXACT_FORBID_BEFORE(chunk);
+	}
 	return chunk;
 }
 
