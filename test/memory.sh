@@ -20,7 +20,8 @@ patience=1
 # memory_packages argument...: have enter_stage install what the script's modes need
 memory_packages()
 {
-	[[ " $* " != *' --valgrind '* ]] || packages+=(valgrind)
+	[[ ! " $* " =~ ' '--(valgrind|long)' ' ]] || packages+=(valgrind)
+	[[ " $* " != *' --long '* ]] || packages+=(clang-14 libclang-rt-14-dev)
 }
 
 # wrap: standard input becomes the program postgres

@@ -2,6 +2,8 @@
 #	A lease of a connection that the session has cached is a pop in shared
 #	memory: a thousand of them make no system call.  strace counts those
 #	of a loop with leases and of an empty one.
+#
+# Not with sanitizers or valgrind.
 
 use strict;
 use warnings;

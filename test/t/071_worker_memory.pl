@@ -2,6 +2,8 @@
 #	What the worker reads has a bound, whatever a remote sends: in resets and
 #	health checks, and before a connection is ready.  Beyond it the connection is
 #	closed, the log says why, and the worker is as large as before.
+#
+# Not with sanitizers or valgrind.
 
 use strict;
 use warnings;
