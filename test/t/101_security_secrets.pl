@@ -7,6 +7,7 @@
 #	processes, and in all files.
 #
 # Runs in the plain round only.
+# Not with sanitizers or valgrind.
 
 use strict;
 use warnings;

@@ -4,6 +4,7 @@
 #	what comes after has its own answer.
 #
 # Runs in the plain round only.
+# Not with sanitizers or valgrind.
 # Runs with --long only.
 
 use strict;
