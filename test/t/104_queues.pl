@@ -138,7 +138,8 @@ foreach my $turn (1 .. 3)
 			30,
 			sub {
 				($starting) = grep {
-					$_ != $worker && (eval { slurp_file("/proc/$_/cmdline") } || '') =~ /pool worker/
+					my $title = eval { slurp_file("/proc/$_/cmdline") } || '';
+					$_ != $worker && $title =~ /pool worker/;
 				} processes_of($local);
 				return $starting;
 			}),
