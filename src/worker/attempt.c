@@ -79,6 +79,12 @@ connect_now(PoolConn *conn, const PoolConninfo *conninfo)
 		return;
 	}
 	conn->address = pool_addresses_current(conn->addresses, conn->pg);
+
+	/*
+	 * Else libpq would wait, here, until a remote that asks for the password
+	 * again and again reads the answers; now the attempt fails.
+	 */
+	PQsetnonblocking(conn->pg, 1);
 	PQsetNoticeReceiver(conn->pg, pool_conn_ignore_notice, NULL);
 	PQsetErrorVerbosity(conn->pg, PQERRORS_VERBOSE);
 	pool_libpq_trace_begin(&conn->trace, conn->pg);

@@ -11,7 +11,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 use PoolTest;
-use PoolTest::Hostile;
+use PoolTest::HostileServer;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -157,6 +157,18 @@ foreach my $what (sort keys %long)
 # A remote that goes on sending before it is ready.  A message can announce a
 # gigabyte, which libpq would wait for.
 #
+sub flood
+{
+	my ($first, $again, $times) = @_;
+
+	return start_hostile_server(far => sub {
+			my ($c) = @_;
+
+			$c->put(message('R', pack 'N', 0), $first);
+			$c->put(ref $again ? $again->($c, $_) : $again) foreach 1 .. $times;
+		});
+}
+
 my $megabyte = 'x' x 1048576;
 my $n = 0;
 my %endless = (
@@ -167,7 +179,7 @@ my %endless = (
 	'one notice of a gigabyte' => [ message('N', 'S', 2**30), $megabyte ]);
 foreach my $what (sort keys %endless)
 {
-	my $port = start_hostile(@{ $endless{$what} }, 100);
+	my $port = flood(@{ $endless{$what} }, 100);
 
 	stays_small(
 		"a remote that sends $what before it is ready does not make the worker grow",
@@ -183,7 +195,7 @@ foreach my $what (sort keys %endless)
 			sql($local, "DROP SERVER $server CASCADE");
 		});
 }
-my $hostile = start_hostile(@{ $endless{notices} }, 10);
+my $hostile = flood(@{ $endless{notices} }, 10);
 my $second = new_server($local, $remote,
 	{ host => '127.0.0.1,127.0.0.1', port => $hostile . ',' . $remote->port,
 	  connect_timeout => '60s' });
@@ -192,13 +204,13 @@ is(sql($local, select_42($second)), '42', 'after a host that sends too much the 
 # Less than that is no reason to refuse it, and goes to libpq in portions.
 sub answer_check
 {
-	my ($time, $client) = @_;
+	my ($c, $time) = @_;
 
 	return message('Z', 'I') if $time == 1;
-	sysread $client, my $request, 10000 or return '';
+	$c->ask or return '';
 	return message('1', '') . message('2', '') . message('I', '') . message('Z', 'I');
 }
-my $talkative = start_hostile(join('', map { message('S', "p$_\0" . 'x' x 5000 . "\0") } 1 .. 10),
+my $talkative = flood(join('', map { message('S', "p$_\0" . 'x' x 5000 . "\0") } 1 .. 10),
 	\&answer_check, 1000);
 my $descriptors = descriptors($worker);
 my $third = new_server($local, $remote,
@@ -209,7 +221,7 @@ wait_for_value($local, "SELECT health_checks > 5 FROM pool_stats_all() WHERE ser
 	't', 'a connection after 50 kB is checked, and can be used');
 is(scalar descriptors($worker), $descriptors + 1,
 	'the worker has one more descriptor for one more connection');
-stop_hostile();
+stop_hostile_servers();
 
 is(worker_pid($local), $worker, 'the worker is the same as at the beginning');
 no_crash($local, $remote);
