@@ -275,18 +275,6 @@ session_exit(int code, Datum arg)
 					 POOL_CLOSE_HOLDER_EXITED);
 }
 
-/*
- * The session does not exist any more.  A callback of its own, so that it is
- * called even if the one before it should fail: the worker takes back what is
- * leased to a session that does not exist.
- */
-static void
-session_gone(int code, Datum arg)
-{
-	POOL_FAULT_POINT(exit_forget);
-	pool_self_forget();
-}
-
 static void
 register_callbacks(void)
 {
@@ -294,10 +282,9 @@ register_callbacks(void)
 
 	if (registered)
 		return;
-	(void) pool_self(); /* not in the middle of the exit for the first time */
+	(void) pool_self(); /* its exit comes after this one's */
 	RegisterXactCallback(xact_callback, NULL);
 	RegisterSubXactCallback(subxact_callback, NULL);
-	before_shmem_exit(session_gone, (Datum) 0); /* the first to come is last */
 	before_shmem_exit(session_exit, (Datum) 0);
 	registered = true;
 }

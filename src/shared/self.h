@@ -18,7 +18,6 @@ typedef struct PoolSessionRef
 } PoolSessionRef;
 
 extern const PoolSessionRef *pool_self(void);
-extern void pool_self_forget(void);
 extern bool pool_self_exists(const PoolSessionRef *session);
 
 #endif /* POOL_SELF_H */
