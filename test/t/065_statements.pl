@@ -133,6 +133,11 @@ sql($local, 'CREATE TYPE local_range AS RANGE (subtype = int4)');
 is($session->query("SELECT t FROM pool_query('$any', 'select \$1', local_range(1, 3)) AS r(t text)")
 	->{out}, '[1,3)', 'a parameter of a type of our own is sent without its OID');
 
+# A value about a role, which is not here
+is($session->query("SELECT j ->> 'a' FROM pool_query_json('$any', "
+	  . q{'select ''app=r/app''::aclitem as a') j})->{out},
+	'app=r/app', 'a value about a role of the remote is text here');
+
 # A function that says of itself what it should not
 sql($local, <<'SQL');
 CREATE FUNCTION use(lease bigint) RETURNS bigint LANGUAGE plpgsql PARALLEL SAFE AS

@@ -125,6 +125,14 @@ foreach my $reset ('DISCARD ALL', '')
 		"the connection lasts when a transaction was open and the reset is '$reset'");
 }
 
+# Two connections, of which one is too many by the time they are released
+my $two = server(max_size => 2);
+my @leases = map { $session->acquire($two) } 1 .. 2;
+sql($local, "SELECT pool_resize('$two', 0, 1)");
+$session->release($_) foreach @leases;
+wait_for_value($local, "SELECT open, active FROM pool_stats WHERE server = '$two'",
+	'1|0', 'a connection over the limit is closed when it is released');
+
 # An error that comes with the commit, after the statement's own answer
 $remote->safe_psql('far', 'CREATE TABLE late (a int UNIQUE DEFERRABLE INITIALLY DEFERRED);'
 	  . ' INSERT INTO late VALUES (1); GRANT ALL ON late TO app');
