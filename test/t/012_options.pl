@@ -13,6 +13,7 @@ use FindBin;
 use lib $FindBin::RealBin;
 
 use PoolTest;
+use PoolTest::Servers;
 use Test::More;
 
 my ($local, $remote) = start_pair(max_size => 1, max_waiters => 1);
@@ -23,6 +24,10 @@ my $acquire = q(SELECT pool_acquire('srv', timeout => '60s', hold => true));
 my $lease = $holder->query($acquire)->{out};
 $waiter->begin($acquire);
 wait_for_waiters($local, 1, 'one session may wait when max_waiters is 1');
+create_server($local, 'aside', $remote);
+make_worker_look($session, 'aside');
+is(stat_of($local, 'connects + connecting'), '1',
+	'no connection beyond max_size is opened for a session that waits');
 my $answer = $session->query($acquire);
 is($answer->{state}, '53300', 'the second session to wait fails when max_waiters is 1');
 like($answer->{err}, qr/max_waiters/, 'the error of one waiter too many names max_waiters');

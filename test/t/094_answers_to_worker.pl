@@ -125,10 +125,18 @@ is(connects($parameter x 10 . $ready, \&nothing_more), '00000 1',
 stop_hostile();
 
 #
-# The end of a connection: as long as the remote has not closed it, it counts, for
-# five seconds.
+# The end of a lease in a transaction, and of a connection: as long as the remote has
+# not closed that, it counts, for five seconds.
 #
 my ($session, $other) = map { session($local) } 1 .. 2;
+my ($lease, $first) = acquire_lease($session, 'srv');
+$session->query("SELECT pool_exec($lease, '$_')") foreach 'begin', 'create table left_open ()';
+$session->query("SELECT pool_release($lease)");
+is($other->query(pid_query('srv'))->{out}, $first,
+	'a connection is kept whose lease ends within a transaction');
+is( sql($remote, q(SELECT count(*) FROM pg_class WHERE relname = 'left_open'),
+		db => $PoolTest::remote_db),
+	0, 'the transaction is rolled back before the reset');
 my $offset = log_offset($local);
 my $gave_up = qr/gave up waiting for remote process/;
 my $pid = $session->query(pid_query('srv'))->{out};
@@ -139,6 +147,15 @@ is(log_count($local, $gave_up, $offset), 1,
 	'the place of a connection that its remote does not close is free after a time');
 kill 'CONT', $pid;
 like($answer->{out}, qr/^(?!$pid$)\d+$/, 'and another connection is opened in it');
+
+# Nobody uses this one, and nobody checks it.
+my $unused = new_server($local, $remote, { health_check_interval => 0 });
+sql($local, "SELECT pool_prewarm('$unused', 1)");
+$pid = sql($local, "SELECT remote_pid FROM pool_connections WHERE server = '$unused'");
+sql($remote, "SELECT pg_terminate_backend($pid, 10000)");
+wait_for_value($local,
+	"SELECT open || '/' || closed_remote_closed FROM pool_stats_all() WHERE server = '$unused'",
+	'0/1', 'an idle connection that its remote has closed is closed here, too');
 
 #
 # A cancel that comes before the statement is read: the remote forgets it, and the

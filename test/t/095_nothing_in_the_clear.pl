@@ -142,6 +142,21 @@ like(slurp_file($seen), qr/^($request\n)+$/,
 kill 'TERM', $proxy;
 waitpid $proxy, 0;
 sql($tls, q(SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = 'app'));
+
+#
+# Notifications that nobody reads are on their way when the worker wants the connection
+# for itself: it does not take them for its answer.
+#
+my $chatty = new_server($local, $tls,
+	{ sslmode => 'require', max_size => 1, reset_query => '', health_check_interval => '1s' });
+is($session->query("SELECT pool_exec('$chatty', 'listen flood')")->{err}, '',
+	'an encrypted connection is left listening');
+sql($tls, q(SELECT count(pg_notify('flood', n || repeat('x', 7000)))
+	FROM generate_series(1, 1000) AS n), db => $PoolTest::remote_db);
+wait_for_value($local,
+	"SELECT closed_unclean || '/' || closed FROM pool_stats_all() WHERE server = '$chatty'",
+	'1/1', 'a connection with bytes on their way is closed instead of being checked',
+	seconds => 30);
 $session->quit;
 
 #
