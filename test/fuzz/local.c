@@ -70,6 +70,27 @@ fuzz_prepare_pool(void)
 	(void) pool_self();
 }
 
+/* The strings in a message that ends where its memory does. */
+static void
+check_strings(const uint8 *data, size_t size)
+{
+	char *message = palloc(size);
+	const char **strings;
+	int n = 0;
+
+	memcpy(message, data, size);
+	for (size_t i = 0; i < size; i++)
+		n += message[i] == '\0';
+	for (int more = -1; more <= 1; more++)
+	{
+		strings = pool_wire_strings(message, size, n + more);
+		FUZZ_EXPECT(strings == NULL || more == 0);
+		for (int i = 0; strings != NULL && i < n; i++)
+			FUZZ_EXPECT(strings[i] + strlen(strings[i]) < message + size);
+	}
+	FUZZ_EXPECT(pool_wire_strings(message, size, PG_INT32_MAX) == NULL);
+}
+
 /*
  * A message as a session may send it: flags, which say how many descriptors come
  * with it and whether it begins as a true one does, and its bytes.
@@ -104,6 +125,7 @@ fuzz_messages(const uint8 *data, size_t size)
 				head.nstrings += data[i] == '\0';
 		}
 	}
+	check_strings(data + from, size - from);
 	bytes = palloc(sizeof(head) + size);
 	memcpy(bytes, &head, sizeof(head));
 	memcpy(bytes + sizeof(head), data + from, size - from);
