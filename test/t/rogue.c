@@ -13,10 +13,8 @@
 #include <unistd.h>
 
 #include "fmgr.h"
-#include "funcapi.h"
 #include "storage/shmem.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 
 #include "shared/pool.h"
 #include "shared/queue.h"
