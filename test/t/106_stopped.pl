@@ -24,9 +24,11 @@ use Test::More;
 my $in_time = 20;
 
 my ($local, $remote) = start_invariant_pair(
-	max_size => 1, query_timeout => '3s', acquire_timeout => '40s',
-	health_check_timeout => '1s', health_check_interval => 0, validate_after_idle => '1h',
-	connect_timeout => '2s', leak_threshold => 0, leak_action => 'reclaim');
+	options => {
+		max_size => 1, query_timeout => '3s', acquire_timeout => '40s',
+		health_check_timeout => '1s', health_check_interval => 0,
+		validate_after_idle => '1h', connect_timeout => '2s',
+		leak_threshold => 0, leak_action => 'reclaim' });
 my $case = PoolTest::Invariants->new($local, $remote);
 my $control = session($local);
 my $worker = worker_pid($local);
