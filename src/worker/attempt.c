@@ -68,6 +68,7 @@ begin_task(PoolConn *conn, PoolTask task)
 static void
 connect_now(PoolConn *conn, const PoolConninfo *conninfo)
 {
+	conn->message_head[0] = '\0';
 	conn->pg = pool_addresses_connect(conn->addresses, conninfo);
 	if (conn->pg == NULL)
 		ereport(FATAL,
@@ -82,8 +83,10 @@ connect_now(PoolConn *conn, const PoolConninfo *conninfo)
 
 	/*
 	 * Else libpq would wait, here, until a remote that asks for the password
-	 * again and again reads the answers; now the attempt fails.
+	 * again and again reads the answers; now the attempt fails.  This clears
+	 * what libpq has to say so far.
 	 */
+	strlcpy(conn->message_head, PQerrorMessage(conn->pg), POOL_ERROR_LEN);
 	PQsetnonblocking(conn->pg, 1);
 	PQsetNoticeReceiver(conn->pg, pool_conn_ignore_notice, NULL);
 	PQsetErrorVerbosity(conn->pg, PQERRORS_VERBOSE);
@@ -211,7 +214,6 @@ accept_connection(PoolConn *conn)
 	conn->cancel_key.encrypted = PQsslInUse(conn->pg);
 	pool_parameters_take(&conn->parameters, conn->pg);
 	PQsetErrorVerbosity(conn->pg, PQERRORS_DEFAULT);
-	PQsetnonblocking(conn->pg, 1);
 	return true;
 }
 

@@ -94,8 +94,11 @@ void
 pool_attempt_fail_from_libpq(PoolConn *conn)
 {
 	PoolConnectError error = {0};
+	char *message =
+		psprintf("%s%s", conn->message_head, PQerrorMessage(conn->pg));
 
-	pool_connect_error_parse(PQerrorMessage(conn->pg), &error);
+	pool_connect_error_parse(message, &error);
+	pfree(message);
 	if (conn->skipped_error.message[0] != '\0')
 		pool_connect_error_prepend(&error, &conn->skipped_error);
 	pool_attempt_fail(conn, &error);

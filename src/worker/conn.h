@@ -60,6 +60,8 @@ typedef struct PoolConn
 	int address;					/* index of the one tried, -1: not known */
 	PoolConnectError skipped_error; /* why earlier hosts or addresses of this
 									 * attempt were left out; message "": none */
+	char message_head[POOL_ERROR_LEN]; /* with which libpq's message begins,
+									   * from before it was non-blocking */
 	PoolLibpqTrace trace;
 	PoolFeed feed;
 

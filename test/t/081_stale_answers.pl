@@ -108,14 +108,14 @@ foreach my $what (sort keys %stale)
 
 	all_are('08006', "a stale answer before the proof is no answer to it: $what", 'srv', @faults);
 	all_are('right', "a stale answer to a proof alone takes another connection: $what",
-		'careful', @faults);
+		'careful', @faults[ grep { $_ % 3 == 0 || $_ == $proven } 0 .. $#faults ]);
 
 	# Among a statement's rows a row more is the remote's word.
 	all_are('08006|42804|right', "a statement has no second answer: $what", 'srv', @late)
 	  if $what !~ /^(?:a row|the row with the nonce)$/;
 }
-is(stat_of($local, 'closed_proof_failed >= ' . keys(%stale) * ($proven + 1), $_), 't',
-	"connections of $_ are closed since their proof has failed") foreach 'srv', 'careful';
+is(stat_of($local, 'closed_proof_failed >= ' . keys(%stale) * ($proven + 1)), 't',
+	'connections are closed since their proof has failed');
 my $fault = 'fault handover remote message 0 0 inject ' . unpack 'H*', $whole;
 like(
 	$session->query("SELECT other('ask(''srv'', ''x'')'), proxy('$fault');"
@@ -129,7 +129,7 @@ like(
 foreach my $place (0 .. $#whole)
 {
 	my @faults = map {"handover remote message $place 0 $_"} 'garbage 1', 'garbage 5', 'garbage 20',
-	  'length -100', 'length -1', 'length 2000000000',
+	  'length -100', 'length -1', $place % 3 ? () : 'length 2000000000',
 	  $place < @whole - 2 ? 'length 5' : (), $place % 5 == 2 ? 'length 1000' : ();
 
 	all_are('08006|57014', 'garbage and wrong lengths are an error at message '
@@ -162,8 +162,9 @@ foreach my $place (0 .. 3)
 {
 	push @faults, map {"remote message $place 0 $_"} 'garbage 1', 'garbage 5',
 	  'length -100', 'length -1', 'length 1', 'length 2000000000',
-	  map { 'inject ' . unpack 'H*', $_ } $whole, $reset, $row, $whole[-1],
-	  $stale{'what answers the worker'};
+	  map { 'inject ' . unpack 'H*', $_ } $whole, $reset, $whole[-1],
+	  $stale{'what answers the worker'},
+	  $place == 2 ? () : $row;    # where the rows of a reset would be
 }
 my $list = join ', ', map {"'$_'"} @faults;
 my $answer = $session->query("SELECT f, x FROM unnest(ARRAY[$list]) f, try_reset(f) x", 300);
