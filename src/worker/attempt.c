@@ -39,7 +39,6 @@
 #include "worker/connect_error.h"
 #include "worker/feed.h"
 #include "worker/hosts.h"
-#include "worker/libpq_trace.h"
 #include "worker/parameters.h"
 #include "worker/relay.h"
 
@@ -90,7 +89,6 @@ connect_now(PoolConn *conn, const PoolConninfo *conninfo)
 	PQsetnonblocking(conn->pg, 1);
 	PQsetNoticeReceiver(conn->pg, pool_conn_ignore_notice, NULL);
 	PQsetErrorVerbosity(conn->pg, PQERRORS_VERBOSE);
-	pool_libpq_trace_begin(&conn->trace, conn->pg);
 	POOL_FAULT_POINT(connect_started);
 	pool_conn_watch_remote(conn, WL_SOCKET_WRITEABLE);
 }
@@ -208,10 +206,7 @@ accept_connection(PoolConn *conn)
 
 	pool_addresses_free(conn->addresses);
 	conn->addresses = NULL;
-	PQuntrace(conn->pg);
-	pool_libpq_trace_end(&conn->trace, &conn->cancel_key,
-						 PQbackendPID(conn->pg));
-	conn->cancel_key.encrypted = PQsslInUse(conn->pg);
+	pool_cancel_key_take(&conn->cancel_key, conn->pg);
 	pool_parameters_take(&conn->parameters, conn->pg);
 	PQsetErrorVerbosity(conn->pg, PQERRORS_DEFAULT);
 	return true;

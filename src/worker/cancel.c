@@ -9,7 +9,7 @@
  *
  * libpq's own PQcancel() blocks, so the request is made here: 16 bytes on a
  * connection of its own (PostgreSQL documentation, "Frontend/Backend
- * Protocol", CancelRequest).  The key comes from libpq_trace.c.
+ * Protocol", CancelRequest).  The key comes from cancel_key.c.
  *
  * The key of an encrypted connection is not sent in the clear.  libpq makes an
  * encrypted connection with the same options to the same host.  Where libpq

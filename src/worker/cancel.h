@@ -7,7 +7,7 @@
 
 #include "libpq-fe.h"
 
-#include "worker/libpq_trace.h"
+#include "worker/cancel_key.h"
 
 /* A cancel request under way. */
 typedef struct PoolCancel

@@ -92,14 +92,11 @@ pool_conn_watch_remote(PoolConn *conn, uint32 events)
 }
 
 /*
- * Ends libpq's connection, if there is one; it may be only half made.  Its trace,
- * which has the password in it, is wiped.
+ * Ends libpq's connection, if there is one; it may be only half made.
  */
 void
 pool_conn_disconnect(PoolConn *conn)
 {
-	PQuntrace(conn->pg);
-	pool_libpq_trace_end(&conn->trace, NULL, 0);
 	pool_conn_watch(conn, POOL_SOCKET_REMOTE, PGINVALID_SOCKET, 0);
 	pool_feed_end(&conn->feed, PGINVALID_SOCKET);
 	PQfinish(conn->pg);

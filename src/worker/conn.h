@@ -16,7 +16,6 @@
 #include "worker/answer.h"
 #include "worker/cancel.h"
 #include "worker/feed.h"
-#include "worker/libpq_trace.h"
 #include "worker/loop.h"
 #include "worker/parameters.h"
 #include "worker/relay.h"
@@ -62,7 +61,6 @@ typedef struct PoolConn
 									 * attempt were left out; message "": none */
 	char message_head[POOL_ERROR_LEN]; /* with which libpq's message begins,
 									   * from before it was non-blocking */
-	PoolLibpqTrace trace;
 	PoolFeed feed;
 
 	/* Connected. */

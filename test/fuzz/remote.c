@@ -20,7 +20,7 @@
 #include "statement/styles.h"
 #include "worker/answer.h"
 #include "worker/feed.h"
-#include "worker/libpq_trace.h"
+#include "worker/cancel_key.h"
 
 #include "targets.h"
 
@@ -98,23 +98,6 @@ fuzz_answer(const uint8 *data, size_t size)
 	pool_parameters_free(&parameters[1]);
 }
 
-/* What libpq writes as its trace. */
-void
-fuzz_trace(const uint8 *data, size_t size)
-{
-	PoolLibpqTrace trace = {0};
-	PoolCancelKey key = {0};
-	PGconn *conn = PQconnectStart("nonsense"); /* refused before it connects */
-
-	pool_libpq_trace_begin(&trace, conn);
-	PQfinish(conn);
-	for (int i = 0; i < 40; i++)
-		(void) fwrite(data, 1, size, trace.file);
-	pool_libpq_trace_end(&trace, &key, 1);
-	FUZZ_EXPECT(!key.known || key.pid == 1);
-	FUZZ_EXPECT(trace.buffer == NULL);
-}
-
 static struct sockaddr_un address = {.sun_family = AF_UNIX};
 static int listener;
 static char host[64];
@@ -145,7 +128,6 @@ fuzz_connect(const uint8 *data, size_t size)
 	const char *values[] = {host, "1", "app", "secret", "disable", "disable", NULL};
 	PGconn *conn;
 	int remote;
-	PoolLibpqTrace trace = {0};
 	PoolCancelKey key = {0};
 	PoolParameters parameters = {{NULL}};
 	PostgresPollingStatusType status = PGRES_POLLING_WRITING;
@@ -160,7 +142,6 @@ fuzz_connect(const uint8 *data, size_t size)
 	remote = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
 	FUZZ_EXPECT(remote >= 0 && PQstatus(conn) != CONNECTION_BAD);
 	PQsetNoticeReceiver(conn, ignore_notice, NULL);
-	pool_libpq_trace_begin(&trace, conn);
 	pool_feed_init(&feed);
 	while (status != PGRES_POLLING_OK && status != PGRES_POLLING_FAILED && idle < 4)
 	{
@@ -183,13 +164,13 @@ fuzz_connect(const uint8 *data, size_t size)
 			break;
 		(void) pool_feed_send(&feed);
 	}
-	PQuntrace(conn);
-	pool_libpq_trace_end(&trace, &key, PQbackendPID(conn));
 	if (status == PGRES_POLLING_OK)
 	{
 		StringInfoData strings;
 		int n;
 
+		pool_cancel_key_take(&key, conn);
+		FUZZ_EXPECT(key.known == (PQbackendPID(conn) != 0));
 		FUZZ_EXPECT(feed.remote == PGINVALID_SOCKET);
 		initStringInfo(&strings);
 		pool_parameters_take(&parameters, conn);

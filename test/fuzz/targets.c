@@ -23,7 +23,6 @@ const FuzzTarget fuzz_targets[] = {
 	{"reply", fuzz_prepare_reply, fuzz_reply},		/* of the worker, in a session */
 	{"answer", NULL, fuzz_answer},					/* of a remote to a reset */
 	{"connect", fuzz_prepare_connect, fuzz_connect}, /* a remote while the worker connects */
-	{"trace", NULL, fuzz_trace},					/* libpq's, in which the key is */
 	{"result", fuzz_prepare_result, fuzz_result},	/* of a statement, in a session */
 	{"options", NULL, fuzz_options},				/* names and values */
 	{"hosts", NULL, fuzz_hosts},					/* lists of hosts and addresses */

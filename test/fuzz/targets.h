@@ -33,7 +33,6 @@ extern void fuzz_reply(const uint8 *data, size_t size);
 extern void fuzz_answer(const uint8 *data, size_t size);
 extern void fuzz_prepare_connect(void);
 extern void fuzz_connect(const uint8 *data, size_t size);
-extern void fuzz_trace(const uint8 *data, size_t size);
 extern void fuzz_prepare_result(void);
 extern void fuzz_result(const uint8 *data, size_t size);
 extern void fuzz_hosts(const uint8 *data, size_t size);
