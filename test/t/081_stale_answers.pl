@@ -22,7 +22,7 @@ use Test::More;
 
 # With the first server the proof goes together with the statement, with the second
 # one alone; the third gives up soon.
-my ($local, $remote, $proxy, $session, $other) = start_two_sessions(
+my ($local, $remote, $proxy, $session) = start_two_sessions(
 	srv => { health_check_timeout => '2s' },
 	careful => { validate_after_idle => 0 },
 	hasty => { query_timeout => '1s' });

@@ -16,7 +16,8 @@ use PoolTest::Proxy;
 use PoolTest::TwoSessions;
 use Test::More;
 
-my ($local, $remote, $proxy, $session, $other) = start_two_sessions(srv => { query_timeout => '1s' });
+my ($local, $remote, $proxy, $session) =
+  start_two_sessions(srv => { query_timeout => '1s' });
 my %stray = (
 	notice => message('N', "SNOTICE\0VNOTICE\0C00000\0Mstray notice\0\0"),
 	warning => message('N', "SWARNING\0VWARNING\0C01000\0Mstray warning\0\0"),
