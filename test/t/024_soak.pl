@@ -138,8 +138,13 @@ is(app_sessions($remote), 0, 'the remote has no session after the work');
 my ($worker_after, $files_after, $memory_after) = worker_figures();
 is($worker_after, $worker, 'the worker is the same process after the work');
 cmp_ok($files_after, '<=', $files + 2, 'the worker has no more files open after the work');
-cmp_ok($memory_after, '<', $memory + 10 * 1024,
-	'the worker has not much more memory after the work');
+SKIP:
+{
+	# Sanitizers keep what is freed.
+	skip 'a memory tool is at work', 1 if $ENV{POOL_TEST_REPORTS};
+	cmp_ok($memory_after, '<', $memory + 10 * 1024,
+		'the worker has not much more memory after the work');
+}
 note "sockets of a session: at most $sockets";
 note "worker: $files files before, $files_after after; $memory kB before, $memory_after kB after";
 is(sql($local, q(SELECT pool_query('srv', 'select 42'))), '(42)', 'the pool works after the work');

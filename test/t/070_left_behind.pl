@@ -4,6 +4,7 @@
 #	password that was to be sent to the worker does not stay in memory.
 #
 # Runs in the plain round only.
+# Not with sanitizers or valgrind.
 
 use strict;
 use warnings;
