@@ -39,7 +39,8 @@ sub batch
 	my ($user) = @_;
 	my $session = session($local, user => $user);
 
-	$session->query("SET statement_timeout = '2s'; SET idle_in_transaction_session_timeout = '30s'");
+	$session->query("SET statement_timeout = '2s'; SET idle_in_transaction_session_timeout =
+	'30s'");
 	foreach (1 .. 100)
 	{
 		my $function = $functions[ $called{all}++ % @functions ];
@@ -63,7 +64,8 @@ my $batches = 0;
 while (time < $start + $seconds && !@wrong)
 {
 	batch($batches++ % 3 == 2 ? 'fuzz_user' : 'postgres');
-	sql($local, "ROLLBACK PREPARED '$_'") foreach split /\n/, sql($local, 'SELECT gid FROM pg_prepared_xacts');
+	sql($local, "ROLLBACK PREPARED '$_'") foreach split /\n/, sql($local, 'SELECT gid FROM
+	pg_prepared_xacts');
 	sql($local, q(DROP TABLE IF EXISTS fuzz_t; SELECT pool_resume('srv');
 		ALTER SERVER srv OPTIONS (SET max_size '4')));
 	my ($state, $err, $out) = sql_state($local, select_42('srv'));
