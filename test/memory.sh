@@ -56,7 +56,8 @@ build_watched()
 {
 	local here=$PWD/test/memory flags
 
-	flags=(-O1 -g -fno-omit-frame-pointer -DUSE_ASSERT_CHECKING -DPOOL_FAULT_POINTS -include "$here/exact.h")
+	flags=(-O1 -g -fno-omit-frame-pointer -DUSE_ASSERT_CHECKING -DPOOL_FAULT_POINTS
+		-include "$here/exact.h")
 	watch_memory "$stage"
 	export PGCTLTIMEOUT=300
 	case $memory in
@@ -73,10 +74,12 @@ build_watched()
 			wrap <<-END
 				#!/bin/bash
 				# A remote need not be slow.
-				[[ \${1:-} = -D ]] && grep -qs "^shared_preload_libraries.*pool" "\$2/postgresql.conf" ||
+				[[ \${1:-} = -D ]] &&
+					grep -qs "^shared_preload_libraries.*pool" "\$2/postgresql.conf" ||
 					exec -a "\$0" "$bin/postgres.real" "\$@"
-				exec valgrind --quiet --log-file="\$POOL_TEST_REPORTS/valgrind.%p" --num-callers=40 \\
-					--fullpath-after= --gen-suppressions=all --suppressions="$here/valgrind.supp" \\
+				exec valgrind --quiet --log-file="\$POOL_TEST_REPORTS/valgrind.%p" \\
+					--num-callers=40 --fullpath-after= --gen-suppressions=all \\
+					--suppressions="$here/valgrind.supp" \\
 					"$bin/postgres.real" "\$@"
 			END
 			;;

@@ -92,7 +92,8 @@ fuzz_answer(const uint8 *data, size_t size)
 	for (int i = 0; i < POOL_PARAMETERS_COUNT; i++)
 	{
 		FUZZ_EXPECT(!parameters[0].values[i] == !parameters[1].values[i]);
-		FUZZ_EXPECT(!parameters[0].values[i] || strlen(parameters[0].values[i]) < POOL_PARAMETERS_LEN);
+		FUZZ_EXPECT(!parameters[0].values[i] ||
+					strlen(parameters[0].values[i]) < POOL_PARAMETERS_LEN);
 	}
 	pool_parameters_free(&parameters[0]);
 	pool_parameters_free(&parameters[1]);
@@ -177,7 +178,8 @@ fuzz_connect(const uint8 *data, size_t size)
 		n = pool_parameters_append(&parameters, &strings);
 		FUZZ_EXPECT(strings.len <= POOL_PARAMETERS_MAX && n <= 2 * POOL_PARAMETERS_COUNT);
 		for (int i = 0; i < POOL_PARAMETERS_COUNT; i++)
-			FUZZ_EXPECT(!parameters.values[i] || strlen(parameters.values[i]) < POOL_PARAMETERS_LEN);
+			FUZZ_EXPECT(!parameters.values[i] ||
+						strlen(parameters.values[i]) < POOL_PARAMETERS_LEN);
 		pool_parameters_free(&parameters);
 	}
 	pool_feed_end(&feed, PGINVALID_SOCKET);

@@ -76,11 +76,13 @@ fuzz()
 
 	seeds_of "$1"
 	printf "SELECT pool_fuzz('%s', '%s')\n" "$1" "-seed=$seed -max_total_time=$seconds \
--max_len=4096 -len_control=0 -rss_limit_mb=4096 -timeout=120 -detect_leaks=0 -handle_term=0 -print_final_stats=1 \
+-max_len=4096 -len_control=0 -rss_limit_mb=4096 -timeout=120 -detect_leaks=0 -handle_term=0 \
+-print_final_stats=1 \
 -artifact_prefix=$stage/$1/found/ $stage/$1/corpus" >"$stage/$1/sql"
 	# shellcheck disable=SC2016	# the inner shell expands it
 	limited $((seconds * 3 + 300)) bash -c 'exec "$@" <"$0"' "$stage/$1/sql" "$bin/postgres" \
-		--single -D "$stage/data" -c shared_preload_libraries=pool postgres >"$out" 2>&1 || status=$?
+		--single -D "$stage/data" -c shared_preload_libraries=pool postgres >"$out" 2>&1 ||
+		status=$?
 	if grep -q '^stat::number_of_executed_units' "$out" && [ "$status" -eq 0 ] &&
 		[ -z "$(find "$stage/$1/found" "$POOL_TEST_REPORTS" -type f)" ]; then
 		printf 'ok      fuzz  %-10s %9d inputs %4d s\n' "$1" \
@@ -108,11 +110,13 @@ for target in "$@"; do
 	[[ " ${all[*]} " == *" $target "* ]] || die "there is no target $target"
 done
 printf 'seed %d\n' "$seed"
-"$bin/initdb" -D "$stage/data" -U postgres --no-sync -E UTF8 --locale=C.UTF-8 >"$stage/initdb.log" 2>&1 ||
+"$bin/initdb" -D "$stage/data" -U postgres --no-sync -E UTF8 --locale=C.UTF-8 \
+	>"$stage/initdb.log" 2>&1 ||
 	die "initdb failed:"$'\n'"$(cat "$stage/initdb.log")"
 build_targets
 "$bin/postgres" --single -D "$stage/data" -c shared_preload_libraries=pool postgres \
-	>"$stage/create.log" 2>&1 <<<"CREATE FUNCTION pool_fuzz(text, text) RETURNS void AS 'pool' LANGUAGE C"
+	>"$stage/create.log" 2>&1 \
+	<<<"CREATE FUNCTION pool_fuzz(text, text) RETURNS void AS 'pool' LANGUAGE C"
 for target in "$@"; do
 	fuzz "$target"
 done

@@ -53,6 +53,7 @@ fuzz_options(const uint8 *data, size_t size)
 	static const Oid catalogs[] = {ForeignServerRelationId, UserMappingRelationId, InvalidOid};
 	Datum items[64];
 	char *texts[64];
+	ArrayType *array;
 	PoolOptionSet given = 0;
 	PoolOptions values;
 	Oid catalog;
@@ -66,8 +67,8 @@ fuzz_options(const uint8 *data, size_t size)
 		texts[n] = fuzz_string(&data, &size);
 		items[n] = CStringGetTextDatum(texts[n]);
 	}
-	DirectFunctionCall2(pool_validator,
-						PointerGetDatum(construct_array(items, n, TEXTOID, -1, false, TYPALIGN_INT)),
+	array = construct_array(items, n, TEXTOID, -1, false, TYPALIGN_INT);
+	DirectFunctionCall2(pool_validator, PointerGetDatum(array),
 						ObjectIdGetDatum(catalog));
 
 	pool_options_defaults(&values);

@@ -86,7 +86,8 @@ foreach my $when ('before', 'in the moment in which')
 	my $answer = $waiter->result;
 
 	is($answer->{state}, '08003', "a lease that was reclaimed $when it is used has no connection");
-	like($answer->{err}, qr/was reclaimed/, "the error says that it was reclaimed $when it is used");
+	like($answer->{err}, qr/was reclaimed/,
+		"the error says that it was reclaimed $when it is used");
 	kill 'CONT', $worker;
 	$waiter->release($lease);
 	settled($local);
