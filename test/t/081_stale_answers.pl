@@ -114,6 +114,9 @@ foreach my $what (sort keys %stale)
 	all_are('08006|42804|right', "a statement has no second answer: $what", 'srv', @late)
 	  if $what !~ /^(?:a row|the row with the nonce)$/;
 }
+all_are('08006', 'a proof of two rows is none', 'srv',
+	map { 'handover remote message ' . ($proven + 1) . ' 0 inject ' . unpack 'H*', $_ }
+	  $row, $nonce_row);
 is(stat_of($local, 'closed_proof_failed >= ' . keys(%stale) * ($proven + 1)), 't',
 	'connections are closed since their proof has failed');
 my $fault = 'fault handover remote message 0 0 inject ' . unpack 'H*', $whole;
