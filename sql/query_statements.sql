@@ -46,6 +46,16 @@ select pool_exec('loopback',
 select pool_exec('loopback', 'begin; insert into query_t values (22, 1); commit; select 1 / 0');
 select pool_exec('loopback', 'begin; insert into query_t values (23, 1); rollback');
 select id from query_t where id > 20;
+-- By a rule one of several, which a semicolon in a literal may look like, can have
+-- more than one set of rows; by itself it has none of them.
+create table query_ruled (t text);
+create rule query_rule as on insert to query_ruled do also (select 1 as a; select 2 as b);
+select pool_exec('loopback', 'insert into query_ruled values (''a'')');
+select pool_exec('loopback', 'insert into query_ruled values (''a;b'')');
+select pool_exec('loopback', 'insert into query_ruled values (''c''); select 1');
+select * from pool_query('loopback', 'insert into query_ruled values (''d;e'')') as t(a int);
+select t from query_ruled order by t;
+drop table query_ruled;
 -- Several with parameters are refused: the protocol has no such thing.
 select pool_exec('loopback', 'select $1; select 2', 1);
 -- Rows may have no columns, many, and wide ones.

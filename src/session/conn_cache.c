@@ -182,6 +182,7 @@ make_copy(int slot, uint64 generation, int64 deadline)
 
 	pool_conn_cache_make_room();
 	pool_adopt_prepare();
+	pool_conn_cache_make_room();
 	pool_watch_prepare();
 	pool_conn_cache_make_room();
 	POOL_FAULT_POINT(copy_begin);

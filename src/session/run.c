@@ -82,18 +82,27 @@ note_left_state(PoolRun *run, const PGresult *res)
 }
 
 /*
- * Is the result one that may come here?  One statement has one answer, and rows
- * end with a CommandComplete; for libpq anything ends them.
+ * Has the remote ended its answer with this result?  Rows end with a
+ * CommandComplete; for libpq anything ends them.
+ */
+static bool
+is_complete(const PGresult *res)
+{
+	return PQresultStatus(res) == PGRES_EMPTY_QUERY ||
+		   PQcmdStatus(unconstify(PGresult *, res))[0] != '\0';
+}
+
+/*
+ * Is the result one that may come here?  One statement has one answer.  By the
+ * simple protocol several have several, and by a rule one of them may have
+ * several sets of rows before its CommandComplete.
  */
 static bool
 is_in_step(const PoolRun *run, const PGresult *res)
 {
-	bool complete = PQresultStatus(res) == PGRES_SINGLE_TUPLE ||
-					PQresultStatus(res) == PGRES_EMPTY_QUERY ||
-					PQcmdStatus(unconstify(PGresult *, res))[0] != '\0';
-
-	return complete &&
-		   (!run->answered || pool_statement_is_several(run->statement));
+	return pool_statement_is_several(run->statement) ||
+		   (!run->answered &&
+			(PQresultStatus(res) == PGRES_SINGLE_TUPLE || is_complete(res)));
 }
 
 /* Passes one result of the statement on.  Returns false when the remote is gone. */
@@ -113,7 +122,7 @@ pass_on(PoolRun *run, PGresult *res)
 				note_lost(run, POOL_OUT_OF_STEP);
 				return false;
 			}
-			run->answered = status != PGRES_SINGLE_TUPLE;
+			run->answered = status != PGRES_SINGLE_TUPLE && is_complete(res);
 			note_left_state(run, res);
 			if (run->error == NULL)
 				pool_result_add(run->result, res);
@@ -125,6 +134,9 @@ pass_on(PoolRun *run, PGresult *res)
 			return false;
 		case PGRES_PIPELINE_ABORTED:
 			return true;
+		case PGRES_PIPELINE_SYNC: /* before the end of the answer */
+			note_lost(run, POOL_OUT_OF_STEP);
+			return false;
 		default:
 			/* Of several errors the first one is the cause. */
 			if (run->error == NULL)
@@ -202,6 +214,11 @@ read_results(PoolRun *run, bool pipeline)
 	}
 	if (timed_out)
 		pool_remote_io_raise_timeout(run);
+	if (!run->answered && run->error == NULL)
+	{
+		note_lost(run, POOL_OUT_OF_STEP);
+		return POOL_RUN_LOST;
+	}
 	POOL_FAULT_POINT(run_before_sync);
 	if (pipeline && !read_sync(run))
 	{

@@ -44,8 +44,8 @@ pool_self(void)
 		self.pid = MyProcPid;
 		self.procno = pool_my_procno();
 		self.serial = pg_atomic_add_fetch_u64(&pool_shmem->last_session, 1);
-		pool_shmem_waiters[self.procno].session = self;
 		before_shmem_exit(forget_self, (Datum) 0);
+		pool_shmem_waiters[self.procno].session = self;
 	}
 	return &self;
 }

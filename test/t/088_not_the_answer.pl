@@ -60,6 +60,9 @@ my %script = (
 	'a COPY in the place of the reset' =>
 	  { reset => { E => sub { return message('H', pack 'Cnn', 0, 1, 0) } } },
 	'an answer too many' => { statement => { S => sub { return $_[0] . $stale } } },
+	'an answer without an end' => {
+		statement => { E => sub { return message('D', pack 'nNa*', 1, 4, 'half') } } },
+	'no answer' => { statement => { D => sub { return '' }, E => sub { return '' } } },
 	'an answer behind the proof' => { proof => { S => sub { return $_[0] . $stale } } },
 	'an answer that comes too late' => { statement => { S => sub { return ($_[0], $stale) } } },
 	'a notice before the proof' =>
@@ -148,6 +151,20 @@ like($answer->{err}, qr/out of step/, 'the error says that the remote is out of 
 $answer = ask('an answer behind the proof', $call);
 is($answer->{state}, '08006', 'an answer behind the proof is not taken for the statement\'s');
 like($answer->{err}, qr/not executed/, 'the statement is not sent behind such a proof');
+
+
+# The first time with a proof before the statement, then without
+foreach my $what ('an answer without an end', 'no answer')
+{
+	$answer = ask($what, $select);
+	is("$answer->{out} $answer->{state}", ' 08006', "$what is an error");
+	like($answer->{err}, qr/out of step/, "the error for $what says so");
+	$session->query($select);
+	play_fake($fake, $what);
+	$answer = $session->query($select);
+	is("$answer->{out} $answer->{state}", ' 08006', "$what is an error without a proof before it");
+	play_fake($fake, '');
+}
 
 play_fake($fake, 'an answer that comes too late');
 my $lease = $session->acquire('fake');
