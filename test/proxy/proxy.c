@@ -239,7 +239,7 @@ flush_conn(Conn *conn)
 static void
 print_report(void)
 {
-	int open = 0, held = 0;
+	int open = 0, held = 0, canceling = 0;
 
 	for (int i = 0; i < nconns; i++)
 	{
@@ -247,10 +247,12 @@ print_report(void)
 			flush_conn(&conns[i]);
 		open += conns[i].used && !conns[i].cancel;
 		held += conns[i].used && conns[i].held;
+		canceling += conns[i].used && conns[i].cancel && !conns[i].held;
 	}
-	printf("accepted %llu, cancels %llu, open %d, held %d, fired %llu",
+	printf("accepted %llu, cancels %llu, open %d, held %d, canceling %d",
 		   (unsigned long long) accepted, (unsigned long long) cancels, open,
-		   held, (unsigned long long) proxy_fired);
+		   held, canceling);
+	printf(", fired %llu", (unsigned long long) proxy_fired);
 	printf(", client bytes %llu, remote bytes %llu",
 		   (unsigned long long) last_bytes[0],
 		   (unsigned long long) last_bytes[1]);

@@ -22,6 +22,7 @@ create_server($local, 'srv', $remote, options => { port => $proxy->{port}, max_s
 
 my $session = session($local, options => '-c statement_timeout=500ms');
 my $next = session($local);
+my $gate = session($remote, db => $PoolTest::remote_db);
 my $sleep = q(SELECT pool_query('srv', 'select pg_sleep(600)'));
 my $open = q(SELECT open + closing FROM pool_stats WHERE server = 'srv');
 
@@ -40,6 +41,33 @@ sub give_up
 sub sleepers
 {
 	return app_sessions($remote, q(query LIKE '%pg_sleep(600)%' AND state = 'active'));
+}
+
+# begin_behind_gate(value): the next statement, which ends at open_gate() with that
+sub begin_behind_gate
+{
+	my ($value) = @_;
+
+	$gate->query('SELECT pg_advisory_lock(1)');
+	return $next->begin("SELECT t FROM pool_query('srv',"
+		  . " 'select $value from pg_advisory_xact_lock(1)') AS r(t int)");
+}
+
+# open_gate(what): tests: the next statement runs, and no cancel request is under way
+sub open_gate
+{
+	my ($what) = @_;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	wait_for_app_sessions($remote, 1, "the next statement runs $what",
+		condition => q(wait_event = 'advisory'), seconds => 30);
+	ok( wait_until(20, sub {
+			my %now = proxy_report($proxy);
+			return $now{held} + $now{canceling} == 0;
+		}),
+		"the remote has had all cancel requests $what");
+	$gate->query('SELECT pg_advisory_unlock(1)');
+	return;
 }
 
 #
@@ -63,12 +91,13 @@ is(sleepers(), 1, 'the statement that was given up runs on at the remote');
 #
 # Now they come, late: while the next statement of the pool runs
 #
-$next->begin(q(SELECT t FROM pool_query('srv', 'select 43 from pg_sleep(2)') AS r(t int)));
-wait_for_app_sessions($remote, 1, 'the next statement runs',
-	condition => q(query LIKE '%pg_sleep(2)%' AND state = 'active'));
+begin_behind_gate(43);
+wait_for_app_sessions($remote, 1, 'the next statement runs before late cancel requests come',
+	condition => q(wait_event = 'advisory'));
 tell_proxy($proxy, 'cancels release', 'cancels pass');
 wait_for_app_sessions($remote, 0, 'a late cancel request ends the statement that it is for',
 	condition => q(query LIKE '%pg_sleep(600)%' AND state = 'active'));
+open_gate('after late ones');
 my $answer = $next->result;
 is($answer->{out}, '43', 'a late cancel request does not hit the next statement')
   or diag($answer->{err});
@@ -84,7 +113,7 @@ foreach my $turn (1 .. 5)
 	tell_proxy($proxy, $turn % 2 ? 'cancels drop' : 'cancels hold');
 	my %before = proxy_report($proxy);
 	give_up("cancels are late, turn $turn");
-	$next->begin(q(SELECT t FROM pool_query('srv', 'select 44 from pg_sleep(0.3)') AS r(t int)));
+	begin_behind_gate(44);
 	ok( wait_until(20, sub {
 			my %now = proxy_report($proxy);
 			return $now{cancels} >= $before{cancels} + 2;
@@ -93,6 +122,7 @@ foreach my $turn (1 .. 5)
 	ok($next->busy, "turn $turn: nobody has the place of a statement that is not cancelled");
 	tell_proxy($proxy, 'cancels pass');
 	tell_proxy($proxy, 'cancels release');
+	open_gate("in turn $turn");
 	$answer = $next->result;
 	is($answer->{out}, '44', "turn $turn: no cancel request hits the next statement")
 	  or diag($answer->{err});
@@ -101,7 +131,7 @@ foreach my $turn (1 .. 5)
 
 settled($local);
 remote_count($local, $remote);
-$_->quit foreach $session, $next;
+$_->quit foreach $session, $next, $gate;
 stop_proxy($proxy);
 no_crash($local, $remote);
 
