@@ -45,7 +45,7 @@ my %long = (max_size => 1, acquire_timeout => '20min', idle_timeout => '30min',
 foreach my $hours (-1, 1)
 {
 	my $name = new_server($local, $remote, {%long});
-	my $short = new_server($local, $remote, { max_size => 1, acquire_timeout => '2s' });
+	my $short = new_server($local, $remote, { max_size => 1, acquire_timeout => '10s' });
 	my $aged = new_server($local, $remote, { max_size => 1, idle_timeout => '2s' });
 	my ($lease, $pid) = acquire_lease($holder, $name);
 	my $what = $hours < 0 ? 'back by an hour' : 'forward by two hours';
@@ -55,7 +55,7 @@ foreach my $hours (-1, 1)
 	acquire_lease($holder, $short);
 	like($idle->query(pid_query($aged))->{out}, qr/^\d+$/, 'a connection grows old');
 	$idle->begin("SELECT p FROM pool_query('$short', 'select 1') AS t(p int)");
-	wait_for_waiters($local, 1, 'another session waits for two seconds', $short);
+	wait_for_waiters($local, 1, 'another session waits for ten seconds', $short);
 
 	my $before = sql($local, 'SELECT now()');
 	set_clock(3600 * $hours);
@@ -63,7 +63,9 @@ foreach my $hours (-1, 1)
 		"the clock is set $what");
 
 	# What is short ends after its time, what is long does not.
-	is($idle->result(60)->{state}, '53300', 'a wait of two seconds ends in time');
+	my $short_wait = $idle->result(60);
+	is($short_wait->{state}, '53300', 'a wait of ten seconds ends in time');
+	cmp_ok($short_wait->{secs}, '>=', 9.5, "it does not end early when the clock is set $what");
 	wait_for_value($local, "SELECT open FROM pool_stats WHERE server = '$aged'", 0,
 		'a connection that is idle for longer than idle_timeout is closed', seconds => 30);
 	ok($waiter->busy, 'a wait of twenty minutes goes on');
