@@ -34,6 +34,7 @@ my $control = session($local);
 my $worker = worker_pid($local);
 my $one = $case->open_session;
 my $other = $case->open_session;
+my $gate = session($remote, db => $PoolTest::remote_db);
 my %stopped;
 
 sub stop_process
@@ -52,19 +53,36 @@ sub go_on
 }
 END { go_on(); }
 
-# slow(session, seconds): begin a statement that takes so long; answered() has its
+# slow(session, what): begin a statement that is held up by that; answered() has its
 # answer, which is its own, or an error
 my %slow;
 
 sub slow
 {
-	my ($session, $seconds) = @_;
+	my ($session, $what) = @_;
 	my ($token, $statement) = $case->tokens('srv');
 
-	$statement =~ s/\)'\)/) from pg_sleep($seconds)')/;
+	$statement =~ s/\)'\)/) from $what')/;
 	$slow{$session} = $token;
 	$session->begin($statement);
 	return wait_for_remote_statement($remote, 'the remote runs a slow statement');
+}
+
+# slow_to_gate(session): the same, until open_gate(), which may take long
+sub slow_to_gate
+{
+	my ($session) = @_;
+
+	sql($local, q(ALTER SERVER srv OPTIONS (SET query_timeout '2min')));
+	$gate->query('SELECT pg_advisory_lock(1, 1)');
+	return slow($session, 'pg_advisory_xact_lock(1, 1)');
+}
+
+sub open_gate
+{
+	$gate->query('SELECT pg_advisory_unlock(1, 1)');
+	sql($local, q(ALTER SERVER srv OPTIONS (SET query_timeout '3s')));
+	return;
 }
 
 sub answered
@@ -127,13 +145,14 @@ sub served
 #
 # A remote backend, in a statement
 #
-slow($one, 1);
+slow_to_gate($one);
 stop_process(remote_pid());
+open_gate();
 ok($one->busy, 'a statement waits for a remote backend that is stopped');
 go_on();
 is(answered($one)->{state}, '00000', 'a statement is answered when the remote goes on in time');
 
-slow($one, 60);
+slow($one, 'pg_sleep(60)');
 my $pid = remote_pid();
 stop_process($pid);
 $case->begin($other, 'srv');
@@ -236,17 +255,19 @@ $case->hold('after a session was terminated that was stopped');
 # One that runs a statement, whose answer comes while it is stopped; the
 # connection is closed under it
 #
-slow($one, 1);
+slow_to_gate($one);
 stop_process($one->pid);
+open_gate();
 wait_for_app_sessions($remote, 0, 'the remote has answered a stopped session',
-	condition => q(state = 'active'));
+	condition => q(state = 'active'), seconds => 30);
 go_on();
 is(answered($one)->{state}, '00000', 'a stopped session reads its answer when it goes on');
 
-slow($one, 1);
+slow_to_gate($one);
 stop_process($one->pid);
+open_gate();
 wait_for_app_sessions($remote, 0, 'the remote has answered a stopped session once more',
-	condition => q(state = 'active'));
+	condition => q(state = 'active'), seconds => 30);
 $control->query(q(SELECT pool_close('srv')));
 served($other, 'a session is served when the connection of a stopped one is closed');
 go_on();
@@ -310,6 +331,6 @@ foreach my $then ('it goes on', 'its lease is reclaimed')
 	$case->hold("after a session was stopped in a handover, and $then");
 }
 
-$_->quit foreach $one, $other, $control;
+$_->quit foreach $one, $other, $control, $gate;
 no_crash($local, $remote);
 done_testing();
