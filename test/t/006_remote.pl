@@ -302,6 +302,38 @@ sub fork_server
 	return { pid => $pid, port => $port };
 }
 
+# others_work(what): tests: meanwhile others connect and query as if nothing was
+sub others_work
+{
+	my ($while) = @_;
+	my $start;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	terminate_app_sessions($remote);
+	$start = time;
+	works_soon("by another pool while $while", $session);
+	cmp_ok(time - $start, '<', 20, "another pool answers soon while $while");
+	sql($local, q(SELECT pool_prewarm('srv', 3)));
+	return wait_for_value($local, q(SELECT idle FROM pool_stats WHERE server = 'srv'),
+		3, "another pool connects while $while", seconds => 20);
+}
+
+create_server($local, 'patient', $remote,
+	options => { port => $mute->sockport, connect_timeout => '1h', acquire_timeout => '1h' });
+my @patient = map { session($local) } 1 .. 5;
+$_->begin(select_42('patient')) foreach @patient;
+wait_for_waiters($local, 5, 'sessions wait for a remote that never answers', 'patient');
+others_work('they wait');
+is(scalar(grep { $_->busy } @patient), 5, 'no attempt had to end for that');
+foreach my $one (@patient)
+{
+	sql($local, 'SELECT pg_cancel_backend(' . $one->pid . ')');
+	is($one->result->{state}, '57014', 'a session can be cancelled that waits so');
+	$one->quit;
+}
+sql($local, 'DROP SERVER patient CASCADE');
+settled($local, 'after an attempt that never ended nothing is under way');
+
 foreach (
 	[ 'mute', $mute->sockport, qr/timeout|timed out/ ],
 	[ 'hangs_up', $nobody->{port}, qr/closed/ ],
@@ -318,15 +350,7 @@ foreach (
 	my @sessions = map { session($local) } 1 .. 5;
 	$_->begin(select_42($name)) foreach @sessions;
 
-	# Meanwhile others connect and query as if nothing was.
-	terminate_app_sessions($remote);
-	my $start = time;
-	works_soon("by another pool while $name fails", $session);
-	cmp_ok(time - $start, '<', 5, "another pool answers soon while $name fails");
-	sql($local, q(SELECT pool_prewarm('srv', 3)));
-	wait_for_value($local, q(SELECT idle FROM pool_stats WHERE server = 'srv'),
-		3, "another pool connects while $name fails", seconds => 5);
-
+	others_work("$name fails");
 	foreach my $one (@sessions)
 	{
 		my $result = $one->result(60);
