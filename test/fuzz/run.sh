@@ -32,7 +32,7 @@ done
 # build_targets: the extension, and the targets beside it in the same library
 build_targets()
 {
-	local lib output sources=(src/*.c src/*/*.c test/fuzz/*.c) flags
+	local lib arch output sources=(src/*.c src/*/*.c test/fuzz/*.c) flags
 	# shellcheck disable=SC2054	# the commas are the compiler's
 	flags=(-w -O1 -g -fPIC -fno-omit-frame-pointer -fwrapv -fno-strict-aliasing
 		-D_GNU_SOURCE -DUSE_ASSERT_CHECKING -Isrc -I"$("$bin/pg_config" --includedir)"
@@ -40,6 +40,7 @@ build_targets()
 		-fsanitize=address,undefined,fuzzer-no-link -shared-libasan)
 
 	lib=$(clang-14 -print-resource-dir)/lib/linux
+	arch=$(uname -m)
 	mkdir "$stage/objects"
 	# shellcheck disable=SC2016	# the inner shell expands it
 	output=$(printf '%s\n' "${sources[@]}" | xargs -P "$(nproc)" -I '{}' sh -ec '
@@ -49,9 +50,9 @@ build_targets()
 	# The runtime, which is loaded first, has empty functions with the names of libFuzzer's.
 	clang-14 -shared -Wl,-Bsymbolic -fsanitize=address,undefined -shared-libasan \
 		-o "$("$bin/pg_config" --pkglibdir)/pool.so" "$stage"/objects/*.o \
-		-Wl,--whole-archive "$lib/libclang_rt.fuzzer_no_main-x86_64.a" -Wl,--no-whole-archive \
+		-Wl,--whole-archive "$lib/libclang_rt.fuzzer_no_main-$arch.a" -Wl,--no-whole-archive \
 		-lpq -lssl -lcrypto -lpthread -lstdc++ -lm
-	wrap_sanitizer "$lib/libclang_rt.asan-x86_64.so"
+	wrap_sanitizer "$lib/libclang_rt.asan-$arch.so"
 	mkdir "$stage/reports"
 	export POOL_TEST_REPORTS=$stage/reports
 }
