@@ -1,8 +1,9 @@
 # pool, a connection pool inside PostgreSQL
 #
 # make, make install, make installcheck work as for every PGXS extension
-# (installcheck needs a server with shared_preload_libraries = 'pool');
-# test/run.sh does all of it in throw-away clusters of its own.
+# (installcheck needs a server with shared_preload_libraries = 'pool', and leaves
+# out what takes long or needs a build with fault points); test/run.sh does all of
+# it in throw-away clusters of its own.
 
 MODULE_big = pool
 ROOMS = base options shared statement session worker sql
@@ -24,7 +25,9 @@ ISOLATION = init $(filter-out init, \
 ISOLATION_OPTS = --inputdir=test/isolation --load-extension=pool
 
 TAP_TESTS = 1
-PROVE_TESTS = test/t/*.pl
+
+# Not those that take minutes, nor those that fail without -DPOOL_FAULT_POINTS.
+PROVE_TESTS = $(shell grep -LiE 'fault_?point|^. Runs with --long only\.$$' test/t/*.pl)
 
 PG_CPPFLAGS = -I$(srcdir)/src -I$(libpq_srcdir)
 SHLIB_LINK_INTERNAL = $(libpq)
