@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # jobs.sh
 #	Run jobs side by side, some at a time, and show what each has to say in one
-#	piece.  Used by run.sh, after lib.sh.
+#	piece.  Used by run.sh and mutants.sh, after lib.sh.
 #
 # A job is a function of the script with its arguments.  Each lane goes through
 # the queue and runs what no other lane has begun: to begin a job is to make its

@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # lib.sh
-#	What run.sh, demo.sh and .ci/run share.
+#	What the scripts share that build, start servers or install packages: run.sh,
+#	mutants.sh, network.sh, demo.sh, fuzz/run.sh, those in bench, and .ci/run.
 #
 # A script runs twice.  The first time, as whoever calls it, it installs the
 # packages that are missing, copies the sources to a temporary directory, and

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # memory.sh
 #	Run the server so that the extension's errors with memory are seen.  Used by
-#	run.sh, after lib.sh.
+#	run.sh and fuzz/run.sh, after lib.sh.
 #
 # Debian's server is not instrumented, and need not be.  The program postgres of
 # the private copy becomes a script, which starts the real one (postgres.real)

@@ -1,7 +1,7 @@
 #!/bin/bash
 # network.sh [--keep] [case]...
 #	What happens between a local server and a remote when the network between them
-#	fails.  Exits with 77, and says why, where it cannot run.
+#	fails.  Where it cannot run it exits with 77, and the last line says why.
 #
 # Needs root, for two network namespaces.  The local server is in one, the remote
 # in the other; the only way between them is a relay (network/relay.c), which
@@ -16,7 +16,8 @@
 # with four descriptors: 6 and 7 are the relay's input and output, 8 and 9 those
 # of the far shell, which runs commands in the other namespace.
 #
-# The cases are in network/cases.pl.  The last line is "N passed, N failed".
+# The cases are in network/cases.pl.  When they have run the last line is "N passed,
+# N failed".
 
 # shellcheck source=test/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
