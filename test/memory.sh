@@ -13,7 +13,7 @@
 
 : "${stage?}" "${bin=}"		# of lib.sh
 memory=					# '', 'sanitize', or 'valgrind'
-# how many times as long a test may take, in run.sh
+# how many times as long a test may take, in run.sh, and wait, in PoolTest/Wait.pm
 # shellcheck disable=SC2034
 patience=1
 

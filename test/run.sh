@@ -278,6 +278,7 @@ if [ -n "$memory" ]; then
 else
 	build -Werror -DUSE_ASSERT_CHECKING -DPOOL_FAULT_POINTS
 fi
+export POOL_TEST_PATIENCE=$patience
 [[ " ${rounds[*]} " != *' tls '* ]] || make_certificates
 
 for round in "${rounds[@]}"; do

@@ -2,7 +2,7 @@
 #	Waiting for a state.  Nothing waits for a fixed time: everything is looked at
 #	again and again until it is so or a deadline has passed.  The deadlines are
 #	far longer than what pool promises, so that a busy machine does not fail a
-#	test.
+#	test, and longer still where a memory tool slows the server down.
 
 package PoolTest::Wait;
 
@@ -20,11 +20,14 @@ our @EXPORT = qw(
   wait_for_remote_statement wait_for_session_end
 );
 
+# How many times as long everything may take, as run.sh says.
+my $patience = $ENV{POOL_TEST_PATIENCE} || 1;
+
 # wait_until(seconds, code): true as soon as the code is, false at the deadline
 sub wait_until
 {
 	my ($seconds, $code) = @_;
-	my $deadline = time + $seconds;
+	my $deadline = time + $patience * $seconds;
 
 	while (1)
 	{
