@@ -7,7 +7,8 @@
 # they are named, or all with --long.  Most run twice: with remotes that do not
 # encrypt, and with remotes that take nobody without TLS; --plain and --tls
 # choose one.  One SQL test runs after "init" of its kind, which sets up what
-# the others use.  --keep leaves the directory with the results and logs.  The
+# the others use.  --keep leaves the directory with the results and logs.  What a
+# test could not look at here is shown below its line, and counted at the end.  The
 # last line is "N passed, N failed".
 #
 # --sanitize has AddressSanitizer and UBSan look on, --valgrind valgrind, with
@@ -132,8 +133,15 @@ attempt()
 	start=$(((${EPOCHREALTIME/./} - start) / 100000))
 	printf '%-6s  %-5s  %-9s  %-32s %3d.%d s\n' "$ok" "$round" "$kind" "$name" \
 		$((start / 10)) $((start % 10))
+	show_skipped "$log"
 	show 'errors with memory' "$job/$name.memory" 150
 	[ "$ok" = ok ]
+}
+
+# show_skipped log: the parts of a TAP test that it skipped, each reason once
+show_skipped()
+{
+	sed -nE 's/^ *(ok [0-9]+|1\.\.0) # skip */    skipped: /Ip' "$1" | uniq
 }
 
 # close_cluster name: stop the server, which must not resist, and look in its
@@ -303,11 +311,13 @@ run_jobs "$lanes"
 stop_all "$stage"
 passed=$(results ok)
 failed=$(results 'not ok')
+skipped=$(results '    skipped:')
 if [ -n "$long" ] && [ -n "$everything" ]; then
 	run_other test/mutants.sh
 	run_other test/fuzz/run.sh --seconds 60
 	run_other test/run.sh --sanitize
 	run_other test/run.sh --valgrind
 fi
+[ "$skipped" -eq 0 ] || printf '%d parts skipped\n' "$skipped"
 printf '%d passed, %d failed\n' "$passed" "$failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
