@@ -116,9 +116,17 @@ export TESTDATADIR=$stage/network/tmp_check POOL_NETWORK_TLS=$stage/tls
 [ -z "$keep" ] || export PG_TEST_NOCLEAN=1
 mkdir "$stage/network"
 
+cases=$#
+[ "$cases" -gt 0 ] || cases=$(grep -cE "^\s[a-z'-]+ => ([[\\]|sub)" test/network/cases.pl)
+
+# Not as a pipeline, which would keep a signal to the script waiting.
+mkfifo "$stage/lines"
+tee "$stage/results" <"$stage/lines" | report &
+reporter=$!
 status=0
-limited 400 perl -I test/t test/network/cases.pl "$@" 2>&1 | tee "$stage/results" | report ||
-	status=$?
+limited $((100 + 60 * cases)) perl -I test/t test/network/cases.pl "$@" \
+	>"$stage/lines" 2>&1 || status=$?
+wait "$reporter"
 passed=$(grep -c '^ok ' "$stage/results" || true)
 failed=$(grep -c '^not ok ' "$stage/results" || true)
 
