@@ -113,10 +113,12 @@ tap_tests()
 	done
 }
 
-# attempt kind name seconds command...: run one test, its output to $log
+# attempt kind name seconds command...: run one test, its output to $log.  In
+# mutants.sh each test has the same time.
 attempt()
 {
-	local kind=$1 name=$2 limit=$((patience * $3)) start=${EPOCHREALTIME/./} status=0 ok=ok
+	local kind=$1 name=$2 limit=${POOL_TEST_LIMIT:-$((patience * $3))}
+	local start=${EPOCHREALTIME/./} status=0 ok=ok late=
 	shift 3
 
 	log=$job/$name.out
@@ -127,12 +129,15 @@ attempt()
 	case $status in
 		124 | 137)
 			cat "$job"/tmp_check/log/regress_log_* >>"$log" 2>/dev/null || true
+			# There each line starts with the time.
+			grep -qE '^(\[[^]]*\]\([^)]*\) +)?not ok [0-9]' "$log" || late=yes
 			printf 'ended by its limit of %d s\n' "$limit" >>"$log"
 			;;
 	esac
 	start=$(((${EPOCHREALTIME/./} - start) / 100000))
 	printf '%-6s  %-5s  %-9s  %-32s %3d.%d s\n' "$ok" "$round" "$kind" "$name" \
 		$((start / 10)) $((start % 10))
+	[ -z "$late" ] || printf '    nothing had failed when its %d s were over\n' "$limit"
 	show_skipped "$log"
 	show 'errors with memory' "$job/$name.memory" 150
 	[ "$ok" = ok ]
