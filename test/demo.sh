@@ -41,10 +41,10 @@ sql()
 		-d "$2" "${@:3}"
 }
 
-# show [option...]: statements from the input, each before its result
+# show: statements from the input, each before its result
 show()
 {
-	sql local shop --echo-queries "$@" || die 'the statement above failed'
+	sql local shop --echo-queries || die 'the statement above failed'
 }
 
 value()
