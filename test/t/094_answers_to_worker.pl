@@ -12,8 +12,9 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 use PoolTest;
-use PoolTest::Hostile;
+use PoolTest::HostileServer;
 use PoolTest::Servers;
+use PoolTest::Wire;
 use Test::More;
 
 my ($local, $remote) = start_pair(max_size => 1, acquire_timeout => '60s');
@@ -25,15 +26,12 @@ sub answers
 {
 	my ($answer) = @_;
 
-	return start_hostile(
-		'',
-		sub {
-			my ($n, $client) = @_;
+	return start_hostile_server($PoolTest::remote_db => sub {
+			my ($c) = @_;
 
-			return message('Z', 'I') if $n == 1;
-			return (sysread $client, my $request, 10000) ? $answer : '';
-		},
-		1000);
+			$c->let_in;
+			$c->put($answer) while $c->ask;
+		});
 }
 
 # checked(answer, timeout): a server whose connection is checked all the time
@@ -52,7 +50,7 @@ sub checked
 # Answers to a check
 #
 my ($parsed, $bound, $row, $done, $ready) = (message('1', ''), message('2', ''),
-	message('D', pack 'n', 0), message('C', "SELECT 1\0"), message('Z', 'I'));
+	row(), complete('SELECT 1'), message('Z', 'I'));
 my $good = checked($parsed . $bound . $row x 3 . $done . $ready);
 wait_for_value($local, "SELECT health_checks > 3 FROM pool_stats_all() WHERE server = '$good'",
 	't', 'a connection that is checked all the time answers');
@@ -93,36 +91,34 @@ sql($local, "DROP SERVER $_ CASCADE") foreach $good, $name;
 #
 # Before it is ready
 #
-# connects(first, again): the SQLSTATE, and what the error says, of who wants such a
-# connection
+# connects(bytes...): the SQLSTATE, and what the error says, of who wants a connection
+# to a remote that sends these and no more
 sub connects
 {
+	my @bytes = @_;
+	my $port = start_hostile_server($PoolTest::remote_db => sub {
+			my ($c) = @_;
+
+			$c->put(message('R', pack 'N', 0), @bytes);
+			$c->stall;
+		});
 	my $server = new_server($local, $remote,
-		{ port => start_hostile(@_, 1000), sslmode => 'disable', retry_attempts => 1,
-		  connect_timeout => '1s' });
+		{ port => $port, sslmode => 'disable', retry_attempts => 1, connect_timeout => '1s' });
 	my ($state, $err, $out) = sql_state($local, "SELECT pool_prewarm('$server', 1)");
 
 	sql($local, "DROP SERVER $server CASCADE");
 	return "$state $err$out";
 }
 
-# nothing_more(n, socket): waits for the end of the connection
-sub nothing_more
-{
-	my ($n, $client) = @_;
-
-	sysread $client, my $waste, 10000;
-	return '';
-}
 my $parameter = message('S', "p\0" . 'x' x 5000 . "\0");
-like(connects($parameter, \&nothing_more), qr/^08001 .*timeout expired/s,
+like(connects($parameter), qr/^08001 .*timeout expired/s,
 	'a remote that lets the worker in and is not ready is not connected');
-like(connects($parameter x 20 . $ready, \&nothing_more),
+like(connects($parameter x 20, $ready),
 	qr/^08001 .*more than 64 kB came before it was ready/s,
 	'a remote that sends 100 kB before it is ready is not connected');
-is(connects($parameter x 10 . $ready, \&nothing_more), '00000 1',
+is(connects($parameter x 10, $ready), '00000 1',
 	'a remote that sends 50 kB before it is ready is connected');
-stop_hostile();
+stop_hostile_servers();
 
 #
 # The end of a lease in a transaction, and of a connection: as long as the remote has
