@@ -10,7 +10,9 @@ use warnings;
 
 use FindBin;
 use lib $FindBin::RealBin;
+use IO::Select;
 use PoolTest;
+use PoolTest::Child;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -286,19 +288,20 @@ sub fork_server
 	my ($code) = @_;
 	my $listen = mute_remote();
 	my $port = $listen->sockport;
-	my $pid = fork();
+	my $pid = start_child(
+		sub {
+			my ($goes_on) = @_;
 
-	if (!$pid)
-	{
-		alarm 600;		# should nobody come to end it
-		while (my $client = $listen->accept)
-		{
-			$code->($client);
-			close $client;
-		}
-		require POSIX;
-		POSIX::_exit(0);
-	}
+			while ($goes_on->())
+			{
+				next if !IO::Select->new($listen)->can_read(0.1);
+				my $client = $listen->accept or next;
+
+				$code->($client);
+				close $client;
+			}
+		});
+
 	return { pid => $pid, port => $port };
 }
 
@@ -374,7 +377,6 @@ $session->quit;
 sql($local, 'DROP SERVER mute CASCADE');
 settled($local, 'a server dropped while connecting leaves nothing under way');
 
-kill 'TERM', $nobody->{pid}, $nonsense->{pid};
-waitpid $_->{pid}, 0 foreach $nobody, $nonsense;
+stop_child(map { $_->{pid} } $nobody, $nonsense);
 no_crash($local, $remote);
 done_testing();

@@ -14,6 +14,7 @@ use lib $FindBin::RealBin;
 use IO::Select;
 use IO::Socket::INET;
 use PoolTest;
+use PoolTest::Child;
 use PoolTest::Tls;
 use PostgreSQL::Test::Utils;
 use Socket qw(SOL_SOCKET SO_LINGER);
@@ -27,14 +28,15 @@ my $worker = worker_pid($local);
 # A proxy that sees what goes over the wire, and can cut it.
 my $listen = mute_remote();
 my ($seen, $cut) = ("$dir/seen", "$dir/cut");
-my $proxy = fork();
-die if !defined $proxy;
-if (!$proxy)
+my $proxy = start_child(\&proxy);
+
+sub proxy
 {
+	my ($goes_on) = @_;
 	my $all = IO::Select->new($listen);
 	my (%peer, %begun);
 
-	while (1)
+	while ($goes_on->())
 	{
 		foreach my $from ($all->can_read(0.02))
 		{
@@ -77,6 +79,7 @@ if (!$proxy)
 			}
 		}
 	}
+	return;
 }
 
 # seen(): how the connections through it began
@@ -164,8 +167,7 @@ $victim->quit;
 sql($local, "DROP SERVER $proxied CASCADE");
 wait_for_value($local, "SELECT count(*) FROM pool_connections WHERE server = '$proxied'",
 	0, 'all connections of a dropped server are closed');
-kill 'KILL', $proxy;
-waitpid $proxy, 0;
+stop_child($proxy);
 
 settled($local);
 no_crash($local, $tls);

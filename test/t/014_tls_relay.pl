@@ -13,7 +13,6 @@ use FindBin;
 use lib $FindBin::RealBin;
 use PoolTest;
 use PoolTest::Tls;
-use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $tls = start_tls_remote(make_certificates());
@@ -23,12 +22,6 @@ my $local = start_local();
 # memory, and keeps nobody waiting.
 my $worker = worker_pid($local);
 
-# worker_memory(): in kB
-sub worker_memory
-{
-	return slurp_file("/proc/$worker/status") =~ /VmRSS:\s+(\d+) kB/ ? $1 : die;
-}
-
 my $busy = new_server($local, $tls, { max_size => 4, retry_attempts => 3 });
 my $ask = select_42($busy);
 my $slow = session($local);
@@ -36,7 +29,7 @@ my $other = session($local);
 is($_->query($ask)->{out}, '42', 'a session gets an answer over TLS') foreach $slow, $other;
 is(sql($local, "SELECT count(*) FROM pool_connections WHERE server = '$busy'"),
 	'1', 'two sessions share a connection');
-my $before = worker_memory();
+my $before = memory_of($worker, 'VmRSS');
 my $descriptors = descriptors($worker);
 
 $slow->begin(<<"SQL");
@@ -50,7 +43,7 @@ kill 'STOP', $slow->pid;
 wait_for_value($tls, $blocked, 1, 'a session that reads slowly holds back the remote');
 is($other->query($ask)->{out}, '42',
 	'another session gets answers while one reads slowly');
-cmp_ok(worker_memory() - $before, '<', 20_000,
+cmp_ok(memory_of($worker, 'VmRSS') - $before, '<', 20_000,
 	'the worker keeps little of what a session does not read');
 kill 'CONT', $slow->pid;
 is($slow->result->{out}, '30000|300000000', 'a session that reads slowly loses nothing');
@@ -69,7 +62,7 @@ wait_for_value($local,
 	'Extension', 'a remote that reads slowly holds back the session');
 is($other->query($ask)->{out}, '42',
 	'another session gets answers while a remote reads slowly');
-cmp_ok(worker_memory() - $before, '<', 20_000,
+cmp_ok(memory_of($worker, 'VmRSS') - $before, '<', 20_000,
 	'the worker keeps little of what a remote does not read');
 kill 'CONT', $target;
 is($slow->result->{out}, '100000000', 'a remote that reads slowly loses nothing');

@@ -12,7 +12,6 @@ use FindBin;
 use lib $FindBin::RealBin;
 use PoolTest;
 use PoolTest::Servers;
-use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $remote = start_remote();
@@ -71,9 +70,7 @@ settled($local, 'all connections are idle when the session is out of descriptors
 # memory(): what the session has for itself, in MB
 sub memory
 {
-	my ($kb) = slurp_file("/proc/$pid/status") =~ /^RssAnon:\s+(\d+) kB/m;
-
-	return $kb / 1024;
+	return memory_of($pid, 'RssAnon') / 1024;
 }
 
 # Each of 40 MB; nothing of that size comes here or into the log.

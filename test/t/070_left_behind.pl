@@ -12,6 +12,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 use PoolTest;
+use PoolTest::Memory;
 use PoolTest::Servers;
 use Test::More;
 
@@ -68,7 +69,7 @@ my $canary = 'canary' . int(rand(1e9)) . 'X';
 # of the session.  What the catalogs have, and their cache, looks different.
 sub messages
 {
-	return in_memory($session->pid, qr/password\0$canary\0user\0/);
+	return in_private_memory($session->pid, qr/password\0$canary\0user\0/);
 }
 
 my $path = '-c search_path=';
@@ -79,7 +80,7 @@ create_server($local, 'long', $remote, user => 'guarded', password => $canary,
 	options => { options => $path . 'x' x 200_000 });
 SKIP:
 {
-	skip 'the memory of a session cannot be read here', 8 if !defined messages();
+	skip 'the memory of a session cannot be read here', 8 if !memory_is_readable($session->pid);
 
 	my $worker = worker_pid($local);
 	kill 'STOP', $worker;

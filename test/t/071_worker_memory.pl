@@ -12,7 +12,7 @@ use FindBin;
 use lib $FindBin::RealBin;
 use PoolTest;
 use PoolTest::HostileServer;
-use PostgreSQL::Test::Utils;
+use PoolTest::Wire;
 use Test::More;
 
 my ($local, $remote) = start_pair(reset_query => 'DISCARD ALL');
@@ -21,15 +21,7 @@ my $worker = worker_pid($local);
 # What each case sends at the least, and by how much the worker may grow, in kB
 my ($sent, $bound) = (80 * 1024, 32 * 1024);
 
-# memory(which): of the worker, in kB: VmRSS, or VmHWM, the most that it had since
-# forget_peak()
-sub memory
-{
-	my ($which) = @_;
-
-	return slurp_file("/proc/$worker/status") =~ /^$which:\s+(\d+) kB/m ? $1 : die "no $which";
-}
-
+# forget_peak(): from now on VmHWM is the most that there was since
 sub forget_peak
 {
 	open my $file, '>', "/proc/$worker/clear_refs" or die "clear_refs: $!";
@@ -44,11 +36,11 @@ sub stays_small
 	my ($what, $code) = @_;
 
 	forget_peak();
-	my $before = memory('VmRSS');
+	my $before = memory_of($worker, 'VmRSS');
 
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	$code->();
-	cmp_ok(memory('VmHWM') - $before, '<', $bound, $what);
+	cmp_ok(memory_of($worker, 'VmHWM') - $before, '<', $bound, $what);
 	return;
 }
 

@@ -11,8 +11,8 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 use File::Basename qw(dirname);
-use POSIX ();
 use PoolTest;
+use PoolTest::Child;
 use PostgreSQL::Test::Utils;
 use Socket qw(AF_UNIX SOCK_DGRAM pack_sockaddr_un);
 use Test::More;
@@ -89,22 +89,19 @@ my @flooders = map { flood($socket) } 1 .. 4;
 sub flood
 {
 	my ($path) = @_;
-	my $parent = $$;
-	my $pid = fork;
 
-	die "cannot fork: $!" if !defined $pid;
-	return $pid if $pid;
-	local $SIG{TERM} = 'DEFAULT';
-	open STDOUT, '>', '/dev/null' or POSIX::_exit(1);
-	open STDERR, '>', '/dev/null' or POSIX::_exit(1);
-	chdir dirname($path) or POSIX::_exit(1);
-	socket my $out, AF_UNIX, SOCK_DGRAM, 0 or POSIX::_exit(1);
-	connect $out, pack_sockaddr_un('pool.1.sock') or POSIX::_exit(1);
-	while (getppid() == $parent)
-	{
-		send $out, 'x', 0 or last foreach 1 .. 1000;
-	}
-	POSIX::_exit(0);
+	return start_child(
+		sub {
+			my ($goes_on) = @_;
+
+			chdir dirname($path) or die "cannot go there: $!";
+			socket my $out, AF_UNIX, SOCK_DGRAM, 0 or die "no socket: $!";
+			connect $out, pack_sockaddr_un('pool.1.sock') or die "cannot connect: $!";
+			while ($goes_on->())
+			{
+				send $out, 'x', 0 or last foreach 1 .. 1000;
+			}
+		});
 }
 
 ok( wait_until(20,
@@ -114,8 +111,7 @@ my $session = session($local);
 $session->begin("SELECT pool_reconnect('$servers[0]'); " . select_42($servers[0]));
 is($session->result(40)->{out}, "1\n42",
 	'a worker that is flooded with messages closes connections and opens others');
-kill 'TERM', @flooders;
-waitpid $_, 0 foreach @flooders;
+stop_child(@flooders);
 sql($local, 'ALTER SYSTEM RESET ALL');
 $local->reload;
 $session->quit;

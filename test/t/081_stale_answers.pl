@@ -18,6 +18,7 @@ use lib $FindBin::RealBin;
 use PoolTest;
 use PoolTest::Proxy;
 use PoolTest::TwoSessions;
+use PoolTest::Wire;
 use Test::More;
 
 # With the first server the proof goes together with the statement, with the second

@@ -14,13 +14,14 @@ use lib $FindBin::RealBin;
 use PoolTest;
 use PoolTest::Proxy;
 use PoolTest::TwoSessions;
+use PoolTest::Wire;
 use Test::More;
 
 my ($local, $remote, $proxy, $session) =
   start_two_sessions(srv => { query_timeout => '1s' });
 my %stray = (
-	notice => message('N', "SNOTICE\0VNOTICE\0C00000\0Mstray notice\0\0"),
-	warning => message('N', "SWARNING\0VWARNING\0C01000\0Mstray warning\0\0"),
+	notice => report('N', 'NOTICE', '00000', 'stray notice', ''),
+	warning => report('N', 'WARNING', '01000', 'stray warning', ''),
 	notification => message('A', pack 'N Z* Z*', 4711, 'channel', 'stray notification'),
 	parameter => message('S', "DateStyle\0German, DMY\0"));
 

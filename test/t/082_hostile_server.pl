@@ -14,15 +14,15 @@ use lib $FindBin::RealBin;
 use List::Util qw(max);
 use PoolTest;
 use PoolTest::HostileServer;
-use PostgreSQL::Test::Utils;
+use PoolTest::Wire;
 use Test::More;
 
 my $ok = message('R', pack 'N', 0);
 my $ready = message('Z', 'I');
-my $row_description = $PoolTest::HostileServer::row_description;
-my $row = message('D', pack 'nNa*', 1, 1, 'x');
-my $done = message('C', "SELECT 1\0");
-my $fatal = message('E', "SFATAL\0VFATAL\0C57P01\0Mgoing away\0\0");
+my $row_description = columns('a');
+my $row = row('x');
+my $done = complete('SELECT 1');
+my $fatal = report('E', 'FATAL', '57P01', 'going away', '');
 
 # begin_with(bytes...): a play that sends them and then stalls
 sub begin_with
@@ -118,9 +118,8 @@ my %answer = (
 	  statement($row_description, message('D', pack 'nNa*', 1, 1000, 'x'), $done),
 	'a value of length -2' =>
 	  statement($row_description, message('D', pack 'nN', 1, 2**32 - 2), $done),
-	'a row of two values for one column' =>
-	  statement($row_description, message('D', pack 'n(Na)2', 2, (1, 'x') x 2), $done),
-	'a row of no value' => statement($row_description, message('D', pack 'n', 0), $done),
+	'a row of two values for one column' => statement($row_description, row('x', 'x'), $done),
+	'a row of no value' => statement($row_description, row(), $done),
 	'a row of 65535 values' => statement($row_description, message('D', pack 'n', 65535), $done),
 	'a row with bytes to spare' =>
 	  statement($row_description, message('D', pack 'nNa*', 1, 1, 'xyz'), $done),
@@ -162,10 +161,8 @@ my %answer = (
 	'ReadyForQuery without a state' => statement($row_description, $row, $done, message('Z', '')),
 	'a password prompt' => statement(message('R', pack 'N', 3)),
 	'another key' => statement(message('K', pack 'NN', 1, 1), $row_description, $row, $done),
-	'a value that is no text' =>
-	  statement($row_description, message('D', pack 'nNa*', 1, 2, "\xff\xfe"), $done),
-	'a value with a zero byte' =>
-	  statement($row_description, message('D', pack 'nNa*', 1, 3, "a\0b"), $done),
+	'a value that is no text' => statement($row_description, row("\xff\xfe"), $done),
+	'a value with a zero byte' => statement($row_description, row("a\0b"), $done),
 	'a type that nobody knows' =>
 	  statement(message('T', pack 'nZ*NnNnNn', 1, 'a', 0, 0, 999999, -1, -1, 0), $row, $done),
 	'a binary value' =>
@@ -213,9 +210,7 @@ my ($files, $memory) = figures();
 # figures(): how many files the worker has open, and its memory in kB
 sub figures
 {
-	my ($kb) = slurp_file("/proc/$worker/status") =~ /^VmRSS:\s+(\d+)/m;
-
-	return (scalar descriptors($worker), $kb);
+	return (scalar descriptors($worker), memory_of($worker, 'VmRSS'));
 }
 
 # ask(name): the statement for that play

@@ -12,7 +12,7 @@ use FindBin;
 use lib $FindBin::RealBin;
 use PoolTest;
 use PoolTest::HostileServer;
-use PostgreSQL::Test::Utils;
+use PoolTest::Wire;
 use Socket qw(SOL_SOCKET SO_RCVBUF);
 use Test::More;
 
@@ -28,14 +28,8 @@ my $hostile = new_server($local, $remote,
 	{ port => $port, connect_timeout => '60s', acquire_timeout => '30s', retry_attempts => 1 });
 my $worker = worker_pid($local);
 
-# memory(): of the worker, in kB, the most that it had
-sub memory
-{
-	return slurp_file("/proc/$worker/status") =~ /^VmHWM:\s+(\d+) kB/m ? $1 : die 'no VmHWM';
-}
-
 sql($local, select_42('srv'));
-my $before = memory();
+my $before = memory_of($worker, 'VmHWM');
 my $session = session($local);
 my $other = session($local);
 $session->begin(select_42($hostile));
@@ -52,7 +46,8 @@ note "it did so $turns times";
 my $result = $session->result(60);
 like($result->{state}, qr/^08/, 'a session gets an error from a remote that asks for ever');
 unlike($result->{err}, qr/secret/, 'the error does not show the password');
-cmp_ok(memory() - $before, '<', 32 * 1024, 'the worker is not much larger than before');
+cmp_ok(memory_of($worker, 'VmHWM') - $before, '<', 32 * 1024,
+	'the worker is not much larger than before');
 is(worker_pid($local), $worker, 'the worker is the same');
 stop_hostile_servers();
 sql($local, "DROP SERVER $hostile CASCADE");

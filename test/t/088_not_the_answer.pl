@@ -14,48 +14,34 @@ use FindBin;
 use lib $FindBin::RealBin;
 use PoolTest;
 use PoolTest::FakeRemote;
-use PoolTest::Hostile qw(message);
+use PoolTest::Wire;
 use Test::More;
 
-# One text column of that name; and a row of it, with the end of the statement
-sub column { return message('T', pack 'nZ*NnNnNn', 1, $_[0], 0, 0, 25, -1, -1, 0); }
-
-sub row
+# answered(value): a row of it, and the end of the statement
+sub answered
 {
 	my ($value) = @_;
 
-	return message('D', pack 'nNa*', 1, length $value, $value) . message('C', "SELECT 1\0");
+	return row($value) . complete('SELECT 1');
 }
 
-# A notice or an error, as a backend writes it
-sub report
-{
-	my ($type, $severity, $state, $text) = @_;
-
-	return message($type,
-		"S$severity\0V$severity\0C$state\0M$text\0Fx.c\0L1\0Rsome_function\0\0");
-}
-
-my $stale = column('a') . row('somebody else\'s') . message('Z', 'I');
-my $last_proof = row('none');
+my $stale = columns('a') . answered('somebody else\'s') . message('Z', 'I');
+my $last_proof = answered('none');
 
 # What is sent in the place of an answer, in the case of that name: to the reset,
 # to the SELECT of the proof or to the statement, for each message of it
 my %script = (
 	'a proof with another nonce' =>
-	  { proof => { E => sub { return row('0123456789abcdef pool') } } },
+	  { proof => { E => sub { return answered('0123456789abcdef pool') } } },
 	'a proof with the nonce of before' => { proof => { E => sub { return $_[1] } } },
-	'a proof without a row' => { proof => { E => sub { return message('C', "SELECT 0\0") } } },
+	'a proof without a row' => { proof => { E => sub { return complete('SELECT 0') } } },
 	'a proof in two columns' => {
 		proof => {
-			D => sub {
-				return message('T', pack 'n' . 'Z*NnNnNn' x 2, 2, ('a', 0, 0, 25, -1, -1, 0) x 2);
-			},
+			D => sub { return columns('a', 'a') },
 			E => sub {
 				my $value = substr $_[0], 11, unpack('x7N', $_[0]);
 
-				return message('D', pack 'nNa*Na*', 2, length $value, $value, 1, 'x')
-				  . message('C', "SELECT 1\0");
+				return row($value, 'x') . complete('SELECT 1');
 			} } },
 	'a COPY in the place of the reset' =>
 	  { reset => { E => sub { return message('H', pack 'Cnn', 0, 1, 0) } } },
@@ -77,16 +63,12 @@ my %script = (
 	  { statement => { E => sub { return report('E', 'ERROR', '22012', "no \xff text") } } },
 	'an error with half an SQLSTATE' =>
 	  { statement => { E => sub { return report('E', 'ERROR', '57', 'half') } } },
-	'a value that is no text' => { statement => { E => sub { return row("\xff") } } },
-	'a column whose name is no text' => { statement => { D => sub { return column("\xff") } } },
+	'a value that is no text' => { statement => { E => sub { return answered("\xff") } } },
+	'a column whose name is no text' => { statement => { D => sub { return columns("\xff") } } },
 	'two thousand columns' => {
 		statement => {
-			D => sub {
-				return message('T',
-					pack 'n' . 'Z*NnNnNn' x 2000,
-					2000, ('a', 0, 0, 25, -1, -1, 0) x 2000);
-			},
-			E => sub { return message('C', "SELECT 0\0") } } });
+			D => sub { return columns(('a') x 2000) },
+			E => sub { return complete('SELECT 0') } } });
 
 my $fake = start_fake_remote(
 	sub {

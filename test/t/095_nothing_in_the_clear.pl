@@ -13,8 +13,9 @@ use FindBin;
 use lib $FindBin::RealBin;
 use IO::Select;
 use IO::Socket::INET;
-use POSIX ();
 use PoolTest;
+use PoolTest::Child;
+use PoolTest::Memory;
 use PoolTest::Tls;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -77,19 +78,15 @@ my $worker = worker_pid($local);
 #
 my $listen = mute_remote();
 my $seen = "$dir/seen";
-my $proxy = fork;
-die "cannot fork: $!" if !defined $proxy;
-proxy() if !$proxy;
+my $proxy = start_child(\&proxy);
 
 sub proxy
 {
-	my $parent = getppid;
+	my ($goes_on) = @_;
 	my $all = IO::Select->new($listen);
 	my (%peer, $refuses);
 
-	local $SIG{TERM} = 'DEFAULT';
-	local $SIG{PIPE} = 'IGNORE';
-	while (getppid == $parent)
+	while ($goes_on->())
 	{
 		foreach my $from ($all->can_read(0.02))
 		{
@@ -123,7 +120,7 @@ sub proxy
 			}
 		}
 	}
-	POSIX::_exit(0);
+	return;
 }
 
 my $proxied = new_server($local, $tls, { port => $listen->sockport, sslmode => 'prefer' });
@@ -139,8 +136,7 @@ wait_for_value($local, "SELECT count(*) FROM pool_connections WHERE server = '$p
 	'the connection is given up', seconds => 30);
 like(slurp_file($seen), qr/^($request\n)+$/,
 	'a cancel request that cannot be encrypted is not sent');
-kill 'TERM', $proxy;
-waitpid $proxy, 0;
+stop_child($proxy);
 sql($tls, q(SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = 'app'));
 
 #
@@ -163,17 +159,17 @@ $session->quit;
 # What the worker has of a password: one copy, as long as it is to connect with that.
 #
 my $canary = 'canary' . int(rand(1e9)) . 'X';
-my $options = sub { return in_memory($worker, qr/password\0$canary$_[0]\0user\0/) };
+my $options = sub { return in_private_memory($worker, qr/password\0$canary$_[0]\0user\0/) };
 sql($plain, "CREATE ROLE guarded LOGIN PASSWORD '${canary}1'");
 create_server($local, 'secret', $plain, user => 'guarded', password => "${canary}1",
 	options => { dbname => 'postgres' });
 SKIP:
 {
-	skip 'the memory of the worker cannot be read here', 8 if !defined $options->(1);
+	skip 'the memory of the worker cannot be read here', 8 if !memory_is_readable($worker);
 
 	is(sql($local, select_42('secret')), '42', 'the password is right');
 	is($options->(1), 1, 'the worker has the password of a pool in memory once');
-	is(in_memory($worker, qr/\tBackendKeyData\t \d+ -?\d+/), 0,
+	is(in_private_memory($worker, qr/\tBackendKeyData\t \d+ -?\d+/), 0,
 		'the worker has no trace of how it has connected in memory');
 	sql($plain, "ALTER ROLE guarded PASSWORD '${canary}2'");
 	sql($local, 'ALTER USER MAPPING FOR CURRENT_USER SERVER secret'

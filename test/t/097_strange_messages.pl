@@ -13,6 +13,7 @@ use FindBin;
 use lib $FindBin::RealBin;
 use PoolTest;
 use PoolTest::HostileServer;
+use PoolTest::Wire;
 use Test::More;
 
 # What comes between AuthenticationOk and ReadyForQuery, by the name of the database.

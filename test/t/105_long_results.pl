@@ -13,7 +13,6 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 use PoolTest;
-use PostgreSQL::Test::Utils;
 use Test::More;
 
 my ($local, $remote) = start_pair(max_size => 2);
@@ -24,9 +23,8 @@ my $other = session($local);
 sub memory
 {
 	my ($pid) = @_;
-	my ($kb) = slurp_file("/proc/$pid/status") =~ /^RssAnon:\s+(\d+) kB/m;
 
-	return $kb / 1024;
+	return memory_of($pid, 'RssAnon') / 1024;
 }
 
 # answers(what): a test: the next statements of both sessions do

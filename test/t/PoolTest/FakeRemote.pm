@@ -29,8 +29,9 @@ use warnings;
 use Exporter qw(import);
 use IO::Select;
 use IO::Socket::INET;
-use POSIX ();
+use PoolTest::Child;
 use PoolTest::Wait;
+use PoolTest::Wire;
 use PostgreSQL::Test::Utils;
 
 our @EXPORT = qw(
@@ -47,18 +48,9 @@ sub start_fake_remote
 		port => $listen->sockport,
 		file => "$PostgreSQL::Test::Utils::tmp_check/fake." . $listen->sockport
 	};
-	my $parent = $$;
 
 	append_to_file($self->{file}, '');
-	$self->{pid} = fork;
-	die "cannot fork: $!" if !defined $self->{pid};
-	if (!$self->{pid})
-	{
-		local $SIG{TERM} = 'DEFAULT';
-		local $SIG{PIPE} = 'IGNORE';
-		_serve($listen, $self->{file}, $parent, $script);
-		POSIX::_exit(0);
-	}
+	$self->{pid} = start_child(sub { _serve($listen, $self->{file}, $_[0], $script) });
 	return $self;
 }
 
@@ -111,18 +103,17 @@ sub stop_fake_remote
 {
 	my ($self) = @_;
 
-	kill 'TERM', $self->{pid};
-	waitpid $self->{pid}, 0;
+	stop_child($self->{pid});
 	return;
 }
 
 sub _serve
 {
-	my ($listen, $file, $parent, $script) = @_;
+	my ($listen, $file, $goes_on, $script) = @_;
 	my $all = IO::Select->new($listen);
 	my (%input, %started, %came, %script_of);
 
-	while (getppid() == $parent)
+	while ($goes_on->())
 	{
 		if (-e "$file.go")
 		{
@@ -162,13 +153,6 @@ sub _serve
 	return;
 }
 
-sub _message
-{
-	my ($type, $body) = @_;
-
-	return $type . pack('N', 4 + length $body) . $body;
-}
-
 # What comes before the first query; false ends the connection
 sub _start
 {
@@ -176,40 +160,24 @@ sub _start
 
 	if ($$input =~ s/^p....//s)
 	{
-		my %setting = (
-			server_version => '15.0',
-			client_encoding => 'UTF8',
-			DateStyle => 'ISO, MDY',
-			IntervalStyle => 'postgres',
-			integer_datetimes => 'on',
-			standard_conforming_strings => 'on');
-
 		$$input = '';
 		$$started = 1;
-		syswrite $socket,
-		  join '', _message('R', pack 'N', 0),
-		  (map { _message('S', "$_\0$setting{$_}\0") } sort keys %setting),
-		  _message('K', pack 'NN', $$, 0), _message('Z', 'I');
+		syswrite $socket, start_up();
 		return 1;
 	}
 	my (undef, $code) = unpack 'NN', $$input;
 	$$input = '';
 	return 0 if $code == 80877102;    # a cancel request
-	syswrite $socket, $code == 80877103 ? 'N' : _message('R', pack 'N', 3);
+	syswrite $socket, $code == 80877103 ? 'N' : message('R', pack 'N', 3);
 	return 1;
 }
 
 sub _end_session
 {
 	my ($pooler) = @_;
-	my %field = (
-		S => 'FATAL',
-		V => 'FATAL',
-		C => '57P01',
-		M => 'terminating connection due to administrator command',
-		$pooler ? () : (F => 'postgres.c', L => '3191', R => 'ProcessInterrupts'));
 
-	return _message('E', join('', map { "$_$field{$_}\0" } sort keys %field) . "\0");
+	return report('E', 'FATAL', '57P01', 'terminating connection due to administrator command',
+		$pooler ? '' : "Fpostgres.c\0L3191\0RProcessInterrupts\0");
 }
 
 # The answer to one message, and whether it executes the statement with the plan
@@ -220,16 +188,15 @@ sub _step
 	if ($type eq 'P')
 	{
 		($$query) = (split /\0/, $body)[1];
-		return _message('1', '');
+		return message('1', '');
 	}
-	return _message('2', '') if $type eq 'B';
-	return _message('Z', 'I') if $type eq 'S';
+	return message('2', '') if $type eq 'B';
+	return message('Z', 'I') if $type eq 'S';
 	my $value = $$query =~ /set_config\('application_name', '([^']*)'/i ? $1
 	  : $$query =~ /^select/i ? 'done' : undef;
-	return $value ? _message('T', pack 'nZ*NnNnNn', 1, 'a', 0, 0, 25, -1, -1, 0) : _message('n', '')
-	  if $type eq 'D';
-	return ($value ? _message('D', pack 'nNa*', 1, length $value, $value) : '')
-	  . _message('C', ($value ? 'SELECT 1' : uc((split ' ', $$query)[0])) . "\0");
+	return $value ? columns('a') : message('n', '') if $type eq 'D';
+	return ($value ? row($value) : '')
+	  . complete($value ? 'SELECT 1' : uc((split ' ', $$query)[0]));
 }
 
 # Answers all messages that have come up to a Sync; false ends the connection

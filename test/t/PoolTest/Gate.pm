@@ -12,7 +12,8 @@ use warnings;
 use Exporter qw(import);
 use IO::Select;
 use IO::Socket::INET;
-use POSIX ();
+use PoolTest::Child;
+use PoolTest::Wire;
 use PostgreSQL::Test::Utils;
 use Time::HiRes qw(time);
 
@@ -26,19 +27,10 @@ sub start_gate
 	  or die "cannot listen: $!";
 	my $file = "$PostgreSQL::Test::Utils::tmp_check/gate." . $listen->sockport;
 	my $gate = { port => $listen->sockport, file => $file };
-	my $parent = $$;
 
 	append_to_file("$file.came", '');
 	set_gate($gate, 'open');
-	$gate->{pid} = fork;
-	die "cannot fork: $!" if !defined $gate->{pid};
-	if (!$gate->{pid})
-	{
-		local $SIG{PIPE} = 'IGNORE';
-		local $SIG{TERM} = 'DEFAULT';
-		_serve($gate, $listen, $remote->port, $parent);
-		POSIX::_exit(0);
-	}
+	$gate->{pid} = start_child(sub { _serve($gate, $listen, $remote->port, @_) });
 	return $gate;
 }
 
@@ -66,27 +58,19 @@ sub stop_gate
 {
 	my ($gate) = @_;
 
-	kill 'TERM', $gate->{pid};
-	waitpid $gate->{pid}, 0;
+	stop_child($gate->{pid});
 	return;
-}
-
-# What a server says while it starts
-sub _starting
-{
-	my $fields = "SFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0\0";
-
-	return 'E' . pack('N', 4 + length $fields) . $fields;
 }
 
 sub _serve
 {
-	my ($gate, $listen, $port, $parent) = @_;
+	my ($gate, $listen, $port, $goes_on) = @_;
 	my $all = IO::Select->new($listen);
 	my (%peer, @lost);
+	my $starting = report('E', 'FATAL', '57P03', 'the database system is starting up', '');
 	my $mode = '';
 
-	while (getppid() == $parent)
+	while ($goes_on->())
 	{
 		my $now = slurp_file("$gate->{file}.mode");
 
@@ -118,7 +102,7 @@ sub _serve
 				my $to = $peer{$from};
 				my $asks = !$to && length $data == 8;    # for encryption
 
-				syswrite $to || $from, $to ? $data : $asks ? 'N' : _starting();
+				syswrite $to || $from, $to ? $data : $asks ? 'N' : $starting;
 				$all->remove($from) if !$to && !$asks;
 			}
 			else

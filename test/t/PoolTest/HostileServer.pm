@@ -25,11 +25,12 @@ use warnings;
 use Exporter qw(import);
 use IO::Select;
 use POSIX ();
+use PoolTest::Child;
 use PoolTest::Nodes qw(mute_remote);
-use PoolTest::Proxy qw(message);
+use PoolTest::Wire;
 use PostgreSQL::Test::Utils;
 
-our @EXPORT = qw(start_hostile_server be_good stop_hostile_servers message);
+our @EXPORT = qw(start_hostile_server be_good stop_hostile_servers);
 
 my @children;
 
@@ -39,35 +40,29 @@ sub start_hostile_server
 {
 	my (%plays) = @_;
 	my $listen = mute_remote();
-	my $parent = $$;
-	my $pid = fork;
 
-	die "cannot fork: $!" if !defined $pid;
-	if (!$pid)
-	{
-		# Whoever reads the test's output waits for its end.
-		open STDOUT, '>', '/dev/null' or die $!;
-		open STDERR, '>', '/dev/null' or die $!;
-		local $SIG{TERM} = 'DEFAULT';
-		local $SIG{PIPE} = 'IGNORE';
-		local $SIG{CHLD} = 'IGNORE';
-		while (getppid() == $parent)
-		{
-			next if !IO::Select->new($listen)->can_read(0.1);
-			my $client = $listen->accept or next;
-
-			if (!fork)
-			{
-				close $listen;
-				bless({ client => $client, input => '' }, __PACKAGE__)->_begin(\%plays);
-				POSIX::_exit(0);
-			}
-			close $client;
-		}
-		POSIX::_exit(0);
-	}
-	push @children, $pid;
+	push @children, start_child(sub { _listen($listen, \%plays, @_) });
 	return $listen->sockport;
+}
+
+sub _listen
+{
+	my ($listen, $plays, $goes_on) = @_;
+
+	local $SIG{CHLD} = 'IGNORE';
+	while ($goes_on->())
+	{
+		next if !IO::Select->new($listen)->can_read(0.1);
+		my $client = $listen->accept or next;
+
+		start_child(
+			sub {
+				close $listen;
+				bless({ client => $client, input => '' }, __PACKAGE__)->_begin($plays);
+			});
+		close $client;
+	}
+	return;
 }
 
 sub _good_file
@@ -90,8 +85,7 @@ sub be_good
 # until their clients go
 sub stop_hostile_servers
 {
-	kill 'TERM', @children;
-	waitpid $_, 0 foreach @children;
+	stop_child(@children);
 	@children = ();
 	return;
 }
@@ -148,21 +142,8 @@ sub put
 sub let_in
 {
 	my ($c, %other) = @_;
-	my %setting = (
-		server_version => '15.0',
-		client_encoding => 'UTF8',
-		DateStyle => 'ISO, MDY',
-		IntervalStyle => 'postgres',
-		integer_datetimes => 'on',
-		standard_conforming_strings => 'on');
-	my %part = (
-		ok => message('R', pack 'N', 0),
-		parameters => join('', map { message('S', "$_\0$setting{$_}\0") } sort keys %setting),
-		key => message('K', pack 'NN', $$, 4711),
-		ready => message('Z', 'I'),
-		%other);
 
-	$c->put(@part{ 'ok', 'parameters', 'key', 'ready' });
+	$c->put(start_up(%other));
 	return;
 }
 
@@ -183,16 +164,6 @@ sub ask
 	return;
 }
 
-# A row of one column, of type text, that has this value
-sub _row
-{
-	my ($value) = @_;
-
-	return message('D', pack 'nNa*', 1, length $value, $value);
-}
-
-our $row_description = message('T', pack 'nZ*NnNnNn', 1, 'a', 0, 0, 25, -1, -1, 0);
-
 # answer(messages, statement): what the remote answers to them, with these messages
 # after ParseComplete and BindComplete of the test's own statement
 sub answer
@@ -210,11 +181,11 @@ sub answer
 
 		$sql = (split /\0/, substr $_, 5)[1] // '' if $type eq 'P';
 		$answer .= message($type eq 'P' ? '1' : '2', '') if $type =~ /[PB]/;
-		$answer .= $rows ? $row_description : message('n', '') if $type eq 'D' && !$own;
+		$answer .= $rows ? columns('a') : message('n', '') if $type eq 'D' && !$own;
 		$answer .= message('Z', 'I') if $type eq 'S';
 		next if $type ne 'E';
 		$answer .= $own ? join('', @statement)
-		  : ($rows ? _row($rows) : '') . message('C', "SELECT 1\0");
+		  : ($rows ? row($rows) : '') . complete('SELECT 1');
 	}
 	return $answer;
 }

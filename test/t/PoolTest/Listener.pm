@@ -15,7 +15,7 @@ use warnings;
 use Exporter qw(import);
 use IO::Select;
 use IO::Socket::INET;
-use POSIX ();
+use PoolTest::Child;
 use PostgreSQL::Test::Utils;
 use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC);
 
@@ -67,19 +67,10 @@ sub start_listener
 	my $listen = IO::Socket::INET->new(Listen => 500, LocalAddr => '127.0.0.1', Blocking => 0)
 	  or die "cannot listen: $!";
 	my $file = "$PostgreSQL::Test::Utils::tmp_check/listener." . $listen->sockport;
-	my $parent = $$;
-	my $pid;
 
 	append_to_file($file, '');
-	$pid = fork;
-	die "cannot fork: $!" if !defined $pid;
-	if (!$pid)
-	{
-		_listen($listen, $file, $parent, $hangs_up);
-		POSIX::_exit(0);
-	}
-	push @children, $pid;
-	return { pid => $pid, port => $listen->sockport, file => $file };
+	push @children, start_child(sub { _listen($listen, $file, $_[0], $hangs_up) });
+	return { pid => $children[-1], port => $listen->sockport, file => $file };
 }
 
 # came_to(listener): how many connections that process has taken
@@ -102,8 +93,7 @@ sub begin_to_hang_up
 # stop_listeners(): all such processes
 sub stop_listeners
 {
-	kill 'TERM', @children;
-	waitpid $_, 0 foreach @children;
+	stop_child(@children);
 	@children = ();
 	return;
 }
@@ -111,12 +101,11 @@ sub stop_listeners
 # In the process of a listener: until the test has ended
 sub _listen
 {
-	my ($listen, $file, $parent, $hangs_up) = @_;
+	my ($listen, $file, $goes_on, $hangs_up) = @_;
 	my $all = IO::Select->new($listen);
 
-	local $SIG{TERM} = 'DEFAULT';
 	local $SIG{USR1} = sub { $hangs_up = 1; };
-	while (getppid() == $parent)
+	while ($goes_on->())
 	{
 		foreach my $socket ($all->can_read(0.05))
 		{

@@ -1,6 +1,6 @@
 # Process.pm
-#	What a process shows to the outside: its server's log, its descriptors, and what
-#	is in its memory.
+#	What a process shows to the outside: its server's log, its descriptors, and how
+#	much memory it has.
 
 package PoolTest::Process;
 
@@ -12,7 +12,7 @@ use Test::More;
 
 use PostgreSQL::Test::Utils;
 
-our @EXPORT = qw(log_offset log_since log_count no_crash descriptors in_memory);
+our @EXPORT = qw(log_offset log_since log_count no_crash descriptors memory_of);
 
 sub log_offset
 {
@@ -62,25 +62,13 @@ sub descriptors
 	return @targets;
 }
 
-# in_memory(pid, pattern): how often that is in the memory of the process; nothing if
-# it cannot be read here
-sub in_memory
+# memory_of(pid, which): in kB: VmRSS, what is in memory; VmHWM, the most of it that
+# there was; RssAnon, what the process has for itself
+sub memory_of
 {
-	my ($pid, $pattern) = @_;
-	my $n = 0;
+	my ($pid, $which) = @_;
 
-	open my $maps, '<', "/proc/$pid/maps" or return;
-	open my $mem, '<:raw', "/proc/$pid/mem" or return;
-	while (my $line = <$maps>)
-	{
-		my ($from, $to) = $line =~ /^([0-9a-f]+)-([0-9a-f]+) rw-p/ or next;
-		my $data = '';
-
-		sysseek $mem, hex($from), 0 or next;
-		defined sysread($mem, $data, hex($to) - hex($from)) or next;
-		$n += () = $data =~ /$pattern/g;
-	}
-	return $n;
+	return slurp_file("/proc/$pid/status") =~ /^$which:\s+(\d+) kB/m ? $1 : die "no $which";
 }
 
 1;

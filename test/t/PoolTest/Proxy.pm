@@ -37,7 +37,6 @@ use PostgreSQL::Test::Utils;
 
 our @EXPORT = qw(
   start_proxy tell_proxy proxy_report last_answer stop_proxy create_proxy_control
-  message messages
 );
 
 my $program;
@@ -128,29 +127,6 @@ BEGIN
 END \$\$;
 SQL
 	return;
-}
-
-# message(type, body, length): of the protocol; the length may be a lie
-sub message
-{
-	my ($type, $body, $length) = @_;
-
-	return pack('a N', $type, $length || 4 + length $body) . $body;
-}
-
-# messages(bytes): each message
-sub messages
-{
-	my ($bytes) = @_;
-	my @messages;
-
-	while (length $bytes)
-	{
-		my $length = 1 + unpack 'x N', $bytes;
-
-		push @messages, substr $bytes, 0, $length, '';
-	}
-	return @messages;
 }
 
 1;

@@ -17,7 +17,6 @@ use List::Util qw(max sum0);
 use PoolTest;
 use PoolTest::SoakCatalog;
 use PoolTest::Workload;
-use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time);
 
@@ -347,9 +346,8 @@ sub met_count
 sub worker_figures
 {
 	my $pid = worker_pid($local);
-	my ($memory) = slurp_file("/proc/$pid/status") =~ /^VmRSS:\s+(\d+)/m;
 
-	return ($pid, scalar descriptors($pid), $memory);
+	return ($pid, scalar descriptors($pid), memory_of($pid, 'VmRSS'));
 }
 
 # sockets_of(session): how many it has open
