@@ -36,10 +36,12 @@ srand($seed);
 sub batch
 {
 	my ($user) = @_;
-	my $session = session($local, user => $user);
 
-	$session->query("SET statement_timeout = '2s'; SET idle_in_transaction_session_timeout =
-	'30s'");
+	# Which RESET leaves: a session may wait for its own lease, in pool_drain() say.
+	my $session = session($local,
+		user => $user,
+		options => '-c statement_timeout=2s -c idle_in_transaction_session_timeout=30s');
+
 	foreach (1 .. 100)
 	{
 		my $function = $functions[ $called{all}++ % @functions ];
