@@ -44,8 +44,6 @@
 	X(acquire_leave_locked, SESSION, SILENT)    \
 	X(acquire_done, SESSION, RAISES)            \
 	/* Its connection. */                       \
-	X(watch_begin, SESSION, RAISES)             \
-	X(watch_made, SESSION, RAISES)              \
 	X(copy_begin, SESSION, RAISES)              \
 	X(fetch_begin, SESSION, RAISES)             \
 	X(fetch_sent, SESSION, RAISES)              \
@@ -55,6 +53,7 @@
 	X(adopt_begin, SESSION, RAISES)             \
 	X(adopt_started, SESSION, RAISES)           \
 	X(adopt_done, SESSION, RAISES)              \
+	X(copy_watched, SESSION, RAISES)            \
 	X(copy_done, SESSION, RAISES)               \
 	/* The proof and the statement. */          \
 	X(run_allowed, SESSION, RAISES)             \

@@ -18,7 +18,6 @@
 #include "base/fault.h"
 #include "session/acquire.h"
 #include "session/lease.h"
-#include "session/watch.h"
 #include "shared/holder.h"
 #include "shared/self.h"
 #include "shared/shmem.h"
@@ -101,8 +100,6 @@ pool_lease_close(PoolLease *lease, PoolCloseReason reason)
 	/* The copy first: the next owner may be at the socket at once. */
 	if (copy != NULL && pool_queue_closes(condition))
 		pool_conn_cache_close(copy);
-	else if (copy != NULL)
-		pool_watch_end(copy->pg);
 	POOL_FAULT_POINT(close_copy_closed);
 	pool_queue_release(slot, lease->request.generation, condition,
 					   reason != POOL_CLOSE_NONE ? reason : POOL_CLOSE_UNCLEAN,

@@ -7,14 +7,11 @@
  */
 #include "postgres.h"
 
-#include "storage/latch.h"
-
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/wait_event.h"
 #include "session/conn_cache.h"
 #include "session/remote_io.h"
-#include "session/watch.h"
 #include "statement/remote_report.h"
 #include "statement/result.h"
 #include "statement/statement.h"
@@ -77,7 +74,7 @@ pool_remote_io_next(PoolRun *run, int64 deadline, bool *timed_out)
 
 		if (unsent < 0)
 			break; /* PQgetResult() tells why */
-		if (!pool_watch_wait(pg, events, deadline, wait))
+		if (!pool_conn_cache_wait(copy, events, deadline, wait))
 		{
 			*timed_out = true;
 			return NULL;

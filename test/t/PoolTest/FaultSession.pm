@@ -21,7 +21,6 @@ my $number = 0;
 
 # Which points a scenario is for; the others have "statement".
 my %scenario = (
-	first_statement => [qw(watch_begin watch_made)],
 	wait => [qw(acquire_joined_locked acquire_joined acquire_woken acquire_granted)],
 	give => [qw(grant_locked)],
 	wait_in_vain => [qw(acquire_timed_out acquire_leave_locked)],
@@ -91,19 +90,6 @@ sub statement
 	$self->_renew;
 	arm($self->{victim}, $what);
 	$self->{case}->ask($self->{victim}, 'srv', 5);
-	return;
-}
-
-# The first statement of a session.
-sub first_statement
-{
-	my ($self, $what) = @_;
-	my $session = session($self->{local});
-
-	arm($session, $what);
-	$self->{case}->ask($session, 'srv', 5);
-	$self->{case}->ask($session, 'srv', 5) if $what =~ / error| cancel/;
-	$session->die_now;
 	return;
 }
 

@@ -188,7 +188,8 @@ sub _worker_descriptors
 	return join ', ', map { "$sum{$_} $_" } sort keys %sum;
 }
 
-# Those of a session without the ones of its copies: sockets that a worker has, too.
+# Those of a session without the ones of its copies: sockets that a worker has, too,
+# and an epoll set for each.
 sub _session_descriptors
 {
 	my ($self, $pid) = @_;
@@ -196,7 +197,8 @@ sub _session_descriptors
 	my $kinds = _kinds($pid);
 	my $copies = grep { /^socket:/ && $of_workers{$_} } descriptors($pid);
 
-	return $kinds->{socket} - $copies . " sockets, $kinds->{epoll} epoll, $kinds->{other} other";
+	return join ', ', $kinds->{socket} - $copies . ' sockets', $kinds->{epoll} - $copies . ' epoll',
+	  "$kinds->{other} other";
 }
 
 # open_session(how): a session that is to notice nothing but its own errors; how as
