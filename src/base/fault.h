@@ -53,7 +53,6 @@
 	X(adopt_begin, SESSION, RAISES)             \
 	X(adopt_started, SESSION, RAISES)           \
 	X(adopt_done, SESSION, RAISES)              \
-	X(copy_watched, SESSION, RAISES)            \
 	X(copy_done, SESSION, RAISES)               \
 	/* The proof and the statement. */          \
 	X(run_allowed, SESSION, RAISES)             \
@@ -64,6 +63,8 @@
 	X(proof_read, SESSION, RAISES)              \
 	X(proof_alone_done, SESSION, RAISES)        \
 	X(run_sent, SESSION, RAISES)                \
+	X(wait_begin, SESSION, SILENT)              \
+	X(wait_blocked, SESSION, SILENT)            \
 	X(run_woken, SESSION, RAISES)               \
 	X(run_row, SESSION, RAISES)                 \
 	X(run_row_passed, SESSION, RAISES)          \

@@ -2,7 +2,7 @@
  * conn_cache.c
  *		A session's cache of its copies of pooled connections.
  *
- * A copy (descriptor, PGconn, WaitEventSet) is made when the session leases a
+ * A copy (descriptor, PGconn) is made when the session leases a
  * slot for the first time, and kept when the lease ends, so that the next
  * lease of that slot needs none of that.  At most pool.session_cache copies
  * are kept besides those in use, and fewer where the session's descriptors do
@@ -31,8 +31,8 @@
 #include "shared/shmem.h"
 #include "shared/slot.h"
 
-/* Of a copy: the socket's, and that of its WaitEventSet. */
-#define DESCRIPTORS_OF_COPY 2
+/* For one more copy: its socket's, and one to wait for the worker with. */
+#define DESCRIPTORS_FOR_COPY 2
 
 /* What is larger has made libpq's buffers too large to keep. */
 #define BULKY_BYTES (1024 * 1024)
@@ -83,8 +83,6 @@ void
 pool_conn_cache_close(PoolCopy *copy)
 {
 	dlist_delete(&copy->node);
-	if (copy->wait_set)
-		FreeWaitEventSet(copy->wait_set);
 	PQclear(copy->result);
 	pool_adopt_discard(copy->pg);
 	ReleaseExternalFD();
@@ -92,17 +90,17 @@ pool_conn_cache_close(PoolCopy *copy)
 	pfree(copy);
 }
 
-/* Whether this session may open as many descriptors as a copy has. */
+/* Whether this session may open the descriptors that another copy needs. */
 static bool
 has_room(void)
 {
 	int n = 0;
 
-	while (n < DESCRIPTORS_OF_COPY && AcquireExternalFD())
+	while (n < DESCRIPTORS_FOR_COPY && AcquireExternalFD())
 		n++;
 	for (int i = 0; i < n; i++)
 		ReleaseExternalFD();
-	return n == DESCRIPTORS_OF_COPY;
+	return n == DESCRIPTORS_FOR_COPY;
 }
 
 /* The copy to close if one has to go; NULL if all are in use. */
@@ -166,25 +164,10 @@ pool_conn_cache_make_room(void)
 				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
 				 errmsg(
 					 "could not acquire a pooled connection: too many open files"),
-				 errdetail("A session can use a third of max_files_per_process for connections, "
-						   "and each lease takes %d.",
-						   DESCRIPTORS_OF_COPY),
+				 errdetail(
+					 "A session can use a third of max_files_per_process for connections, "
+					 "and each lease takes one."),
 				 errhint("Release a lease, or raise max_files_per_process.")));
-}
-
-/* Makes what is needed to wait for the copy's socket. */
-static void
-make_wait_set(PoolCopy *copy)
-{
-	copy->wait_set = pool_create_wait_set(3);
-	POOL_FAULT_POINT(copy_watched);
-	AddWaitEventToSet(copy->wait_set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch,
-					  NULL);
-	AddWaitEventToSet(copy->wait_set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET,
-					  NULL, NULL);
-	copy->watched = WL_SOCKET_READABLE;
-	copy->position = AddWaitEventToSet(copy->wait_set, copy->watched,
-									   PQsocket(copy->pg), NULL, NULL);
 }
 
 /*
@@ -217,7 +200,6 @@ make_copy(int slot, uint64 generation, int64 deadline)
 			POOL_FAULT_POINT(adopt_done);
 			pool_remote_report_listen(copy->pg, &copy->notices);
 			copy->fingerprint = pool_conn_cache_fingerprint(copy);
-			make_wait_set(copy);
 			POOL_FAULT_POINT(copy_done);
 			fetched = true;
 		}
@@ -292,35 +274,6 @@ pool_conn_cache_is_quiet(const PoolCopy *copy)
 	return PQstatus(copy->pg) == CONNECTION_OK &&
 		   recv(PQsocket(copy->pg), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
 		   (errno == EAGAIN || errno == EWOULDBLOCK);
-}
-
-/*
- * Waits until the socket is ready or the latch is set; the caller looks at what
- * it waits for, and waits again.  Interrupts are taken here.  Returns false
- * when the deadline, in pool_clock_us(), had come before.
- */
-bool
-pool_conn_cache_wait(PoolCopy *copy, uint32 events, int64 deadline,
-					 PoolWaitEvent wait)
-{
-	WaitEvent event;
-	long timeout = pool_clock_left_ms(deadline);
-
-	if (timeout == 0)
-		return false;
-	if (events != copy->watched)
-	{
-		ModifyWaitEvent(copy->wait_set, copy->position, events, NULL);
-		copy->watched = events;
-	}
-	if (WaitEventSetWait(copy->wait_set, timeout, &event, 1,
-						 pool_wait_event(wait)) == 1 &&
-		(event.events & WL_LATCH_SET))
-	{
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
-	}
-	return true;
 }
 
 /* A number that changes when one of the settings that the remote reports does. */

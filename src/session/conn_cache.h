@@ -7,9 +7,7 @@
 
 #include "lib/ilist.h"
 #include "libpq-fe.h"
-#include "storage/latch.h"
 
-#include "base/wait_event.h"
 #include "statement/remote_report.h"
 
 /*
@@ -35,10 +33,6 @@ typedef struct PoolCopy
 	uint64 fingerprint; /* of the settings as they were at the start */
 	PoolNotices notices;
 	PGresult *result; /* being passed on; NULL: none */
-
-	WaitEventSet *wait_set;
-	int position;	/* of the socket in wait_set */
-	uint32 watched; /* the events of the socket that wait_set waits for */
 } PoolCopy;
 
 extern bool pool_conn_cache_has(int slot, uint64 generation);
@@ -49,8 +43,6 @@ extern void pool_conn_cache_note_size(PoolCopy *copy, size_t bytes);
 extern void pool_conn_cache_keep(PoolCopy *copy, bool left_state);
 extern void pool_conn_cache_close(PoolCopy *copy);
 extern bool pool_conn_cache_is_quiet(const PoolCopy *copy);
-extern bool pool_conn_cache_wait(PoolCopy *copy, uint32 events, int64 deadline,
-								 PoolWaitEvent wait);
 extern uint64 pool_conn_cache_fingerprint(const PoolCopy *copy);
 
 #endif /* POOL_CONN_CACHE_H */

@@ -7,11 +7,14 @@
  */
 #include "postgres.h"
 
+#include <poll.h>
+
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/wait_event.h"
 #include "session/conn_cache.h"
 #include "session/remote_io.h"
+#include "session/socket_wait.h"
 #include "statement/remote_report.h"
 #include "statement/result.h"
 #include "statement/statement.h"
@@ -69,12 +72,11 @@ pool_remote_io_next(PoolRun *run, int64 deadline, bool *timed_out)
 	while (PQisBusy(pg))
 	{
 		int unsent = PQflush(pg);
-		uint32 events = unsent > 0 ? WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE
-								   : WL_SOCKET_READABLE;
+		int events = unsent > 0 ? POLLIN | POLLOUT : POLLIN;
 
-		if (unsent < 0)
+		if (unsent < 0 || PQsocket(pg) < 0)
 			break; /* PQgetResult() tells why */
-		if (!pool_conn_cache_wait(copy, events, deadline, wait))
+		if (!pool_socket_wait(PQsocket(pg), events, deadline, wait))
 		{
 			*timed_out = true;
 			return NULL;

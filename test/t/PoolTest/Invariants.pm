@@ -188,8 +188,7 @@ sub _worker_descriptors
 	return join ', ', map { "$sum{$_} $_" } sort keys %sum;
 }
 
-# Those of a session without the ones of its copies: sockets that a worker has, too,
-# and an epoll set for each.
+# Those of a session without the ones of its copies: sockets that a worker has, too.
 sub _session_descriptors
 {
 	my ($self, $pid) = @_;
@@ -197,7 +196,7 @@ sub _session_descriptors
 	my $kinds = _kinds($pid);
 	my $copies = grep { /^socket:/ && $of_workers{$_} } descriptors($pid);
 
-	return join ', ', $kinds->{socket} - $copies . ' sockets', $kinds->{epoll} - $copies . ' epoll',
+	return join ', ', $kinds->{socket} - $copies . ' sockets', "$kinds->{epoll} epoll",
 	  "$kinds->{other} other";
 }
 

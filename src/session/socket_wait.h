@@ -1,0 +1,13 @@
+/*
+ * socket_wait.h
+ *		Waiting for the socket of a leased connection.
+ */
+#ifndef POOL_SOCKET_WAIT_H
+#define POOL_SOCKET_WAIT_H
+
+#include "base/wait_event.h"
+
+extern bool pool_socket_wait(int sock, int events, int64 deadline,
+							 PoolWaitEvent wait);
+
+#endif /* POOL_SOCKET_WAIT_H */
