@@ -1,84 +1,104 @@
 #!/bin/bash
-# run.sh [seconds [rounds]]
-#	pool beside every other way to ask a remote from SQL.  With as many
-#	connections as pool: dblink through PgBouncer, with and without a reset
-#	between clients.  With a connection for each session: dblink, postgres_fdw,
-#	PL/Proxy.  With a connection for each query: dblink.  All in one run, in turn,
-#	several rounds; prints the median of each and its ratio to pool's.  Absolute
-#	figures are of the machine, ratios are what to look at.
+# run.sh [--quick] [--profile] [--scenario NAME]... [--rounds N] [--seconds N] [--out DIR]
+#	pool beside the other ways to ask a remote from SQL, and beside itself: see
+#	README.md for the scenarios and what they mean.  Everything runs in throw-away
+#	servers.  --quick shows that all of it works, in less than 4 minutes; its figures say
+#	little.  --profile tells where processor time goes, instead of the scenarios.
+#
+# What comes of it lies in DIR (by default in results, in a directory for each run):
+# raw.tsv, all figures; report.md, tables and aims; plot.svg; with --profile profile.md.
 
-# shellcheck source=test/bench/bench.sh
-. "$(dirname "${BASH_SOURCE[0]}")/bench.sh"
-enter_stage "$0" "$@"
+quick=
+profile=
+rounds=3
+seconds=2
+settle=1
+out=
+chosen=()
 
-seconds=${1:-4}
-rounds=${2:-5}
-
-build -O2
-start_cluster remote trust 'max_connections = 300'
-start_cluster local trust "shared_preload_libraries = 'pool'" 'max_connections = 300' \
-	'jit = off'
-create_table
-
-bouncer=$((${port[remote]} + 10000))
-bounce "$bouncer" ''
-bounce $((bouncer + 1)) $'server_reset_query = DISCARD ALL\nserver_reset_query_always = 1'
-
-direct="host=127.0.0.1 port=${port[remote]} dbname=postgres user=postgres"
-through="host=127.0.0.1 port=$bouncer dbname=postgres user=postgres"
-through_reset="host=127.0.0.1 port=$((bouncer + 1)) dbname=postgres user=postgres"
-create_wrappers
-create_server srv "max_size '$connections'"
-create_server srv_trusting "max_size '$connections'" "reset_query ''"
-sql local postgres <<SQL
-CREATE EXTENSION postgres_fdw;
-CREATE EXTENSION plproxy;
-CREATE SERVER fdw FOREIGN DATA WRAPPER postgres_fdw
-  OPTIONS (host '127.0.0.1', port '${port[remote]}', dbname 'postgres');
-CREATE USER MAPPING FOR CURRENT_USER SERVER fdw OPTIONS (user 'postgres');
-CREATE FOREIGN TABLE item (id int, name text) SERVER fdw;
-CREATE SERVER prx FOREIGN DATA WRAPPER plproxy OPTIONS (p0 '$direct');
-CREATE USER MAPPING FOR CURRENT_USER SERVER prx OPTIONS (user 'postgres');
-CREATE FUNCTION by_plproxy(n int) RETURNS SETOF text LANGUAGE plproxy AS
-  \$\$ CLUSTER 'prx'; RUN ON 0; SELECT name FROM item WHERE id = n; \$\$;
-SQL
-
-cd "$stage"
-query="'SELECT name FROM item WHERE id = ' || :n"
-script pool "SELECT ask_pool('srv', $query)"
-script pool-no-reset "SELECT ask_pool('srv_trusting', $query)"
-script pgbouncer-reset "SELECT ask('$through_reset', $query)"
-script pgbouncer "SELECT ask('$through', $query)"
-script dblink "SELECT ask('$direct', $query)"
-script postgres_fdw "SELECT name FROM item WHERE id = :n"
-script plproxy "SELECT by_plproxy(:n)"
-script dblink-each-time "SELECT * FROM dblink('$direct', $query) AS t(name text)"
-
-for sessions in 1 5 16 100; do
-	compare "$sessions" pool pool-no-reset pgbouncer-reset pgbouncer dblink \
-		postgres_fdw plproxy dblink-each-time
-done
-
-# The time in ms of a statement, as psql measures it.
-ms()
+usage()
 {
-	sql local postgres -c '\timing on' -c "$1" -c "$1" |
-		sed -n 's/^Time: \([0-9.]*\) ms.*/\1/p' | tail -n 1
+	sed -n '2s/^# /usage: /p' "$0" >&2
+	exit 1
 }
 
-printf '\na million rows, one session, median of %d\n' "$rounds"
-rm -f ./*.ms
-many="SELECT n, ''row '' || n FROM generate_series(1, 1000000) AS n"
-for ((round = 0; round < rounds; round++)); do
-	ms "SELECT count(*) FROM pool_query('srv', '$many') AS t(n int, name text)" >>pool.ms
-	ms "SELECT count(*) FROM dblink('$direct', '$many') AS t(n int, name text)" >>dblink.ms
-done
-printf 'pool %s ms, dblink %s ms\n' "$(median <pool.ms)" "$(median <dblink.ms)"
+read_options()
+{
+	while [ $# -gt 0 ]; do
+		case $1 in
+			--quick) quick=yes rounds=1 seconds=1 settle=0 ;;
+			--profile) profile=yes ;;
+			--scenario | --rounds | --seconds | --out) [ $# -gt 1 ] || usage ;;&
+			--rounds | --seconds) [[ $2 =~ ^[1-9][0-9]*$ ]] || usage ;;&
+			--scenario) chosen+=("$2") ;;
+			--rounds) rounds=$2 ;;
+			--seconds) seconds=$2 ;;
+			--out) out=$2 ;;
+			*) usage ;;
+		esac
+		[[ $1 != --@(scenario|rounds|seconds|out) ]] || shift
+		shift
+	done
+}
 
-printf '\nlease and release of a connection that the session has cached\n'
-sql local postgres <<'SQL'
-SELECT pool_release(pool_acquire('srv'));
-\timing on
-DO $$ BEGIN FOR i IN 1..100000 LOOP PERFORM 1; END LOOP; END $$;
-DO $$ BEGIN FOR i IN 1..100000 LOOP PERFORM pool_release(pool_acquire('srv')); END LOOP; END $$;
-SQL
+read_options "$@"
+here=$(dirname "${BASH_SOURCE[0]}")
+
+# shellcheck source=test/lib.sh
+. "$here/../lib.sh"
+packages+=("postgresql-$pg-plproxy" pgbouncer procps)
+
+# The files are opened as whoever calls, who may write there; the second run (see
+# lib.sh) writes into them.
+if [ -z "$stage" ]; then
+	out=${out:-$here/results/$(date +%Y%m%d-%H%M%S)}
+	mkdir -p "$out"
+	exec 3>"$out/raw.tsv" 4>"$out/report.md" 5>"$out/plot.svg"
+	[ -z "$profile" ] || exec 6>"$out/profile.md"
+	printf 'figures go to %s\n' "$out"
+	# A thousand sessions, and three descriptors of the worker for what it encrypts.
+	ulimit -Sn "$(ulimit -Hn)"
+fi
+enter_stage "$0" "$@"
+
+# shellcheck source=test/bench/servers.sh
+. "$here/servers.sh"
+# shellcheck source=test/bench/ways.sh
+. "$here/ways.sh"
+# shellcheck source=test/bench/measure.sh
+. "$here/measure.sh"
+# shellcheck source=test/bench/scenarios.sh
+. "$here/scenarios.sh"
+# shellcheck source=test/bench/profile.sh
+. "$here/profile.sh"
+
+for name in "${chosen[@]}"; do
+	[[ " ${scenarios[*]} " == *" $name "* ]] ||
+		die "unknown scenario $name; there are: ${scenarios[*]}"
+done
+[ ${#chosen[@]} -gt 0 ] || chosen=("${scenarios[@]}")
+
+start_servers
+look_at_options
+{
+	settings | sed 's/^/# /'
+	for name in "${ways[@]}"; do
+		printf '# way: %s\t%s\t%s\n' "$name" "${connects[$name]}" "${label[$name]}"
+	done
+} | tee "$stage/raw.tsv" >&3
+printf 'servers are up after %d s\n' "$SECONDS"
+
+if [ -n "$profile" ]; then
+	profile_all >"$stage/profile.md"
+	cat "$stage/profile.md"
+	cat "$stage/profile.md" >&6
+	exit
+fi
+for scenario in "${chosen[@]}"; do
+	"scenario_$scenario"
+	close_pools
+done
+perl test/bench/report.pl "$stage/raw.tsv" >"$stage/report.md"
+cat "$stage/report.md"
+cat "$stage/report.md" >&4
+perl test/bench/plot.pl "$stage/raw.tsv" >&5

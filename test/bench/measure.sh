@@ -1,0 +1,213 @@
+# shellcheck shell=bash
+# measure.sh
+#	Measuring one thing and writing down what came of it.  Used by run.sh, after
+#	ways.sh.
+#
+# A scenario says which cells it has (way, sessions, connections); run_cells goes
+# through all of them round by round, in another order each time, so that a machine
+# that slows down does so for all.  The raw data is a line for each figure: scenario,
+# way, sessions, connections, round, value, unit.
+
+# shellcheck disable=SC2016,SC2034,SC2154	# $ of SQL; variables of the others
+: "${stage?}" "${rounds?}" "${seconds?}" "${settle?}"
+
+scenario=
+round=
+cells=()
+pgbench_way=(-M prepared -D keeps=1)
+
+# record way sessions connections value unit
+record()
+{
+	[ -n "$4" ] || return 0
+	printf '%s\t%s\t%d\t%d\t%d\t%s\t%s\n' "$scenario" "$1" "$2" "$3" "$round" "$4" "$5" |
+		tee -a "$stage/raw.tsv" >&3
+}
+
+# cell way sessions connections [argument]: if the way can be had; own connections
+# are as many as sessions
+cell()
+{
+	local connections=$3
+
+	[ -n "${known[$1]}" ] || return 0
+	[ "${connects[$1]}" = shared ] || connections=$2
+	cells+=("$1 $2 $connections ${4:-}")
+}
+
+# run_cells function: with each cell, in all rounds
+run_cells()
+{
+	local words one
+
+	for ((round = 1; round <= rounds; round++)); do
+		while read -ra words <&8; do
+			one="${words[*]}"
+			"$1" "${words[@]}" || printf 'no figure: %s, %s\n' "$scenario" "$one"
+		done 8< <(shuf -e -- "${cells[@]}")
+		printf '%s: round %d of %d, after %d s\n' "$scenario" "$round" "$rounds" "$SECONDS"
+	done
+	cells=()
+}
+
+# script way connections kind: for pgbench; prints its name
+script()
+{
+	local file=$stage/$1.$2.$3.sql begin end
+
+	if [ ! -e "$file" ]; then
+		begin=$(open "$1" "$2")
+		end=';'
+		[[ $begin != *' AS lease' ]] || end=' \gset'
+		{
+			printf '\\set n random(1, %d)\n' "$rows"
+			[ -z "$begin" ] ||
+				printf '\\if :opened = 0\n%s%s\n\\set opened :keeps\n\\endif\n' "$begin" "$end"
+			# shellcheck disable=SC2001	# all of them
+			printf '%s;\n' "$(statement "$1" "$2" "$3" | sed 's/@/:n::int/g')"
+		} >"$file"
+	fi
+	printf '%s' "$file"
+}
+
+# check_rows kind: each way that the cells have gives the rows that were asked for
+check_rows()
+{
+	local way connections got
+
+	while read -r way connections; do
+		case $way in
+			floor | empty) continue ;;
+		esac
+		got=$(rows_of "$way" "$connections" "$1") || die "$scenario: $way fails"
+		[ "$got" = $'item 1\nitem 4711\nitem 999999' ] ||
+			die "$scenario: $way gives wrong rows:"$'\n'"$got"
+	done < <(printf '%s\n' "${cells[@]}" | awk '{ print $1, $3 }' | sort -u)
+}
+
+# rows_of way connections kind
+rows_of()
+{
+	local text begin number cluster=local
+
+	[ "$1" != floor-remote ] || cluster=remote
+	text=$(statement "$1" "$2" "$3")
+	begin=$(open "$1" "$2")
+	{
+		echo '\o /dev/null'
+		[ -z "$begin" ] || printf '%s \\gset\n' "$begin"
+		echo '\o'
+		for number in 1 4711 999999; do
+			printf '%s;\n' "${text//@/$number}"
+		done
+	} | sql "$cluster" -At
+}
+
+# point way sessions connections [kind [pause]]: figures of pgbench.  With a pause (in
+# ms), each session chooses again and again at random whether it asks or pauses.
+point()
+{
+	local way=$1 files figures watcher=''
+
+	if [ "$way" = floor ]; then
+		both_of_floor "$@"
+		return
+	fi
+	files=(-f "$(script "$way" "$3" "${4:-point}")")
+	[ -z "${5:-}" ] || files+=(-f "$(pause_script "$5")")
+	rm -rf "$stage/log" && mkdir "$stage/log"
+
+	if [[ $way == pool* ]]; then
+		count_from_settled "$2" &
+		watcher=$!
+	fi
+	pgbench "$way" "$2" "${files[@]}" || record "$way" "$2" "$3" 1 failed
+	[ -z "$watcher" ] || { kill "$watcher"; wait "$watcher"; } 2>/dev/null || true
+	mapfile -t figures < <(perl test/bench/latency.pl "$(settled_after "$2")" "$seconds" \
+		"$stage"/log/*)
+	record_figures "$way" "$2" "$3" "${figures[@]}"
+	[[ $way != pool* ]] || [ "$way" = pool-lease ] || record_pool "$way" "$2" "$3"
+}
+
+# both_of_floor floor sessions connections...: what a call costs here, and what the
+# statement costs there, one after the other
+both_of_floor()
+{
+	point floor-local "${@:2}"
+	point floor-remote "${@:2}"
+	record floor "$2" "$3" "$(tail -n 40 "$stage/raw.tsv" | awk -F '\t' -v round="$round" \
+		-v scenario="$scenario" -v sessions="$2" '
+		$1 == scenario && $3 == sessions && $5 == round && $7 == "per s" { rate[$2] = $6 }
+		END { if (rate["floor-local"] && rate["floor-remote"])
+			printf "%.1f", 1 / (1 / rate["floor-local"] + 1 / rate["floor-remote"]) }')" 'per s'
+}
+
+# settled_after sessions: when so many have got going, in s
+settled_after()
+{
+	echo $((settle + ($1 >= 1000 ? 4 : $1 >= 100 ? 1 : 0)))
+}
+
+# pgbench way sessions argument...: false if a session had an error
+pgbench()
+{
+	local where=(-h "$stage" -p "${port[local]}") time jobs=2
+
+	[ "$1" != floor-remote ] || where=(-h 127.0.0.1 -p "${port[remote]}")
+	[ "$2" -gt 1 ] || jobs=1
+	time=$(($(settled_after "$2") + seconds))
+	PGOPTIONS="${setting[$1]:+-c ${setting[$1]}}" PGSSLMODE=disable \
+		limited $((time + 120)) "$bin/pgbench" -n -U postgres "${where[@]}" "${pgbench_way[@]}" \
+		-c "$2" -j "$jobs" -T "$time" -D opened=0 -D lease=0 -l \
+		--log-prefix="$stage/log/t" "${@:3}" postgres >"$stage/pgbench.out" 2>&1 && return
+	printf 'pgbench failed: %s, %s, %d sessions:\n%s\n' "$scenario" "$1" "$2" \
+		"$(grep -iE 'error|fatal' "$stage/pgbench.out" | sort | uniq -c | sort -rn | head -n 5)"
+	return 1
+}
+
+pause_script()
+{
+	printf '\\sleep %d ms\n' "$1" >"$stage/pause.$1.sql"
+	printf '%s' "$stage/pause.$1.sql"
+}
+
+# count_from_settled sessions: what the pool counted before does not count
+count_from_settled()
+{
+	until [ -n "$(find "$stage/log" -size +0 -print -quit)" ]; do sleep 0.1; done
+	sleep "$(settled_after "$1")"
+	sql local -c 'SELECT pool_stats_reset()' >/dev/null
+}
+
+# record_figures way sessions connections line...: each a value, a tabulator, its unit
+record_figures()
+{
+	local line
+
+	for line in "${@:4}"; do
+		record "$1" "$2" "$3" "${line%%$'\t'*}" "${line#*$'\t'}"
+	done
+}
+
+# record_pool way sessions connections: how long sessions waited for a connection, and
+# how many leases needed no hand-over
+record_pool()
+{
+	local figures
+
+	mapfile -t figures < <(sql local -At -F $'\t' -c "
+		SELECT v.value, v.unit FROM pool_stats_all() s, LATERAL (VALUES
+			(s.wait_p99, 'wait p99 ms'), (s.wait_max, 'wait max ms'),
+			(s.reused / nullif(s.acquires, 0)::float8, 'without hand-over')) v(value, unit)
+		WHERE s.server = '$1.$3' AND v.value IS NOT NULL")
+	record_figures "$1" "$2" "$3" "${figures[@]}"
+}
+
+# close_pools: so that one scenario leaves nothing to the next
+close_pools()
+{
+	sql local -c 'SELECT pool_close(srvname) FROM pg_foreign_server s, pg_foreign_data_wrapper w
+		WHERE w.oid = s.srvfdw AND fdwname = $$pool$$' >/dev/null
+	until [ "$(ask local "SELECT count(*) FROM pg_stat_activity
+		WHERE backend_type = 'client backend'")" = 1 ]; do sleep 0.1; done
+}
