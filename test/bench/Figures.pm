@@ -33,9 +33,10 @@ sub new
 		}
 		else
 		{
-			my ($scenario, $way, $sessions, $connections, $round, $value, $unit) = split /\t/, $line;
+			my (@cell) = split /\t/, $line;	 # of which the last is the unit
+			my ($round, $value) = splice @cell, 4, 2;
 
-			$self->{rounds}{ key($scenario, $way, $sessions, $connections, $unit) }{$round} = $value;
+			$self->{rounds}{ key(@cell) }{$round} = $value;
 		}
 	}
 	return $self;

@@ -9,7 +9,7 @@
 # way, sessions, connections, round, value, unit.
 
 # shellcheck disable=SC2016,SC2034,SC2154	# $ of SQL; variables of the others
-: "${stage?}" "${rounds?}" "${seconds?}" "${settle?}"
+: "${stage?}" "${bin?}" "${rounds?}" "${seconds?}" "${settle?}"
 
 scenario=
 round=
@@ -77,12 +77,14 @@ check_rows()
 
 	while read -r way connections; do
 		case $way in
-			floor | empty) continue ;;
+			empty) continue ;;
 		esac
 		got=$(rows_of "$way" "$connections" "$1") || die "$scenario: $way fails"
 		[ "$got" = $'item 1\nitem 4711\nitem 999999' ] ||
 			die "$scenario: $way gives wrong rows:"$'\n'"$got"
-	done < <(printf '%s\n' "${cells[@]}" | awk '{ print $1, $3 }' | sort -u)
+	done < <(printf '%s\n' "${cells[@]}" |
+		awk '$1 == "floor" { print "floor-local", $3; $1 = "floor-remote" } { print $1, $3 }' |
+		sort -u)
 }
 
 # rows_of way connections kind
@@ -151,15 +153,15 @@ settled_after()
 # pgbench way sessions argument...: false if a session had an error
 pgbench()
 {
-	local where=(-h "$stage" -p "${port[local]}") time jobs=2
+	local command=("${pgbench_here[@]}") time jobs=2
 
-	[ "$1" != floor-remote ] || where=(-h 127.0.0.1 -p "${port[remote]}")
+	[ "$1" != floor-remote ] || command=("${pgbench_there[@]}")
 	[ "$2" -gt 1 ] || jobs=1
 	time=$(($(settled_after "$2") + seconds))
 	PGOPTIONS="${setting[$1]:+-c ${setting[$1]}}" PGSSLMODE=disable \
-		limited $((time + 120)) "$bin/pgbench" -n -U postgres "${where[@]}" "${pgbench_way[@]}" \
+		limited $((time + 120)) "${command[@]}" "${pgbench_way[@]}" \
 		-c "$2" -j "$jobs" -T "$time" -D opened=0 -D lease=0 -l \
-		--log-prefix="$stage/log/t" "${@:3}" postgres >"$stage/pgbench.out" 2>&1 && return
+		--log-prefix="$stage/log/t" "${@:3}" >"$stage/pgbench.out" 2>&1 && return
 	printf 'pgbench failed: %s, %s, %d sessions:\n%s\n' "$scenario" "$1" "$2" \
 		"$(grep -iE 'error|fatal' "$stage/pgbench.out" | sort | uniq -c | sort -rn | head -n 5)"
 	return 1

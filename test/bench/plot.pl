@@ -26,16 +26,18 @@ my %seen;
 foreach my $sessions (sort { $a <=> $b } grep { !$seen{$_}++ } map { $_->[2] } @cells)
 {
 	$y += 2 * $line;
-	text(10, $y, 'start', Figures::number($sessions) . ($sessions == 1 ? ' session' : ' sessions'),
+	text(10, $y, 'start',
+		Figures::number($sessions) . ($sessions == 1 ? ' session' : ' sessions'),
 		' font-weight="bold"');
 	bar($_) foreach grep { $_->[2] == $sessions } @cells;
 }
 $y += $line;
 
-printf "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\"\n",
-  ($left + $wide + 80, $y) x 2;
+print qq{<svg xmlns="http://www.w3.org/2000/svg"\n};
+printf qq{\twidth="%d" height="%d" viewBox="0 0 %d %d"\n}, ($left + $wide + 80, $y) x 2;
 print "\tfont-family=\"sans-serif\" font-size=\"12\">\n";
-print "<title>Point queries a second</title>\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n";
+print "<title>Point queries a second</title>\n";
+print qq{<rect width="100%" height="100%" fill="#fff"/>\n};
 print @shapes, "</svg>\n";
 
 sub text

@@ -22,7 +22,8 @@ my %title = (
 	'idle-300' => 'Beside 300',
 	'idle-1000' => 'Beside 1,000');
 my @titles = qw(point think own cache session update tls idle-0 idle-100 idle-300 idle-1000);
-my %in_tables = map { ($_ => 1) } 'per s', 'p50 ms', 'p99 ms', 'max ms', 'failed';
+my %in_tables = map { ($_ => 1) } 'per s', 'p50 ms', 'p99 ms', 'max ms', 'failed', 'wait p99 ms',
+  'wait max ms', 'without hand-over';
 
 settings();
 failures();
@@ -67,23 +68,37 @@ sub rate_table
 	return if !@rows;
 
 	my @columns = sort { $a <=> $b } keys %columns;
-	my $heads = join ' | ',
+	my $head = join ' | ', 'way', 'connections',
 	  map { Figures::number($_) . ($_ == 1 ? ' session' : ' sessions') } @columns;
-	my $rule = '|---' x (@columns + 2) . "|\n";
 
-	print "\n### $title{$scenario}\n\nQueries a second; ratio to pool's (least and greatest of a round).\n";
-	print "\n| way | connections | $heads |\n$rule";
+	$head = "\n| $head |\n" . '|---' x (@columns + 2) . "|\n";
+	print "\n### $title{$scenario}\n\n",
+	  "Queries a second; ratio to pool's (least and greatest of a round).\n$head";
 	foreach my $row (@rows)
 	{
 		print_row($row, map { rate($rows{$row}{$_}, $base{$_}) } @columns);
 	}
-	print "\nTime of a query in ms: median / 99 % / longest.\n\n| way | connections | $heads |\n$rule";
-	foreach my $row (@rows)
+	print "\nTime of a query in ms: median / 99 % / longest.\n$head";
+	foreach my $row (grep { has($rows{$_}, 'max ms') } @rows)
 	{
-		next if !grep { $figures->median(@$_, 'max ms') } values %{ $rows{$row} };
 		print_row($row, map { times_of($rows{$row}{$_}) } @columns);
 	}
+	return if !grep { has($rows{$_}, 'wait max ms') } @rows;
+	print "\nWait for a connection in ms: 99 % / longest; share of leases without a hand-over.\n",
+	  $head;
+	foreach my $row (grep { has($rows{$_}, 'wait max ms') } @rows)
+	{
+		print_row($row, map { waits_of($rows{$row}{$_}) } @columns);
+	}
 	return;
+}
+
+# Whether one of a row's cells has a figure of this unit
+sub has
+{
+	my ($cells, $unit) = @_;
+
+	return grep { defined $figures->median(@$_, $unit) } values %$cells;
 }
 
 sub print_row
@@ -111,6 +126,16 @@ sub times_of
 	return '' if !$cell || !defined $figures->median(@$cell, 'max ms');
 	return join ' / ', map { Figures::number($_) } $figures->median(@$cell, 'p50 ms'),
 	  $figures->median(@$cell, 'p99 ms'), ($figures->values_of(@$cell, 'max ms'))[-1];
+}
+
+sub waits_of
+{
+	my ($cell) = @_;
+
+	return '' if !$cell || !defined $figures->median(@$cell, 'wait max ms');
+	return sprintf '%s / %s; %.3f', Figures::number($figures->median(@$cell, 'wait p99 ms')),
+	  Figures::number(($figures->values_of(@$cell, 'wait max ms'))[-1]),
+	  $figures->median(@$cell, 'without hand-over') // 0;
 }
 
 # All that is not in the tables above, a line for each
@@ -176,7 +201,8 @@ sub aims
 
 	print "\n### Aims\n\nFigures of the tables above; an aim that is missed says so.\n\n",
 	  "| aim | figure | wanted | |\n|---|---|---|---|\n";
-	aim('16 sessions on 5 connections / 5 on 5', '≥', 0.9, rates('point', 'pool', 16, 5, 'pool', 5, 5));
+	aim('16 sessions on 5 connections / 5 on 5', '≥', 0.9,
+		rates('point', 'pool', 16, 5, 'pool', 5, 5));
 	aim('1 session: time / that of the floor', '≤', 1.1,
 		inverse(rates('point', 'pool', 1, 5, 'floor', 1, 1)));
 	aim('1 session: time / dblink, a connection of its own', '≤', 0.95,
@@ -225,7 +251,9 @@ sub aims
 			rates('tls', 'pool-tls', $sessions, 5, "$_-tls", $sessions, 5))
 		  foreach sort keys %bouncer;
 	}
-	aim('worker: kB a connection', '≤', 64, $figures->median('memory', 'pool', 1, 100, 'kB a connection'));
-	aim('session: kB a copy', '≤', 32, $figures->median('memory', 'pool', 1, 100, 'kB a copy'));
+	aim('worker: kB a connection', '≤', 64,
+		$figures->median('memory', 'pool', 1, 100, 'kB a connection'));
+	aim('session: kB a copy', '≤', 32,
+		$figures->median('memory', 'pool', 1, 100, 'kB a copy'));
 	return;
 }

@@ -35,6 +35,12 @@ start_servers()
 	start_cluster local trust 'max_connections = 1200' "shared_preload_libraries = 'pool'" \
 		'pool.max_connections = 600' 'max_files_per_process = 4000' 'autovacuum = off' 'jit = off'
 
+	# Not a function, so that what runs in the background can be ended.
+	pgbench_here=(env PGDATABASE=postgres "$bin/pgbench" -n -U postgres -h "$stage"
+		-p "${port[local]}")
+	pgbench_there=(env PGDATABASE=postgres "$bin/pgbench" -n -U postgres -h 127.0.0.1
+		-p "${port[remote]}")
+
 	# Not so many that it would say little, and not so few that they are all at hand.
 	sql remote -v rows="$rows" <<'SQL'
 CREATE TABLE item (id int PRIMARY KEY, name text NOT NULL, made timestamptz NOT NULL,

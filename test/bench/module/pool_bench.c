@@ -79,7 +79,8 @@ time_lease(LeaseCalls *calls)
 	LOCAL_FCINFO(release, 1);
 	int64 start = now_ns();
 
-	InitFunctionCallInfoData(*acquire, &calls->acquire, 3, InvalidOid, NULL, NULL);
+	InitFunctionCallInfoData(*acquire, &calls->acquire, 3, InvalidOid, NULL,
+							 NULL);
 	acquire->args[0].value = calls->server;
 	acquire->args[0].isnull = false;
 	acquire->args[1].value = (Datum) 0;
@@ -87,7 +88,8 @@ time_lease(LeaseCalls *calls)
 	acquire->args[2].value = BoolGetDatum(false);
 	acquire->args[2].isnull = false;
 
-	InitFunctionCallInfoData(*release, &calls->release, 1, InvalidOid, NULL, NULL);
+	InitFunctionCallInfoData(*release, &calls->release, 1, InvalidOid, NULL,
+							 NULL);
 	release->args[0].value = FunctionCallInvoke(acquire);
 	release->args[0].isnull = false;
 	FunctionCallInvoke(release);
@@ -114,8 +116,9 @@ bench_lease(PG_FUNCTION_ARGS)
 	const Oid release_types[] = {INT8OID};
 	int loops = PG_GETARG_INT32(1);
 	int64 *taken = palloc_extended(sizeof(int64) * loops, MCXT_ALLOC_HUGE);
-	MemoryContext each = AllocSetContextCreate(CurrentMemoryContext, "bench_lease",
-											   ALLOCSET_DEFAULT_SIZES);
+	MemoryContext each =
+		AllocSetContextCreate(CurrentMemoryContext, "bench_lease",
+							  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller;
 	LeaseCalls calls;
 	TupleDesc columns;
@@ -150,5 +153,6 @@ bench_lease(PG_FUNCTION_ARGS)
 	values[0] = Float8GetDatum(taken[loops / 2] / 1000.0);
 	values[1] = Float8GetDatum(taken[(int) (loops * 0.99)] / 1000.0);
 	values[2] = Float8GetDatum(taken[loops - 1] / 1000.0);
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(columns), values, nulls)));
+	PG_RETURN_DATUM(HeapTupleGetDatum(
+		heap_form_tuple(BlessTupleDesc(columns), values, nulls)));
 }
