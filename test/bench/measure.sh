@@ -109,7 +109,7 @@ rows_of()
 # ms), each session chooses again and again at random whether it asks or pauses.
 point()
 {
-	local way=$1 files figures watcher=''
+	local way=$1 files figures
 
 	if [ "$way" = floor ]; then
 		both_of_floor "$@"
@@ -117,18 +117,9 @@ point()
 	fi
 	files=(-f "$(script "$way" "$3" "${4:-point}")")
 	[ -z "${5:-}" ] || files+=(-f "$(pause_script "$5")")
-	rm -rf "$stage/log" && mkdir "$stage/log"
-
-	if [[ $way == pool* ]]; then
-		count_from_settled "$2" &
-		watcher=$!
-	fi
-	pgbench "$way" "$2" "${files[@]}" || record "$way" "$2" "$3" 1 failed
-	[ -z "$watcher" ] || { kill "$watcher"; wait "$watcher"; } 2>/dev/null || true
-	mapfile -t figures < <(perl test/bench/latency.pl "$(settled_after "$2")" "$seconds" \
-		"$stage"/log/*)
+	pgbench "$way" "$2" "$3" "${files[@]}" || record "$way" "$2" "$3" 1 failed
+	mapfile -t figures < <(perl test/bench/latency.pl "$settle" "$seconds" "$stage"/log/*)
 	record_figures "$way" "$2" "$3" "${figures[@]}"
-	[[ $way != pool* ]] || [ "$way" = pool-lease ] || record_pool "$way" "$2" "$3"
 }
 
 # both_of_floor floor sessions connections...: what a call costs here, and what the
@@ -144,41 +135,49 @@ both_of_floor()
 			printf "%.1f", 1 / (1 / rate["floor-local"] + 1 / rate["floor-remote"]) }')" 'per s'
 }
 
-# settled_after sessions: when so many have got going, in s
-settled_after()
-{
-	echo $((settle + ($1 >= 1000 ? 4 : $1 >= 100 ? 1 : 0)))
-}
-
-# pgbench way sessions argument...: false if a session had an error
+# pgbench way sessions connections file...: false if a session had an error.  It is to
+# go on until the sessions have been at work for long enough, and is told so by the
+# signal by which its own alarm tells it.
 pgbench()
 {
-	local command=("${pgbench_here[@]}") time jobs=2
+	local command=("${pgbench_here[@]}") pid jobs=2
 
 	[ "$1" != floor-remote ] || command=("${pgbench_there[@]}")
 	[ "$2" -gt 1 ] || jobs=1
-	time=$(($(settled_after "$2") + seconds))
+	rm -rf "$stage/log" && mkdir "$stage/log"
 	PGOPTIONS="${setting[$1]:+-c ${setting[$1]}}" PGSSLMODE=disable \
-		limited $((time + 120)) "${command[@]}" "${pgbench_way[@]}" \
-		-c "$2" -j "$jobs" -T "$time" -D opened=0 -D lease=0 -l \
-		--log-prefix="$stage/log/t" "${@:3}" >"$stage/pgbench.out" 2>&1 && return
+		"${command[@]}" "${pgbench_way[@]}" -c "$2" -j "$jobs" -T 200 -D opened=0 -D lease=0 \
+		-l --log-prefix="$stage/log/t" "${@:4}" >"$stage/pgbench.out" 2>&1 &
+	pid=$!
+	until_settled "$pid" "$2"
+	[[ $1 != pool* ]] || sql local -c 'SELECT pool_stats_reset()' >/dev/null
+	sleep "$seconds"
+	[[ $1 != pool* ]] || [ "$1" = pool-lease ] || record_pool "$1" "$2" "$3"
+	kill -ALRM "$pid" 2>/dev/null || true
+	wait "$pid" && return
 	printf 'pgbench failed: %s, %s, %d sessions:\n%s\n' "$scenario" "$1" "$2" \
 		"$(grep -iE 'error|fatal' "$stage/pgbench.out" | sort | uniq -c | sort -rn | head -n 5)"
 	return 1
+}
+
+# until_settled pid sessions: each has had an answer (of the first script), and some time
+# has passed; what latency.pl leaves out.  The log lags behind, so this is a little later.
+until_settled()
+{
+	local deadline=$((SECONDS + 90)) begun=0
+
+	while [ "$begun" -lt "$2" ] && [ "$SECONDS" -lt "$deadline" ] && kill -0 "$1" 2>/dev/null; do
+		sleep 0.2
+		begun=$(find "$stage/log" -type f -exec cat {} + |
+			awk '$4 == 0 && !seen[$1]++ { n++ } END { print n + 0 }')
+	done
+	sleep "$settle"
 }
 
 pause_script()
 {
 	printf '\\sleep %d ms\n' "$1" >"$stage/pause.$1.sql"
 	printf '%s' "$stage/pause.$1.sql"
-}
-
-# count_from_settled sessions: what the pool counted before does not count
-count_from_settled()
-{
-	until [ -n "$(find "$stage/log" -size +0 -print -quit)" ]; do sleep 0.1; done
-	sleep "$(settled_after "$1")"
-	sql local -c 'SELECT pool_stats_reset()' >/dev/null
 }
 
 # record_figures way sessions connections line...: each a value, a tabulator, its unit

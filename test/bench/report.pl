@@ -172,7 +172,8 @@ sub aim
 	{
 		$text = sprintf abs $value < 10 ? '%.2f' : '%.1f', $value;
 		$text .= sprintf ' (%.2f–%.2f)', $least, $greatest if defined $least;
-		$verdict = ($relation eq '≥' ? $value >= $wanted : $value <= $wanted) ? 'met' : 'missed';
+		$verdict = ($relation eq '≥' ? $value >= $wanted : $value <= $wanted) ? 'met' : 'missed'
+		  if $wanted ne '';
 	}
 	print "| $what | $text | $relation $wanted | $verdict |\n";
 	return;
@@ -197,6 +198,7 @@ sub inverse
 
 sub aims
 {
+	my @failed = $figures->values_of('point', 'pool', 1000, 20, 'failed');
 	my %bouncer = ('pgbouncer-reset' => 'reset between clients', pgbouncer => 'no reset');
 
 	print "\n### Aims\n\nFigures of the tables above; an aim that is missed says so.\n\n",
@@ -221,10 +223,9 @@ sub aims
 		rates('point', 'pool', 16, 20, 'dblink', 16, 16));
 	aim('16 on 20 / PL/Proxy', '≥', 1.5, rates('point', 'pool', 16, 20, 'plproxy', 16, 16));
 	aim('1,000 on 20 / 20 on 20', '≥', 0.5, rates('point', 'pool', 1000, 20, 'pool', 20, 20));
-	aim('1,000 on 20: rounds with an error', '≤', 0,
-		scalar $figures->values_of('point', 'pool', 1000, 20, 'failed'))
-	  if defined $figures->median('point', 'pool', 1000, 20, 'per s');
-	aim('1,000 on 20: longest wait for a connection, ms', '≤', 1000,
+	aim('1,000 on 20: rounds in which a session failed', '≤', 0,
+		defined $figures->median('point', 'pool', 1000, 20, 'per s') ? scalar @failed : undef);
+	aim('1,000 on 20: longest wait for a connection, ms', 'is told', '',
 		($figures->values_of('point', 'pool', 1000, 20, 'wait max ms'))[-1]);
 	aim('5 at work, 1,000 idle with copies / none idle', '≥', 0.95,
 		$figures->ratio([ 'idle-1000', 'pool', 5, 5 ], [ 'idle-0', 'pool', 5, 5 ], 'per s'));

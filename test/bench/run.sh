@@ -46,7 +46,7 @@ here=$(dirname "${BASH_SOURCE[0]}")
 
 # shellcheck source=test/lib.sh
 . "$here/../lib.sh"
-packages+=("postgresql-$pg-plproxy" pgbouncer procps)
+packages+=("postgresql-$pg-plproxy" pgbouncer)
 
 # The files are opened as whoever calls, who may write there; the second run (see
 # lib.sh) writes into them.

@@ -115,7 +115,7 @@ bench_lease(PG_FUNCTION_ARGS)
 	const Oid acquire_types[] = {TEXTOID, INTERVALOID, BOOLOID};
 	const Oid release_types[] = {INT8OID};
 	int loops = PG_GETARG_INT32(1);
-	int64 *taken = palloc_extended(sizeof(int64) * loops, MCXT_ALLOC_HUGE);
+	int64 *taken;
 	MemoryContext each =
 		AllocSetContextCreate(CurrentMemoryContext, "bench_lease",
 							  ALLOCSET_DEFAULT_SIZES);
@@ -129,6 +129,7 @@ bench_lease(PG_FUNCTION_ARGS)
 	if (loops < 1)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("number of leases must be positive")));
+	taken = palloc_extended(sizeof(int64) * loops, MCXT_ALLOC_HUGE);
 	if (get_call_result_type(fcinfo, NULL, &columns) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	find_function("pool_acquire", 3, acquire_types, &calls.acquire);
