@@ -26,8 +26,8 @@ profile_case()
 {
 	local load time=3 cluster before after queries perfs=()
 
-	"${pgbench_here[@]}" "${pgbench_way[@]}" -D opened=0 -D lease=0 -c "$2" -j "$(($2 > 1 ? 2 : 1))" \
-		-T $((time + 5)) -f "$(script "$1" "$3" point)" >/dev/null 2>&1 &
+	"${pgbench_here[@]}" "${pgbench_way[@]}" -D opened=0 -D lease=0 -c "$2" \
+		-j "$(($2 > 1 ? 2 : 1))" -T $((time + 5)) -f "$(script "$1" "$3" point)" >/dev/null 2>&1 &
 	load=$!
 	sleep 2
 

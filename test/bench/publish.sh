@@ -16,7 +16,11 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 replace()
 {
 	perl -i -pe '
-		BEGIN { ($name, $file) = splice @ARGV, 0, 2; open F, "<", $file or die "$file: $!"; @text = <F> }
+		BEGIN {
+			($name, $file) = splice @ARGV, 0, 2;
+			open F, "<", $file or die "$file: $!";
+			@text = <F>;
+		}
 		if (/^<!-- end of $name -->/) { $inside = 0 }
 		$_ = "" if $inside;
 		if (/^<!-- $name -->/) { $inside = 1; $_ .= join "", "\n", @text, "\n" }

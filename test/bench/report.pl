@@ -63,7 +63,7 @@ sub rate_table
 		push @rows, $row if !$rows{$row};
 		$rows{$row}{$sessions} = $cell;
 		$columns{$sessions} = 1;
-		$base{$sessions} //= $cell if $way eq 'pool';
+		$base{$sessions} //= $cell if $way eq ($scenario eq 'tls' ? 'pool-tls' : 'pool');
 	}
 	return if !@rows;
 

@@ -7,7 +7,6 @@
 
 scenarios=(memory lease point think own cache idle session update lateral million tls growth)
 
-pools=(pool pool-strict pool-uncached)
 bouncers=(pgbouncer-reset pgbouncer)
 
 # cells sessions connections way...
@@ -23,14 +22,14 @@ cells()
 # Point queries by primary key, with as many sessions as come.
 scenario_point()
 {
-	cells 1 5 "${pools[@]}" "${bouncers[@]}" pool-lease dblink dblink-call postgres_fdw plproxy \
-		floor
-	cells 5 5 "${pools[@]}" "${bouncers[@]}" dblink plproxy
-	cells 16 5 "${pools[@]}" "${bouncers[@]}" pool-lease dblink dblink-call postgres_fdw \
+	cells 1 5 pool pool-uncached "${bouncers[@]}" pool-lease dblink dblink-call postgres_fdw \
 		plproxy floor
-	cells 16 20 "${pools[@]}" "${bouncers[@]}"
+	cells 5 5 pool "${bouncers[@]}" dblink
+	cells 16 5 pool pool-strict pool-uncached "${bouncers[@]}" pool-lease dblink postgres_fdw \
+		plproxy
+	cells 16 20 pool
 	cells 20 20 pool
-	cells 100 5 "${pools[@]}" "${bouncers[@]}" dblink postgres_fdw plproxy
+	cells 100 5 pool pool-strict "${bouncers[@]}" dblink plproxy
 	cells 100 20 pool "${bouncers[@]}"
 	cells 1000 20 pool
 	[ -n "$quick" ] || cells 1000 20 "${bouncers[@]}"
@@ -42,8 +41,8 @@ scenario_point()
 # The same by sessions that pause between two queries: 100 for 10 ms, 1,000 for 200 ms.
 scenario_think()
 {
-	cells 100 5 pool pool-strict "${bouncers[@]}" dblink
-	[ -n "$quick" ] || cells 1000 20 pool "${bouncers[@]}"
+	cells 100 5 pool "${bouncers[@]}" dblink
+	[ -n "$quick" ] || cells 1000 20 pool pgbouncer-reset
 	check_rows point
 	run_cells point_pause
 }
@@ -116,8 +115,8 @@ beside_idle()
 # A new local session for each query, beside one that asks nothing.
 scenario_session()
 {
-	cells 1 5 empty pool "${bouncers[@]}" dblink
-	cells 16 5 empty pool "${bouncers[@]}" dblink
+	cells 1 5 empty pool pgbouncer-reset dblink
+	cells 16 5 empty pool
 	check_rows point
 	local pgbench_way=(-M simple -C -D keeps=0)
 	run_cells point
@@ -126,8 +125,8 @@ scenario_session()
 # An update of one row, chosen at random.
 scenario_update()
 {
-	cells 1 5 pool dblink postgres_fdw plproxy
-	cells 16 5 "${pools[@]}" "${bouncers[@]}" dblink postgres_fdw plproxy
+	cells 1 5 pool dblink
+	cells 16 5 pool pool-uncached "${bouncers[@]}" dblink postgres_fdw plproxy
 	check_rows update
 	run_cells update
 }
@@ -140,7 +139,7 @@ update()
 # One statement with a call for each of many rows.
 scenario_lateral()
 {
-	cells 1 5 pool pool-uncached pool-lease pgbouncer dblink plproxy
+	cells 1 5 pool pool-uncached dblink plproxy
 	check_rows point
 	run_cells lateral
 }
@@ -205,7 +204,7 @@ scenario_tls()
 	local sessions
 
 	for sessions in 1 16 100; do
-		cells "$sessions" 5 pool pool-tls pgbouncer-reset-tls pgbouncer-tls dblink-tls
+		cells "$sessions" 5 pool-tls pgbouncer-reset-tls pgbouncer-tls dblink-tls
 	done
 	check_rows point
 	run_cells point

@@ -130,5 +130,6 @@ settings()
 			"$(ask remote "SHOW $name")"
 	done
 	printf 'load before: %s\n' "$(cut -d ' ' -f 1-3 /proc/loadavg)"
-	printf 'rounds: %s of %s s, %s s after each session has had an answer\n' "$rounds" "$seconds" "$settle"
+	printf 'rounds: %s of %s s, %s s after each session has had an answer\n' "$rounds" \
+		"$seconds" "$settle"
 }
