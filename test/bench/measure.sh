@@ -126,13 +126,19 @@ point()
 # statement costs there, one after the other
 both_of_floor()
 {
+	local figures
+
 	point floor-local "${@:2}"
 	point floor-remote "${@:2}"
-	record floor "$2" "$3" "$(tail -n 40 "$stage/raw.tsv" | awk -F '\t' -v round="$round" \
-		-v scenario="$scenario" -v sessions="$2" '
-		$1 == scenario && $3 == sessions && $5 == round && $7 == "per s" { rate[$2] = $6 }
-		END { if (rate["floor-local"] && rate["floor-remote"])
-			printf "%.1f", 1 / (1 / rate["floor-local"] + 1 / rate["floor-remote"]) }')" 'per s'
+	mapfile -t figures < <(awk -F '\t' -v cell="$scenario/$2/$round" '
+		$1 "/" $3 "/" $5 == cell && $2 ~ /^floor-/ { figure[$2, $7] = $6 }
+		END {
+			here = figure["floor-local", "per s"]; there = figure["floor-remote", "per s"]
+			if (here && there) printf "%.1f\tper s\n", 1 / (1 / here + 1 / there)
+			here = figure["floor-local", "p50 ms"]; there = figure["floor-remote", "p50 ms"]
+			if (here && there) printf "%.3f\tp50 ms\n", here + there
+		}' "$stage/raw.tsv")
+	record_figures floor "$2" "$3" "${figures[@]}"
 }
 
 # pgbench way sessions connections file...: false if a session had an error.  It is to
@@ -169,7 +175,7 @@ until_settled()
 	while [ "$begun" -lt "$2" ] && [ "$SECONDS" -lt "$deadline" ] && kill -0 "$1" 2>/dev/null; do
 		sleep 0.2
 		begun=$(find "$stage/log" -type f -exec cat {} + |
-			awk '$4 == 0 && !seen[$1]++ { n++ } END { print n + 0 }')
+			awk 'NF >= 6 && $4 == 0 && !seen[$1]++ { n++ } END { print n + 0 }')
 	done
 	sleep "$settle"
 }
