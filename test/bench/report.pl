@@ -254,6 +254,8 @@ sub aims
 	}
 	aim('worker: kB a connection', '≤', 64,
 		$figures->median('memory', 'pool', 1, 100, 'kB a connection'));
+	aim('worker: kB a connection, TLS', '≤', 64,
+		$figures->median('memory', 'pool-tls', 1, 100, 'kB a connection'));
 	aim('session: kB a copy', '≤', 32,
 		$figures->median('memory', 'pool', 1, 100, 'kB a copy'));
 	return;

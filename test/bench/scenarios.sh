@@ -211,6 +211,7 @@ scenario_tls()
 		cells "$sessions" 5 pool-tls pgbouncer-reset-tls pgbouncer-tls dblink-tls
 	done
 	check_rows point
+	check_rows encrypted $'true\ntrue\ntrue'
 	run_cells point
 }
 

@@ -92,6 +92,9 @@ query()
 	case $1 in
 		point) printf '%s' 'SELECT name FROM item WHERE id = $1' ;;
 		update) printf '%s' 'UPDATE item SET amount = amount + 1 WHERE id = $1 RETURNING name' ;;
+		encrypted)
+			printf '%s' 'SELECT ssl::text AS name FROM pg_stat_ssl WHERE pid = pg_backend_pid()' \
+				' AND $1 > 0' ;;
 		all) printf '%s' 'SELECT id, name, made, ratio, amount FROM item' ;;
 	esac
 }
