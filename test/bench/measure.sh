@@ -24,7 +24,7 @@ record()
 		tee -a "$stage/raw.tsv" >&3
 }
 
-# cell way sessions connections [argument]: if the way can be had; own connections
+# cell way sessions connections: if the way can be had; own connections
 # are as many as sessions
 cell()
 {
@@ -32,7 +32,7 @@ cell()
 
 	[ -n "${known[$1]}" ] || return 0
 	[ "${connects[$1]}" = shared ] || connections=$2
-	cells+=("$1 $2 $connections ${4:-}")
+	cells+=("$1 $2 $connections")
 }
 
 # run_cells function: with each cell, in all rounds
@@ -76,9 +76,7 @@ check_rows()
 	local way connections got wanted=${2:-$'item 1\nitem 4711\nitem 999999'}
 
 	while read -r way connections; do
-		case $way in
-			empty) continue ;;
-		esac
+		[ "$way" != empty ] || continue
 		got=$(rows_of "$way" "$connections" "$1") || die "$scenario: $way fails"
 		[ "$got" = "$wanted" ] ||
 			die "$scenario: $way gives wrong rows:"$'\n'"$got"

@@ -16,8 +16,8 @@ my @kinds = (
 	[ 'pool', 'pool\.so' ],
 	[ 'libpq', 'libpq' ],
 	[ 'encryption', 'lib(ssl|crypto)' ],
-	[ 'memory', '', qw(alloc pfree AllocSet MemoryContext free memcpy memset memmove) ],
-	[ 'functions without a name (static, and no symbols)', '', '^without a name' ],
+	[ 'memory', '.', qw(alloc pfree AllocSet MemoryContext free memcpy memset memmove) ],
+	[ 'functions without a name (static, and no symbols)', '.', '^without a name' ],
 	[ 'parse, rewrite, plan', 'postgres', qw(yy lex parse transform rewrite plan cost path rel_
 			clause expr eval_const walker mutator query node analyze restrict opt_ copyObj) ],
 	[ 'transactions, snapshots, locks', 'postgres', qw(Transaction Snapshot Xact Lock
@@ -26,9 +26,9 @@ my @kinds = (
 			guc option) ],
 	[ 'execution, tables, indexes', 'postgres', qw(Exec heap index _bt Buffer Portal tuple slot
 			scan page tts_) ],
-	[ 'messages and text', '', qw(pq printtup printf text str command ready secure socket recv send
+	[ 'messages and text', '.', qw(pq printtup printf text str command ready secure socket recv send
 			pgstat set_ps) ],
-	[ 'the rest', '' ]);
+	[ 'the rest', '.' ]);
 
 my (%share, @top);
 

@@ -121,17 +121,16 @@ open()
 # from way connections kind columns: what stands in FROM
 from()
 {
-	local text quoted
+	local text quoted parameter=', @'
 
 	text=$(query "$3")
-	# shellcheck disable=SC2016	# no expansion: the parameter of the statement
 	quoted=${text/'$1'/"' || @ || '"}
 	case $1 in
 		pool-lease) printf "pool_query(:lease::bigint, '%s', @) AS t(%s)" "$text" "$4" ;;
 		pool*)
-			[ "$3" = all ] || text+="', @"
-			[ "$3" != all ] || text+="'"
-			printf "pool_query('%s', '%s) AS t(%s)" "$(server "$1" "$2")" "$text" "$4" ;;
+			[ "$3" != all ] || parameter=
+			printf "pool_query('%s', '%s'%s) AS t(%s)" "$(server "$1" "$2")" "$text" \
+				"$parameter" "$4" ;;
 		dblink-call)
 			printf "dblink('%s sslmode=disable', '%s') AS t(%s)" "$(conninfo remote)" "$quoted" \
 				"$4" ;;
