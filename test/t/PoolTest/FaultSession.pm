@@ -27,6 +27,8 @@ my %scenario = (
 	wait_and_be_cancelled => [qw(acquire_abandon)],
 	use_new_server => [qw(acquire_pool_made acquire_configure acquire_configured)],
 	validate => [qw(proof_alone_done)],
+	prepare => [qw(statement_prepared)],
+	outdate => [qw(statement_stale)],
 	try_again => [qw(run_again)],
 	time_out => [qw(close_copy_closed)],
 	commit => [qw(pre_commit commit)],
@@ -179,6 +181,42 @@ sub validate
 
 	arm($self->{victim}, $what);
 	$self->{case}->ask($self->{victim}, 'careful');
+	return;
+}
+
+# A statement that the session has run twice.
+sub _ripen
+{
+	my ($self) = @_;
+	my $query = sprintf q(SELECT t FROM pool_query('srv', 'select * from outdated_%d') AS r(t int)),
+	  ++$number;
+
+	$self->_renew;
+	sql($self->{remote}, "CREATE TABLE outdated_$number (a int);"
+		  . " GRANT SELECT ON outdated_$number TO app", db => 'far');
+	$self->{case}->saw($self->{victim}->query("$query; $query"));
+	return $query;
+}
+
+sub prepare
+{
+	my ($self, $what) = @_;
+	my $query = $self->_ripen;
+
+	arm($self->{victim}, $what);
+	$self->{case}->saw($self->{victim}->query($query));
+	return;
+}
+
+sub outdate
+{
+	my ($self, $what) = @_;
+	my $query = $self->_ripen;
+
+	$self->{case}->saw($self->{victim}->query($query));
+	sql($self->{remote}, "ALTER TABLE outdated_$number ALTER a TYPE bigint", db => 'far');
+	arm($self->{victim}, $what);
+	$self->{case}->saw($self->{victim}->query($query));
 	return;
 }
 

@@ -45,13 +45,15 @@ our @EXPORT = qw(start_invariant_pair add_bystander);
 # Long enough for a busy machine; what is promised is five seconds.
 my $patience = 30;
 
-# Everything that one session could leave behind for the next.
+# Everything that one session could leave behind for the next.  What the pool has
+# prepared itself is no session's.
 my $picture = <<'SQL';
 SELECT 'setting ' || name || ' = ' || setting FROM pg_settings
 	WHERE name <> 'application_name' AND name NOT LIKE 'plpgsql.%'
 UNION ALL SELECT 'user ' || session_user || ', role ' || current_user
 UNION ALL SELECT 'own setting ' || coalesce(current_setting('test.left', true), '')
 UNION ALL SELECT 'prepared statement ' || name FROM pg_prepared_statements
+	WHERE name !~ '^pool_[0-9a-f]{32}$'
 UNION ALL SELECT 'cursor ' || name FROM pg_cursors WHERE name <> ''
 UNION ALL SELECT 'listens to ' || c FROM pg_listening_channels() c
 UNION ALL SELECT 'temporary ' || relname FROM pg_class WHERE relnamespace = pg_my_temp_schema()
