@@ -255,6 +255,10 @@ CREATE FUNCTION pool_stats_all(
 	OUT validation_failures bigint,
 	OUT health_checks bigint,
 	OUT health_check_failures bigint,
+	OUT statement_hits bigint,
+	OUT statement_parses bigint,
+	OUT statement_evictions bigint,
+	OUT statement_invalidations bigint,
 	OUT closed bigint,
 	OUT closed_idle_timeout bigint,
 	OUT closed_max_lifetime bigint,
@@ -457,7 +461,14 @@ FROM pool_stats_all() s, LATERAL (VALUES
 		'Validations that found the connection dead, so that it was replaced'),
 	('health_checks', s.health_checks,
 		'Checks of idle connections, after health_check_interval, that went well'),
-	('health_check_failures', s.health_check_failures, 'Checks of idle connections that failed')
+	('health_check_failures', s.health_check_failures, 'Checks of idle connections that failed'),
+	('statement_hits', s.statement_hits, 'Statements executed by name, as the remote had them '
+		'prepared'),
+	('statement_parses', s.statement_parses, 'Statements prepared on a connection'),
+	('statement_evictions', s.statement_evictions,
+		'Prepared statements given up to make room for others, by statement_cache'),
+	('statement_invalidations', s.statement_invalidations,
+		'Prepared statements that the remote no longer had, or that a change there had made invalid')
 ) e(event, count, description);
 COMMENT ON VIEW pool_stats_events IS
 'A row for each pool and event that pool_stats has no room for: how often it happened since '

@@ -62,6 +62,8 @@
 	X(proof_reset_read, SESSION, RAISES)        \
 	X(proof_read, SESSION, RAISES)              \
 	X(proof_alone_done, SESSION, RAISES)        \
+	X(statement_prepared, SESSION, RAISES)      \
+	X(statement_stale, SESSION, RAISES)         \
 	X(run_sent, SESSION, RAISES)                \
 	X(wait_begin, SESSION, SILENT)              \
 	X(wait_blocked, SESSION, SILENT)            \
@@ -77,6 +79,7 @@
 	/* Ending a lease. */                       \
 	X(close_judge, SESSION, QUIET)              \
 	X(close_copy_closed, SESSION, SILENT)       \
+	X(prepared_stored_locked, SESSION, SILENT)  \
 	X(release_locked, SESSION, SILENT)          \
 	X(grant_locked, SESSION, SILENT)            \
 	X(released_locked, SESSION, SILENT)         \

@@ -23,6 +23,9 @@
 #define SESSION_OPTIONS \
 	"-c datestyle=ISO -c intervalstyle=postgres -c extra_float_digits=3"
 
+/* For statement_plan, so that a reset sets it back to this. */
+#define CUSTOM_PLANS " -c plan_cache_mode=force_custom_plan"
+
 /* Reading it fails in a way that libpq takes for "there is none". */
 #define NO_CERTIFICATE "/dev/null/none"
 
@@ -240,8 +243,11 @@ pool_conninfo_build(const PoolTarget *target, PoolConninfo *conninfo)
 		add_parameter(conninfo, "user", remote_user(target, on_mapping));
 	add_parameter(conninfo, "client_encoding", GetDatabaseEncodingName());
 	add_parameter(conninfo, "options",
-				  options ? psprintf("%s %s", options, SESSION_OPTIONS)
-						  : SESSION_OPTIONS);
+				  psprintf("%s%s" SESSION_OPTIONS "%s", options ? options : "",
+						   options ? " " : "",
+						   target->options.statement_plan == POOL_PLAN_CUSTOM
+							   ? CUSTOM_PLANS
+							   : ""));
 	add_parameter(conninfo, "fallback_application_name", "pool");
 
 	add_parameter(conninfo, "gssencmode", "disable");

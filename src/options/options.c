@@ -28,6 +28,7 @@
 
 #define MAX_SIZE POOL_MAX_CONNECTIONS
 #define MAX_COUNT 1000000
+#define MAX_STATEMENTS 64 /* POOL_MAX_PREPARED, which is above this room */
 
 #define NUMBER(name, kind, contexts, def, min, max)                          \
 	{                                                                        \
@@ -58,7 +59,7 @@ const PoolOptionDef pool_options_table[] =
 	 NUMBER(health_check_interval, DURATION, SERVER, 30 * SECOND, 0, LONGEST),
 	 TEXT(health_check_query, ""),
 	 NUMBER(health_check_timeout, DURATION, SERVER, 5 * SECOND, 1, HOUR),
-	 TEXT(reset_query, "DISCARD ALL"),
+	 TEXT(reset_query, POOL_DEFAULT_RESET),
 	 NUMBER(retry_attempts, INT, SERVER, 5, 0, 1000),
 	 NUMBER(retry_delay, DURATION, SERVER, 200, 1, DAY),
 	 NUMBER(retry_max_delay, DURATION, SERVER, 10 * SECOND, 1, DAY),
@@ -76,6 +77,9 @@ const PoolOptionDef pool_options_table[] =
 	 NUMBER(scale_interval, DURATION, SERVER, 60 * SECOND, 100, DAY),
 	 NUMBER(connect_parallel, INT, SERVER, 4, 1, 100),
 	 NUMBER(connect_timeout, CONNECT_TIMEOUT, SERVER, 10 * SECOND, 0, LONGEST),
+	 NUMBER(statement_cache, INT, BOTH, 64, 0, MAX_STATEMENTS), /* 0: off */
+	 NUMBER(statement_plan, STATEMENT_PLAN, BOTH, POOL_PLAN_AUTO,
+			POOL_PLAN_AUTO, POOL_PLAN_CUSTOM),
 	 {"password_required", POOL_KIND_BOOL, -1, POOL_ON_MAPPING, true, 0, 1, NULL},
 	 {NULL, POOL_KIND_INT, -1, 0, 0, 0, 0, NULL}};
 
@@ -197,6 +201,8 @@ detail_of_kind(const PoolOptionDef *def)
 				"It must be a Boolean value, such as \"on\" or \"off\".");
 		case POOL_KIND_LEAK_ACTION:
 			return errdetail("It must be \"warn\" or \"reclaim\".");
+		case POOL_KIND_STATEMENT_PLAN:
+			return errdetail("It must be \"auto\" or \"custom\".");
 		case POOL_KIND_TEXT:
 			break;
 	}
@@ -263,6 +269,11 @@ parse_number(const PoolOptionDef *def, const char *value, int *result,
 														   : POOL_LEAK_WARN;
 			return *result == POOL_LEAK_RECLAIM ||
 				   pg_strcasecmp(value, "warn") == 0;
+		case POOL_KIND_STATEMENT_PLAN:
+			*result = pg_strcasecmp(value, "custom") == 0 ? POOL_PLAN_CUSTOM
+														  : POOL_PLAN_AUTO;
+			return *result == POOL_PLAN_CUSTOM ||
+				   pg_strcasecmp(value, "auto") == 0;
 		case POOL_KIND_TEXT:
 			break;
 	}

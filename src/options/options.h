@@ -7,6 +7,16 @@
 
 #define POOL_QUERY_OPTION_LEN 256 /* bytes of a query, with its end */
 
+/* The reset_query whose parts are known, and can be prepared. */
+#define POOL_DEFAULT_RESET "DISCARD ALL"
+
+/* How the remote plans prepared statements. */
+typedef enum PoolStatementPlan
+{
+	POOL_PLAN_AUTO,
+	POOL_PLAN_CUSTOM
+} PoolStatementPlan;
+
 typedef enum PoolLeakAction
 {
 	POOL_LEAK_WARN,
@@ -48,6 +58,8 @@ typedef struct PoolOptions
 	int scale_interval;
 	int connect_parallel;
 	int connect_timeout;
+	int statement_cache;
+	int statement_plan; /* PoolStatementPlan */
 	char reset_query[POOL_QUERY_OPTION_LEN];
 	char health_check_query[POOL_QUERY_OPTION_LEN];
 } PoolOptions;

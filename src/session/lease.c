@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "session/acquire.h"
+#include "session/by_name.h"
 #include "session/lease.h"
 #include "shared/holder.h"
 #include "shared/self.h"
@@ -101,6 +102,8 @@ pool_lease_close(PoolLease *lease, PoolCloseReason reason)
 	if (copy != NULL && pool_queue_closes(condition))
 		pool_conn_cache_close(copy);
 	POOL_FAULT_POINT(close_copy_closed);
+	if (!pool_queue_closes(condition))
+		pool_prepared_store(slot, lease->request.generation, &lease->prepared);
 	pool_queue_release(slot, lease->request.generation, condition,
 					   reason != POOL_CLOSE_NONE ? reason : POOL_CLOSE_UNCLEAN,
 					   lease->touched ? &user : NULL);
@@ -132,6 +135,10 @@ pool_lease_open(PoolLease *lease)
 		lease->prove =
 			!pool_slot_was_used_by(&pool_shmem_slots[request->slot],
 								   pool_self()->serial, request->role);
+		pool_prepared_load(&pool_shmem_slots[request->slot], request->role,
+						   pool_by_name_is_enabled(&lease->target.options,
+												   request->pool),
+						   &lease->prepared);
 		lease->touched = lease->left_state = lease->silent = false;
 		if (OidIsValid(lease->holder.userid) &&
 			lease->target.options.leak_threshold > 0)

@@ -7,6 +7,7 @@
 
 #include "options/target.h"
 #include "session/conn_cache.h"
+#include "shared/prepared.h"
 #include "shared/queue.h"
 #include "shared/slot.h"
 #include "shared/stats.h"
@@ -38,6 +39,7 @@ typedef struct PoolLease
 	PoolHolder holder;			/* to be told of each slot that it has */
 	PoolAcquireRequest request; /* request.slot: the slot, or POOL_NONE */
 	PoolCopy *copy;				/* NULL: there is none yet, or no more */
+	PoolPreparedCopy prepared;	/* what the connection has prepared */
 	bool prove;					/* the handover is still to be proven */
 	bool touched;				/* something was sent in this lease */
 	bool running;				/* a statement is under way */

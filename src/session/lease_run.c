@@ -15,6 +15,7 @@
 #include "base/fault.h"
 #include "options/options.h"
 #include "session/acquire.h"
+#include "session/by_name.h"
 #include "session/lease_run.h"
 #include "session/run.h"
 #include "session/run_error.h"
@@ -105,6 +106,7 @@ prepare_run(PoolLease *lease, const PoolStatement *statement,
 	run->query_timeout = options->query_timeout;
 	run->statement = statement;
 	run->result = result;
+	pool_by_name_choose(lease, run);
 }
 
 /* Why a connection is closed after a proof that failed. */
@@ -126,7 +128,8 @@ static bool
 may_go_again(const PoolRun *run)
 {
 	return run->outcome == POOL_RUN_NOT_BEGUN &&
-		   (run->proof == POOL_PROOF_ENDED || run->proof == POOL_PROOF_BAD);
+		   (run->proof == POOL_PROOF_ENDED || run->proof == POOL_PROOF_BAD ||
+			run->reset_lost);
 }
 
 /*
@@ -164,6 +167,15 @@ run_once_alive(PoolLease *lease, const PoolStatement *statement,
 		if (run->outcome == POOL_RUN_NOT_SENT && run->validate)
 			pool_stats_add(stats, POOL_COUNT_VALIDATION_FAILURES, 1);
 		lease->silent = run->proof == POOL_PROOF_LATE;
+		if (run->reset_lost)
+			pool_by_name_note_lost(lease);
+		if (pool_by_name_goes_again(lease, run))
+		{
+			end_run(lease);
+			lease->copy->unproven = false;
+			lease->prove = run->reset_undone;
+			continue;
+		}
 		if (!fresh)
 			return;
 		if (run->outcome == POOL_RUN_NOT_SENT)
@@ -258,6 +270,7 @@ settle(PoolLease *lease, PoolRun *run)
 {
 	end_run(lease);
 	count_run(lease, run, run->outcome != POOL_RUN_DONE);
+	pool_by_name_settle(lease, run);
 	if (run->outcome == POOL_RUN_DONE || run->outcome == POOL_RUN_FAILED)
 	{
 		lease->copy->unproven = false;

@@ -7,7 +7,7 @@
  * therefore sends the following in one pipeline.  So does one that used the
  * socket last, but in another local role, for the sake of the reset:
  *
- *		1. the reset query (DISCARD ALL)
+ *		1. the reset query (DISCARD ALL, or its parts: reset_parts.c)
  *		2. SELECT set_config('application_name', '<nonce> pool ...', false)
  *		3. the statement
  *
@@ -34,7 +34,9 @@
  *	  statement_timeout for instance, for the sake of what it would have removed;
  *	- the reset query is one that somebody wrote, which may wait, fail or begin
  *	  a transaction.  The remote keeps its answer back until the Sync, so that
- *	  behind a statement nobody could tell which of the two takes so long.
+ *	  behind a statement nobody could tell which of the two takes so long.  Nor may
+ *	  RESET ALL share the statement's transaction: that would have the isolation
+ *	  that was set before.
  *
  * What a failed proof means for a statement that was sent with it is argued in
  * src/README.
@@ -50,6 +52,7 @@
 #include "base/fault.h"
 #include "session/proof.h"
 #include "session/remote_io.h"
+#include "session/reset_parts.h"
 #include "statement/remote_report.h"
 #include "statement/statement.h"
 
@@ -68,8 +71,18 @@ static const char *const passing_statements[] = {"BEGIN",	 "START",  "SET",
 												 "RESET",	 "SHOW",   "LISTEN",
 												 "UNLISTEN", "DISCARD"};
 
-/* Resets that take no time, wait for nothing and leave no transaction open. */
-static const char *const quick_resets[] = {"DISCARD", "RESET"};
+/*
+ * Resets that take no time, wait for nothing, leave no transaction open, and change
+ * nothing that is read at the begin of one.
+ */
+static const char *const quick_resets[] = {"DISCARD"};
+
+/* What went out, and so what is to be answered. */
+typedef struct ProofSent
+{
+	char nonce[NONCE_LEN + 1];
+	int steps; /* of the reset */
+} ProofSent;
 
 /* Appends text that needs no quoting in a literal and is ASCII. */
 static void
@@ -99,22 +112,20 @@ make_nonce(char *nonce)
 	snprintf(nonce, NONCE_LEN + 1, "%016llx", (unsigned long long) ++last);
 }
 
-/* The SELECT of the proof.  The nonce comes first, since names are cut. */
+/* What the SELECT sets.  The nonce comes first, since names are cut. */
 static char *
-compose_select(char *nonce)
+compose_name(char *nonce)
 {
-	StringInfoData sql;
+	StringInfoData name;
 
 	make_nonce(nonce);
-	initStringInfo(&sql);
-	appendStringInfo(&sql,
-					 "SELECT pg_catalog.set_config('application_name', '%s pool ",
-					 nonce);
-	append_plain(&sql, get_database_name(MyDatabaseId));
-	appendStringInfoChar(&sql, ' ');
-	append_plain(&sql, GetUserNameFromId(GetUserId(), false));
-	appendStringInfo(&sql, " %d', false)", MyProcPid);
-	return sql.data;
+	initStringInfo(&name);
+	appendStringInfo(&name, "%s pool ", nonce);
+	append_plain(&name, get_database_name(MyDatabaseId));
+	appendStringInfoChar(&name, ' ');
+	append_plain(&name, GetUserNameFromId(GetUserId(), false));
+	appendStringInfo(&name, " %d", MyProcPid);
+	return name.data;
 }
 
 /*
@@ -122,18 +133,31 @@ compose_select(char *nonce)
  * after a Sync, as DISCARD ALL has to be.
  */
 static bool
-send_proof(PoolRun *run, char *nonce)
+send_proof(PoolRun *run, ProofSent *sent)
 {
 	PGconn *pg = run->copy->pg;
-	char *select = compose_select(nonce);
+	char *name = compose_name(sent->nonce);
 
 	POOL_FAULT_POINT(proof_begin);
 	run->copy->busy = true;
 	return PQenterPipelineMode(pg) &&
-		   (run->reset_query[0] == '\0' ||
-			PQsendQueryParams(pg, run->reset_query, 0, NULL, NULL, NULL, NULL,
-							  0)) &&
-		   PQsendQueryParams(pg, select, 0, NULL, NULL, NULL, NULL, 0);
+		   (sent->steps = pool_reset_parts_send(run)) >= 0 &&
+		   pool_reset_parts_send_select(run, name);
+}
+
+/*
+ * Has the reset failed for the form that it had: a part of it is not there any
+ * more, or the remote does not have such a command?
+ */
+static bool
+is_reset_lost(const PoolRun *run, int sqlstate)
+{
+	if (run->reset != POOL_RESET_PARTS && run->reset != POOL_RESET_PREPARING)
+		return false;
+	return sqlstate == ERRCODE_UNDEFINED_PSTATEMENT ||
+		   sqlstate == ERRCODE_DUPLICATE_PSTATEMENT ||
+		   sqlstate == ERRCODE_SYNTAX_ERROR ||
+		   sqlstate == ERRCODE_FEATURE_NOT_SUPPORTED;
 }
 
 /* Notes an error that came instead of an answer, and tells what it means. */
@@ -144,6 +168,7 @@ note_error(PoolRun *run, const PGresult *res)
 
 	if (run->proof_error == NULL)
 		run->proof_error = pool_remote_report_error(res);
+	run->reset_lost = is_reset_lost(run, run->proof_error->sqlstate);
 	if (!pool_remote_report_is_backends(res, &ended))
 		return POOL_PROOF_BAD;
 	return ended ? POOL_PROOF_ENDED : POOL_PROOF_REFUSED;
@@ -212,22 +237,24 @@ read_sync(PoolRun *run, int64 deadline)
  * read_step, or with the copy if the proof is not good); those after are shown.
  */
 static PoolProof
-read_answers(PoolRun *run, int64 deadline, const char *nonce, bool sync)
+read_answers(PoolRun *run, int64 deadline, const ProofSent *sent, bool sync)
 {
 	PoolNotices *notices = &run->copy->notices;
 	PoolProof answer = POOL_PROOF_GOOD;
 
 	POOL_FAULT_POINT(proof_sent);
 	notices->held = true;
-	if (run->reset_query[0] != '\0')
+	for (int i = 0; i < sent->steps && answer == POOL_PROOF_GOOD; i++)
 	{
 		answer = read_step(run, deadline, NULL);
 		POOL_FAULT_POINT(proof_reset_read);
 	}
 	if (answer == POOL_PROOF_GOOD)
-		answer = read_step(run, deadline, nonce);
+		answer = read_step(run, deadline, sent->nonce);
 	POOL_FAULT_POINT(proof_read);
 	notices->held = false;
+	if (answer == POOL_PROOF_GOOD && run->reset == POOL_RESET_PREPARING)
+		pool_prepared_note_parts(run->prepared);
 	if (answer == POOL_PROOF_GOOD && sync)
 		answer = read_sync(run, deadline);
 	return answer;
@@ -241,13 +268,13 @@ PoolProof
 pool_proof_alone(PoolRun *run)
 {
 	PGconn *pg = run->copy->pg;
-	char nonce[NONCE_LEN + 1];
+	ProofSent sent;
 	int64 deadline = Min(pool_clock_after_ms(run->proof_timeout), run->deadline);
 	PoolProof answer;
 
-	if (!send_proof(run, nonce) || !PQpipelineSync(pg))
+	if (!send_proof(run, &sent) || !PQpipelineSync(pg))
 		return POOL_PROOF_BAD;
-	answer = read_answers(run, deadline, nonce, true);
+	answer = read_answers(run, deadline, &sent, true);
 	if (answer != POOL_PROOF_GOOD)
 		return answer;
 	if (!PQexitPipelineMode(pg))
@@ -282,8 +309,8 @@ begins_with(const char *sql, const char *const *words, int nwords)
 }
 
 /* May the statement share a transaction with the proof? */
-static bool
-is_plain(const char *sql)
+bool
+pool_proof_is_plain(const char *sql)
 {
 	return begins_with(sql, plain_statements, lengthof(plain_statements));
 }
@@ -295,8 +322,8 @@ pool_proof_may_lead(const PoolRun *run)
 	const char *sql = run->statement->sql;
 
 	return !run->validate && !pool_statement_is_several(run->statement) &&
-		   (is_plain(sql) || begins_with(sql, passing_statements,
-										 lengthof(passing_statements))) &&
+		   (pool_proof_is_plain(sql) ||
+			begins_with(sql, passing_statements, lengthof(passing_statements))) &&
 		   (run->reset_query[0] == '\0' ||
 			begins_with(run->reset_query, quick_resets, lengthof(quick_resets)));
 }
@@ -309,16 +336,16 @@ PoolProof
 pool_proof_with_statement(PoolRun *run)
 {
 	PGconn *pg = run->copy->pg;
-	char nonce[NONCE_LEN + 1];
-	bool together = is_plain(run->statement->sql);
+	ProofSent sent;
+	bool together = pool_proof_is_plain(run->statement->sql);
 	PoolProof answer;
 
 	run->reset_undone = together; /* unless the statement succeeds */
-	if (!send_proof(run, nonce) ||
+	if (!send_proof(run, &sent) ||
 		!(together || pool_pipeline_sync_unflushed(pg)) ||
 		!pool_remote_io_send(run) || !PQpipelineSync(pg))
 		return POOL_PROOF_BAD;
-	answer = read_answers(run, run->deadline, nonce, !together);
+	answer = read_answers(run, run->deadline, &sent, !together);
 
 	/* After an error the remote skips what comes before the next Sync, only. */
 	return answer == POOL_PROOF_REFUSED && !together ? POOL_PROOF_BAD : answer;

@@ -7,6 +7,7 @@
 
 #include "session/run.h"
 
+extern bool pool_proof_is_plain(const char *sql);
 extern bool pool_proof_may_lead(const PoolRun *run);
 extern PoolProof pool_proof_alone(PoolRun *run);
 extern PoolProof pool_proof_with_statement(PoolRun *run);

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/wait_event.h"
+#include "session/by_name.h"
 #include "session/conn_cache.h"
 #include "session/remote_io.h"
 #include "session/socket_wait.h"
@@ -33,6 +34,8 @@ pool_remote_io_send(PoolRun *run)
 	pool_conn_cache_note_size(run->copy, pool_statement_size(stmt));
 	run->sent = true;
 	run->sent_at = pool_clock_us();
+	if (run->how != POOL_HOW_PLAIN)
+		return pool_by_name_send(run);
 	if (pool_statement_is_several(stmt))
 		return PQsendQuery(pg, stmt->sql);
 	return PQsendQueryParams(pg, stmt->sql, stmt->nparams, stmt->types,

@@ -16,6 +16,8 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
+#include "session/by_name.h"
+#include "session/command_tag.h"
 #include "session/proof.h"
 #include "session/remote_io.h"
 #include "session/run.h"
@@ -24,14 +26,6 @@
 
 /* What is said when the remote sends what cannot come now. */
 #define POOL_OUT_OF_STEP "connection to the remote is out of step"
-
-/*
- * Command tags that leave nothing behind in the remote session, if no function
- * in them does.  What follows any other is a reset.
- */
-static const char *const stateless_tags[] = {"SELECT",	"INSERT", "UPDATE",
-											 "DELETE",	"MERGE",  "SHOW",
-											 "EXPLAIN", "FETCH"};
 
 /* Notes that the connection was lost, unless the remote has told why. */
 static void
@@ -57,28 +51,6 @@ raise_copy_not_supported(const PoolRun *run)
 					   run->server_name),
 			 errhint(
 				 "Use SELECT and INSERT, or COPY with a file or program on the remote.")));
-}
-
-/* Notes whether that command may have left something behind. */
-static void
-note_left_state(PoolRun *run, const PGresult *res)
-{
-	const char *tag = PQcmdStatus(unconstify(PGresult *, res));
-	bool rowless_select = PQresultStatus(res) == PGRES_COMMAND_OK &&
-						  strncmp(tag, "SELECT", 6) == 0;
-
-	/* SELECT INTO and CREATE TABLE AS have the tag of SELECT. */
-	if (tag[0] == '\0')
-		return;
-	for (int i = 0; i < (int) lengthof(stateless_tags) && !rowless_select; i++)
-	{
-		size_t len = strlen(stateless_tags[i]);
-
-		if (strncmp(tag, stateless_tags[i], len) == 0 &&
-			(tag[len] == '\0' || tag[len] == ' '))
-			return;
-	}
-	run->left_state = true;
 }
 
 /*
@@ -123,7 +95,8 @@ pass_on(PoolRun *run, PGresult *res)
 				return false;
 			}
 			run->answered = status != PGRES_SINGLE_TUPLE && is_complete(res);
-			note_left_state(run, res);
+			pool_command_tag_note(run, res);
+			pool_by_name_note_columns(run, res);
 			if (run->error == NULL)
 				pool_result_add(run->result, res);
 			return true;
@@ -140,7 +113,10 @@ pass_on(PoolRun *run, PGresult *res)
 		default:
 			/* Of several errors the first one is the cause. */
 			if (run->error == NULL)
+			{
 				run->error = pool_remote_report_error(res);
+				run->stale = pool_by_name_is_stale(run, res);
+			}
 			return PQstatus(run->copy->pg) == CONNECTION_OK;
 	}
 }
@@ -194,6 +170,42 @@ read_sync(PoolRun *run)
 }
 
 /*
+ * Reads the answers to what goes before a statement that is prepared.  An error
+ * in one of them is the statement's: it is skipped then.
+ */
+static bool
+read_preparations(PoolRun *run)
+{
+	for (int i = 0; i < run->preparations; i++)
+	{
+		bool timed_out = false;
+		PGresult *res;
+
+		while ((res = pool_remote_io_next(run, run->deadline, &timed_out)) !=
+			   NULL)
+		{
+			ExecStatusType status = PQresultStatus(res);
+
+			if (status == PGRES_COMMAND_OK)
+				PQclear(res);
+			else if (status != PGRES_FATAL_ERROR &&
+					 status != PGRES_PIPELINE_ABORTED)
+			{
+				PQclear(res);
+				note_lost(run, POOL_OUT_OF_STEP);
+				return false;
+			}
+			else if (!pass_on_and_free(run, res))
+				return false;
+		}
+		if (timed_out)
+			pool_remote_io_raise_timeout(run);
+		POOL_FAULT_POINT(statement_prepared);
+	}
+	return true;
+}
+
+/*
  * Reads all results of the statement up to ReadyForQuery.  Rows come one by
  * one, so that memory does not grow with the result.  An error while a row is
  * passed on leaves the copy busy, and so the connection is closed.
@@ -206,6 +218,8 @@ read_results(PoolRun *run, bool pipeline)
 	PGresult *res;
 
 	POOL_FAULT_POINT(run_sent);
+	if (!read_preparations(run))
+		return POOL_RUN_LOST;
 	PQsetSingleRowMode(pg);
 	while ((res = pool_remote_io_next(run, run->deadline, &timed_out)) != NULL)
 	{
@@ -249,7 +263,7 @@ check_end(PoolRun *run)
 	}
 	copy->busy = false;
 	if (pool_conn_cache_fingerprint(copy) != copy->fingerprint)
-		run->left_state = true;
+		run->left_state = run->unsettles = true;
 	return POOL_RUN_DONE;
 }
 

@@ -6,6 +6,8 @@
 #define POOL_RUN_H
 
 #include "session/conn_cache.h"
+#include "session/statement_cache.h"
+#include "shared/prepared.h"
 #include "statement/remote_report.h"
 #include "statement/result.h"
 #include "statement/statement.h"
@@ -42,6 +44,23 @@ typedef enum PoolProof
 	POOL_PROOF_OPEN		/* what was expected, but a transaction is open */
 } PoolProof;
 
+/* The form of the reset; see reset_parts.c. */
+typedef enum PoolReset
+{
+	POOL_RESET_NONE,
+	POOL_RESET_QUERY,
+	POOL_RESET_PREPARING,
+	POOL_RESET_PARTS
+} PoolReset;
+
+/* How the statement goes; see by_name.c. */
+typedef enum PoolHow
+{
+	POOL_HOW_PLAIN,
+	POOL_HOW_BY_NAME,
+	POOL_HOW_PREPARE
+} PoolHow;
+
 /* One run: what the caller asks for, and what it gets. */
 typedef struct PoolRun
 {
@@ -54,6 +73,22 @@ typedef struct PoolRun
 	int query_timeout;		 /* milliseconds, 0: none */
 	const PoolStatement *statement;
 	PoolResult *result;
+
+	/* What is prepared on the connection, and what becomes of it. */
+	bool caching; /* statements, and the reset, may be prepared */
+	bool cached;  /* the session's table has the statement */
+	PoolHow how;
+	int max_prepared;			  /* option statement_cache */
+	PoolPreparedCopy *prepared;	  /* of the lease */
+	PoolStatementName name;		  /* unless PLAIN */
+	PoolReset reset;			  /* how the proof has begun */
+	int evictions;				  /* DEALLOCATE before a PREPARE */
+	int preparations;			  /* answers before the statement's own */
+	PoolStatementColumns columns; /* out: of the result, if "cached" */
+	bool stale;		 /* out: FAILED, since what was prepared is gone or out
+					  * of date; nothing was executed */
+	bool reset_lost; /* out: so it was with the parts of the reset */
+	bool unsettles;	 /* out: it may have changed what names or texts mean */
 
 	int64 deadline; /* of query_timeout, pool_clock_us() */
 

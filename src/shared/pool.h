@@ -159,6 +159,13 @@ typedef struct Pool
 	PoolStats stats;
 
 	/*
+	 * How often statements that were prepared on a connection were not there,
+	 * and nobody knows why; see session/by_name.c.  Written without the lock,
+	 * and 0 again with new options.
+	 */
+	pg_atomic_uint32 statements_lost;
+
+	/*
 	 * A connection came or went, or could not be had.  Has a lock of its own;
 	 * broadcast by the worker without the pool's lock.
 	 */

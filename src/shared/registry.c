@@ -58,6 +58,7 @@ empty_place(Pool *pool)
 	pool->pause = POOL_PAUSE_NONE;
 	memset(&pool->stamp, 0, sizeof(pool->stamp));
 	memset(&pool->options, 0, sizeof(pool->options));
+	pg_atomic_write_u32(&pool->statements_lost, 0);
 	memset(&pool->last_error, 0, sizeof(pool->last_error));
 	pool->limit = 0;
 	pool->nremote_closed = 0;

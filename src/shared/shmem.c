@@ -60,6 +60,7 @@ init_pools(int registry_tranche, int pool_tranche)
 		LWLockInitialize(&pool->lock, pool_tranche);
 		ConditionVariableInit(&pool->changed);
 		pool_stats_init(&pool->stats);
+		pg_atomic_init_u32(&pool->statements_lost, 0);
 		pool->idle_head = pool->idle_tail = POOL_NONE;
 		pool->waiter_head = pool->waiter_tail = POOL_NONE;
 	}
@@ -125,6 +126,9 @@ init_shared(void)
 	pool_shmem->npools = pool_guc_max_pools;
 	pool_shmem->nslots = pool_guc_max_connections;
 	pool_shmem->nwaiters = MaxBackends;
+	if (!pg_strong_random(pool_shmem->statement_key, POOL_STATEMENT_KEY_LEN))
+		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
+						errmsg("could not generate a random number")));
 }
 
 static void

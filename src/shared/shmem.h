@@ -3,7 +3,8 @@
  *		What all processes share: pools, slots, waiters.
  *
  * Only plain data lives here: no pointer, descriptor or PGconn that one
- * process made and another could not use, and no secret.
+ * process made and another could not use, and no secret but one that is worth
+ * nothing outside (statement_key).
  *
  * Locks, in the order in which they may be taken:
  *
@@ -27,6 +28,7 @@
 #include "base/guc.h"
 
 #define POOL_NONE (-1) /* no slot, no pool, no waiter */
+#define POOL_STATEMENT_KEY_LEN 32
 
 typedef struct PoolShmem
 {
@@ -35,6 +37,12 @@ typedef struct PoolShmem
 	int npools;
 	int nslots;
 	int nwaiters;
+
+	/*
+	 * Written when the server starts, at random: the key of the names of prepared
+	 * statements (session/statement_cache.c).
+	 */
+	uint8 statement_key[POOL_STATEMENT_KEY_LEN];
 
 	LWLock registry_lock;
 

@@ -350,6 +350,7 @@ pool_slot_claim(Pool *pool)
 	pg_atomic_write_u64(&slot->generation,
 						pg_atomic_add_fetch_u64(&pool_shmem->last_generation, 1));
 	slot->last_user.session = 0;
+	pool_prepared_forget(slot);
 	slot->uses = 0;
 	slot->opened = slot->returned = slot->heard = 0;
 	slot->jitter = 0;

@@ -24,6 +24,7 @@
 
 #include "port/atomics.h"
 
+#include "shared/prepared.h"
 #include "shared/self.h"
 #include "shared/shmem.h"
 #include "shared/stats.h"
@@ -119,6 +120,9 @@ typedef struct PoolSlot
 	 * owner of the socket.
 	 */
 	PoolUser last_user;
+
+	/* What it has prepared.  Who writes it, and how: prepared.c. */
+	PoolPrepared prepared;
 
 	/*
 	 * Written by the owner of the socket, without the lock: has a statement run

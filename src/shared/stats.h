@@ -7,7 +7,8 @@
  * pool_slot_move(), under the pool's lock, so that they add up with the states
  * of the slots at any moment.  Others are added to without it, since they count
  * what happens outside it: queries, query_errors, rows, validations, cancels,
- * resets, health checks, failed acquires and the times of statements.
+ * resets, health checks, prepared statements, failed acquires and the times of
+ * statements.
  *
  * For that the following races are accepted:
  *
@@ -88,7 +89,11 @@ typedef enum PoolCounter
 	POOL_COUNT_VALIDATION_FAILURES,	  /* validations that failed */
 	POOL_COUNT_HEALTH_CHECKS,		  /* checks by the worker that went well */
 	POOL_COUNT_HEALTH_CHECK_FAILURES, /* checks that failed */
-	POOL_COUNT_CLOSED				  /* usable connections closed */
+	POOL_COUNT_STATEMENT_HITS,		  /* statements executed by name */
+	POOL_COUNT_STATEMENT_PARSES,	  /* statements prepared */
+	POOL_COUNT_STATEMENT_EVICTIONS,	  /* deallocated to make room */
+	POOL_COUNT_STATEMENT_INVALIDATIONS, /* found to be gone or out of date */
+	POOL_COUNT_CLOSED					/* usable connections closed */
 } PoolCounter;
 
 #define POOL_NCOUNTERS (POOL_COUNT_CLOSED + 1)

@@ -174,7 +174,10 @@ set_options(Pool *pool, const PoolTarget *target)
 	POOL_ASSERT_LOCKED(pool);
 
 	if (!pool_target_stamp_equal(&pool->stamp, &target->stamp))
+	{
 		pool->resized = false;
+		pg_atomic_write_u32(&pool->statements_lost, 0);
+	}
 	pool->stamp = target->stamp;
 	pool->limited_role = target->stamp.limited_role;
 	pool->options = target->options;

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "shared/pool.h"
+#include "shared/prepared.h"
 #include "shared/queue.h"
 #include "shared/self.h"
 #include "shared/slot.h"
@@ -116,6 +117,13 @@ send_request(PoolConn *conn, const StringInfoData *request)
 	return sent == request->len;
 }
 
+/* Is it the query that only asks whether somebody answers? */
+static bool
+is_nothing(const char *query)
+{
+	return query != NULL && query[0] == '\0';
+}
+
 /*
  * Starts the reset or the health check of a slot that is RESETTING or CHECKING;
  * conn->is_health_check tells which.  "query" NULL: none.  The remote has that
@@ -129,6 +137,8 @@ pool_reset_begin(PoolConn *conn, bool rollback, const char *query,
 
 	POOL_FAULT_POINT(reset_begin);
 	conn->slot->last_user.session = 0;
+	if (rollback || !is_nothing(query))
+		pool_prepared_forget(conn->slot);
 	pool_conn_begin_task(conn, POOL_TASK_RESET, timeout_ms);
 	if (!suspend_relay(conn))
 	{

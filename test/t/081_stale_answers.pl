@@ -22,11 +22,12 @@ use PoolTest::Wire;
 use Test::More;
 
 # With the first server the proof goes together with the statement, with the second
-# one alone; the third gives up soon.
+# one alone; the third gives up soon.  The reset is one command, so that each place in
+# its answer is known.
 my ($local, $remote, $proxy, $session) = start_two_sessions(
-	srv => { health_check_timeout => '2s' },
-	careful => { validate_after_idle => 0 },
-	hasty => { query_timeout => '1s' });
+	srv => { health_check_timeout => '2s', statement_cache => 0 },
+	careful => { validate_after_idle => 0, statement_cache => 0 },
+	hasty => { query_timeout => '1s', statement_cache => 0 });
 
 # One case: the other session has a connection first, then this one has a handover
 # with that fault.

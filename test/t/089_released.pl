@@ -42,13 +42,22 @@ is($session->query(query($srv, $leave))->{out}, 'mine', 'a session leaves someth
 is($other->query(query($srv, $look))->{out}, 'nothing', 'another session does not find it');
 
 # A statement that fails rolls the reset back that went with it, if that can be.
-my $weak = server(reset_query => 'RESET ALL');
-$session->query(query($weak, $leave));
-is($other->query(query($weak, $fail) . ";\n" . query($weak, $look))->{out}, 'nothing',
+my $weak = server(reset_query => 'DISCARD TEMP');
+my $leave_table = q(select leave_table());
+my $look_table = q(select count(*) from pg_class where relnamespace = pg_my_temp_schema());
+sql($remote, <<'SQL', db => 'far');
+CREATE FUNCTION leave_table() RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	CREATE TEMPORARY TABLE left_table (a int);
+	RETURN 'left';
+END $$
+SQL
+is($session->query(query($weak, $leave_table))->{out}, 'left', 'a table is left');
+is($other->query(query($weak, $fail) . ";\n" . query($weak, $look_table))->{out}, '0',
 	'nor after a statement that has failed');
-$session->query(query($weak, $leave));
+$session->query(query($weak, $leave_table));
 my $lease = $other->acquire($weak);
-is($other->query(query($lease, $fail) . ";\n" . query($lease, $look))->{out}, 'nothing',
+is($other->query(query($lease, $fail) . ";\n" . query($lease, $look_table))->{out}, '0',
 	'nor in a lease whose first statement has failed');
 $other->release($lease);
 

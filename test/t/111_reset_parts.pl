@@ -128,6 +128,15 @@ foreach my $what (sort keys %left)
 unlike((find('parts', $left{settings}))[0],
 	qr/work_mem|secret/, 'and that is nothing');
 
+# A reset of one's own is over before the statement's transaction begins.
+$cache->server('own', max_size => 1, reset_query => 'RESET ALL');
+foreach my $leave (values %left)
+{
+	next if $leave->[0] !~ /default_transaction/;
+	like((find('own', $leave))[0], qr/transaction_isolation=read committed/,
+		"RESET ALL is over before the statement: $leave->[0]");
+}
+
 # It is seen that something was left: nobody came in between.
 $cache->attempt(
 	'what is left can be seen', sub {
