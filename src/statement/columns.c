@@ -17,6 +17,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "statement/binary.h"
 #include "statement/columns.h"
 #include "statement/types.h"
 
@@ -58,6 +59,7 @@ pool_columns_note(const PGresult *res)
 		column->typmod = PQfmod(res, i);
 		column->type_name = pool_types_describe(column->type);
 		column->style = pool_styles_of_type(column->type);
+		column->binary = PQfformat(res, i) != 0;
 	}
 	return columns;
 }
@@ -152,10 +154,31 @@ pool_columns_row_type(const PoolColumns *columns)
 	return BlessTupleDesc(desc);
 }
 
+/* Raises 0A000 for a column in a format that was not asked for. */
+static void
+refuse_format(const PoolColumn *column, int number)
+{
+	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					errmsg("column %d \"%s\" of type %s came in binary format, "
+						   "in which it cannot be read",
+						   number, column->name, column->type_name),
+					errhint("Do not FETCH from a BINARY cursor.")));
+}
+
+/* Raises 0A000 for columns in binary format, where only text can be kept. */
+void
+pool_columns_refuse_binary(const PoolColumns *columns)
+{
+	for (int i = 0; i < columns->count; i++)
+		if (columns->items[i].binary)
+			refuse_format(&columns->items[i], i + 1);
+}
+
 /*
  * Looks up how to read the columns as those of a row type, which has as many.
  * What the input functions keep for themselves goes into the current memory
- * context too.
+ * context too.  Raises 0A000 for a column in binary format that cannot be read
+ * from that.
  */
 void
 pool_columns_prepare(PoolColumns *columns, TupleDesc desc)
@@ -165,42 +188,76 @@ pool_columns_prepare(PoolColumns *columns, TupleDesc desc)
 	{
 		PoolColumn *column = &columns->items[i];
 		Form_pg_attribute attr = TupleDescAttr(desc, i);
+		PoolBinary binary = POOL_BINARY_TEXT;
 		Oid function;
 
-		getTypeInputInfo(attr->atttypid, &function, &column->input_param);
+		if (column->binary)
+			binary = pool_binary_of_type(column->type, attr->atttypid);
+		if (binary == POOL_BINARY_NONE)
+			refuse_format(column, i + 1);
+		column->receive = binary == POOL_BINARY_VALUE;
+		if (column->receive)
+			getTypeBinaryInputInfo(attr->atttypid, &function,
+								   &column->input_param);
+		else
+			getTypeInputInfo(attr->atttypid, &function, &column->input_param);
 		fmgr_info(function, &column->input);
 		column->input_typmod = attr->atttypmod;
 	}
 }
 
 /*
- * Reads a row, from cstrings and nulls into values, in the current memory
+ * Reads a value that came as text.  The bytes are verified first: a remote
+ * session that was told to use another client_encoding, or what only speaks
+ * PostgreSQL's protocol, sends bytes that are no text here, and input functions
+ * let them pass.
+ */
+static Datum
+read_text(PoolColumn *column, const PoolField *field)
+{
+	if (field->bytes != NULL)
+	{
+		pg_verifymbstr(field->bytes, field->length, false);
+		if (column->style != POOL_STYLE_NONE)
+			pool_styles_check(column->style, field->bytes);
+	}
+	return InputFunctionCall(&column->input, field->bytes, column->input_param,
+							 column->input_typmod);
+}
+
+/*
+ * Reads a row, from fields into values and nulls, in the current memory
  * context.
  *
  * Nulls go through the input functions too, since a domain may object to
- * them.  The bytes are verified first: a remote session that was told to use
- * another client_encoding, or what only speaks PostgreSQL's protocol, sends
- * bytes that are no text here, and input functions let them pass.  Raises
- * 22021 for those, 55000 for text in another style than was set, and whatever an
+ * them.  Raises 22021 for bytes that are no text, 55000 for text in another style
+ * than was set, 22P03 or 08P01 for bytes that are no value, and whatever an
  * input function raises.
  */
 void
-pool_columns_read(PoolColumns *columns, const Datum *texts, const bool *nulls,
-				  Datum *values)
+pool_columns_read(PoolColumns *columns, const PoolField *fields, Datum *values,
+				  bool *nulls)
 {
 	for (int i = 0; i < columns->count; i++)
 	{
 		PoolColumn *column = &columns->items[i];
-		char *text = nulls[i] ? NULL : DatumGetCString(texts[i]);
+		const PoolField *field = &fields[i];
 
 		columns->reading = i;
-		if (text != NULL)
+		nulls[i] = field->bytes == NULL;
+		if (!column->receive)
+			values[i] = read_text(column, field);
+		else if (nulls[i])
+			values[i] = (Datum) 0; /* no domain comes in binary */
+		else
 		{
-			pg_verifymbstr(text, strlen(text), false);
-			pool_styles_check(column->style, text);
+			StringInfoData bytes = {.data = field->bytes,
+									.len = field->length,
+									.maxlen = field->length + 1};
+
+			values[i] = pool_binary_read(&column->input, column->input_param,
+										 column->input_typmod, &bytes);
 		}
-		values[i] = InputFunctionCall(&column->input, text, column->input_param,
-									  column->input_typmod);
 	}
 	columns->reading = -1;
 }

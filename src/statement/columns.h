@@ -11,6 +11,13 @@
 
 #include "statement/styles.h"
 
+/* A value as it came, followed by a zero byte; NULL for a null. */
+typedef struct PoolField
+{
+	char *bytes;
+	int length;
+} PoolField;
+
 typedef struct PoolColumn
 {
 	/* As the remote describes it. */
@@ -24,7 +31,9 @@ typedef struct PoolColumn
 	PoolStyle style; /* in which its text must be */
 
 	/* How its values are read here. */
-	FmgrInfo input;
+	bool binary;	/* they come in binary format ... */
+	bool receive;	/* ... and by the receive function, not as text */
+	FmgrInfo input; /* or the receive function */
 	Oid input_param;
 	int32 input_typmod;
 } PoolColumn;
@@ -41,8 +50,9 @@ extern char *pool_columns_list(const PoolColumns *columns);
 extern void pool_columns_check(const PoolColumns *columns, TupleDesc expected);
 extern TupleDesc pool_columns_row_type(const PoolColumns *columns);
 extern void pool_columns_prepare(PoolColumns *columns, TupleDesc desc);
-extern void pool_columns_read(PoolColumns *columns, const Datum *texts,
-							  const bool *nulls, Datum *values);
+extern void pool_columns_refuse_binary(const PoolColumns *columns);
+extern void pool_columns_read(PoolColumns *columns, const PoolField *fields,
+							  Datum *values, bool *nulls);
 extern void pool_columns_context(const PoolColumns *columns,
 								 const char *server_name);
 

@@ -31,6 +31,7 @@
 #include "utils/memutils.h"
 
 #include "base/compat.h"
+#include "statement/binary.h"
 #include "statement/columns.h"
 #include "statement/result.h"
 
@@ -53,9 +54,9 @@ struct PoolResult
 	PoolColumns *columns;	/* NULL: the statement returns no rows */
 	TupleDesc desc;			/* of the rows, once it is settled */
 	TupleDesc staging_desc; /* all columns cstring */
-	Datum *texts;			/* a row as it came: cstrings ... */
-	bool *nulls;			/* ... or nulls */
+	PoolField *fields;		/* a row as it came */
 	Datum *values;			/* the row as it is stored */
+	bool *nulls;
 
 	int64 rows;		/* received, of all sets */
 	int64 affected; /* as the last statement says */
@@ -136,6 +137,39 @@ pool_result_create(FunctionCallInfo fcinfo, PoolResultMode mode,
 	}
 	MemoryContextSwitchTo(old_context);
 	return result;
+}
+
+/* Is the result one whose rows may come in binary format, if they can be read? */
+bool
+pool_result_wants_binary(const PoolResult *result)
+{
+	return result->mode == POOL_RESULT_ROWS && result->staging == NULL;
+}
+
+/*
+ * May rows of so many columns of these remote types come in binary format?  That
+ * is for all columns or none.  The types must be known, and not by a guess: the
+ * statement cannot be executed again.
+ */
+bool
+pool_result_takes_binary(const PoolResult *result, int count, const Oid *types)
+{
+	TupleDesc wanted;
+
+	if (!pool_result_wants_binary(result))
+		return false;
+	wanted = result->rsinfo->expectedDesc;
+	if (wanted != NULL && wanted->natts != count)
+		return false;
+	for (int i = 0; i < count; i++)
+	{
+		Oid local =
+			wanted != NULL ? TupleDescAttr(wanted, i)->atttypid : types[i];
+
+		if (pool_binary_of_type(types[i], local) == POOL_BINARY_NONE)
+			return false;
+	}
+	return count > 0;
 }
 
 /*
@@ -225,9 +259,9 @@ begin_set(PoolResult *result, const PGresult *res)
 	old_context = MemoryContextSwitchTo(result->set_context);
 	result->columns = pool_columns_note(res);
 	ncolumns = result->columns->count;
-	result->texts = palloc(ncolumns * sizeof(Datum));
-	result->nulls = palloc(ncolumns * sizeof(bool));
+	result->fields = palloc(ncolumns * sizeof(PoolField));
 	result->values = palloc(ncolumns * sizeof(Datum));
+	result->nulls = palloc(ncolumns * sizeof(bool));
 	if (result->staging != NULL)
 	{
 		result->staging_desc = CreateTemplateTupleDesc(ncolumns);
@@ -250,19 +284,20 @@ row_to_jsonb(HeapTuple tuple)
 							   CStringGetDatum(TextDatumGetCString(json)));
 }
 
-/* Reads a row and stores it for the executor. */
+/* Reads the row in result->fields and stores it for the executor. */
 static void
-store_row(PoolResult *result, const Datum *texts, bool *nulls)
+store_row(PoolResult *result)
 {
-	Datum *values = result->values;
 	MemoryContext old_context;
 
 	MemoryContextReset(result->row_context);
 	old_context = MemoryContextSwitchTo(result->row_context);
-	pool_columns_read(result->columns, texts, nulls, values);
+	pool_columns_read(result->columns, result->fields, result->values,
+					  result->nulls);
 	if (result->mode == POOL_RESULT_JSON)
 	{
-		HeapTuple row = heap_form_tuple(result->desc, values, nulls);
+		HeapTuple row =
+			heap_form_tuple(result->desc, result->values, result->nulls);
 		Datum object = row_to_jsonb(row);
 		bool is_null = false;
 
@@ -270,8 +305,22 @@ store_row(PoolResult *result, const Datum *texts, bool *nulls)
 							 &is_null);
 	}
 	else
-		tuplestore_putvalues(result->store, result->desc, values, nulls);
+		tuplestore_putvalues(result->store, result->desc, result->values,
+							 result->nulls);
 	MemoryContextSwitchTo(old_context);
+}
+
+/* Puts the row in result->fields aside, to be read later. */
+static void
+stage_row(PoolResult *result)
+{
+	for (int i = 0; i < result->columns->count; i++)
+	{
+		result->values[i] = CStringGetDatum(result->fields[i].bytes);
+		result->nulls[i] = result->fields[i].bytes == NULL;
+	}
+	tuplestore_putvalues(result->staging, result->staging_desc, result->values,
+						 result->nulls);
 }
 
 /* Stores the rows that one PGresult holds, all of which are of one set. */
@@ -291,14 +340,17 @@ store_rows(PoolResult *result, const PGresult *res)
 		CHECK_FOR_INTERRUPTS();
 		for (int i = 0; i < ncolumns; i++)
 		{
-			result->nulls[i] = PQgetisnull(res, row, i);
-			result->texts[i] = CStringGetDatum(PQgetvalue(res, row, i));
+			PoolField *field = &result->fields[i];
+
+			field->length = PQgetlength(res, row, i);
+			field->bytes = field->length == 0 && PQgetisnull(res, row, i)
+							   ? NULL
+							   : PQgetvalue(res, row, i);
 		}
 		if (result->staging != NULL)
-			tuplestore_putvalues(result->staging, result->staging_desc,
-								 result->texts, result->nulls);
+			stage_row(result);
 		else
-			store_row(result, result->texts, result->nulls);
+			store_row(result);
 	}
 }
 
@@ -334,13 +386,23 @@ read_staged_rows(PoolResult *result)
 	TupleTableSlot *slot;
 
 	push_error_context(result, &callback);
+	pool_columns_refuse_binary(result->columns);
 	settle_columns(result);
 	slot = MakeSingleTupleTableSlot(result->staging_desc, &TTSOpsMinimalTuple);
 	while (tuplestore_gettupleslot(result->staging, true, false, slot))
 	{
 		CHECK_FOR_INTERRUPTS();
 		slot_getallattrs(slot);
-		store_row(result, slot->tts_values, slot->tts_isnull);
+		for (int i = 0; i < result->columns->count; i++)
+		{
+			PoolField *field = &result->fields[i];
+
+			field->bytes = slot->tts_isnull[i]
+							   ? NULL
+							   : DatumGetCString(slot->tts_values[i]);
+			field->length = field->bytes ? (int) strlen(field->bytes) : 0;
+		}
+		store_row(result);
 	}
 	ExecDropSingleTupleTableSlot(slot);
 	error_context_stack = callback.previous;

@@ -20,6 +20,9 @@ typedef struct PoolResult PoolResult;
 extern PoolResult *pool_result_create(FunctionCallInfo fcinfo,
 									  PoolResultMode mode,
 									  const char *server_name);
+extern bool pool_result_wants_binary(const PoolResult *result);
+extern bool pool_result_takes_binary(const PoolResult *result, int count,
+									 const Oid *types);
 extern void pool_result_expect_several(PoolResult *result);
 extern void pool_result_add(PoolResult *result, const PGresult *res);
 extern void pool_result_finish(PoolResult *result);

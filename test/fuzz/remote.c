@@ -9,6 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -17,7 +18,7 @@
 #include "session/adopt.h"
 #include "statement/columns.h"
 #include "statement/remote_report.h"
-#include "statement/styles.h"
+#include "statement/types.h"
 #include "worker/answer.h"
 #include "worker/feed.h"
 #include "worker/cancel_key.h"
@@ -193,35 +194,51 @@ fuzz_prepare_result(void)
 	pool_adopt_prepare();
 }
 
-/* Reads the rows as a caller's list of columns has them: all text. */
+/* Reads the rows as columns of these types. */
 static void
-read_rows(const PGresult *res, PoolColumns *columns)
+read_rows(const PGresult *res, PoolColumns *columns, TupleDesc desc)
 {
-	TupleDesc desc = CreateTemplateTupleDesc(columns->count);
-	Datum *texts = palloc0(sizeof(Datum) * (columns->count + 1));
+	PoolField *fields = palloc0(sizeof(PoolField) * (columns->count + 1));
 	Datum *values = palloc0(sizeof(Datum) * (columns->count + 1));
 	bool *nulls = palloc0(sizeof(bool) * (columns->count + 1));
 
-	for (int i = 0; i < columns->count; i++)
-		TupleDescInitEntry(desc, i + 1, NULL, TEXTOID, -1, 0);
 	pool_columns_check(columns, desc);
 	pool_columns_prepare(columns, desc);
 	for (int row = 0; row < PQntuples(res); row++)
 	{
 		for (int i = 0; i < columns->count; i++)
 		{
-			nulls[i] = PQgetisnull(res, row, i);
-			texts[i] = CStringGetDatum(PQgetvalue(res, row, i));
-			if (!nulls[i])
-				pool_styles_check(columns->items[i].style, PQgetvalue(res, row, i));
+			if (PQgetisnull(res, row, i))
+				fields[i].bytes = NULL;
+			else
+				fields[i].bytes = PQgetvalue(res, row, i);
+			fields[i].length = PQgetlength(res, row, i);
 		}
-		pool_columns_read(columns, texts, nulls, values);
+		pool_columns_read(columns, fields, values, nulls);
+		(void) heap_form_tuple(desc, values, nulls);
 	}
+}
+
+/* A caller's list of columns: as the remote has them where that is known, or all text. */
+static TupleDesc
+column_list(const PoolColumns *columns, bool as_they_are)
+{
+	TupleDesc desc = CreateTemplateTupleDesc(columns->count);
+
+	for (int i = 0; i < columns->count; i++)
+	{
+		Oid type = columns->items[i].type;
+
+		TupleDescInitEntry(desc, i + 1, NULL,
+						   as_they_are && pool_types_is_portable(type) ? type : TEXTOID, -1, 0);
+	}
+	return desc;
 }
 
 /*
  * A remote's bytes after a statement was sent, by the extended protocol or, with
- * the first bit of the first byte, by the simple one.
+ * the first bit of the first byte, by the simple one.  With the third, the
+ * caller wants the columns as they are.
  */
 void
 fuzz_result(const uint8 *data, size_t size)
@@ -264,7 +281,7 @@ fuzz_result(const uint8 *data, size_t size)
 				if (columns->count > 0)
 				{
 					(void) pool_columns_row_type(columns);
-					read_rows(res, columns);
+					read_rows(res, columns, column_list(columns, (data[0] & 4) != 0));
 				}
 			}
 			else if (status == PGRES_FATAL_ERROR)
