@@ -64,6 +64,8 @@
 	X(proof_alone_done, SESSION, RAISES)        \
 	X(statement_prepared, SESSION, RAISES)      \
 	X(statement_stale, SESSION, RAISES)         \
+	X(describe_begin, SESSION, RAISES)          \
+	X(describe_read, SESSION, RAISES)           \
 	X(run_sent, SESSION, RAISES)                \
 	X(wait_begin, SESSION, SILENT)              \
 	X(wait_blocked, SESSION, SILENT)            \

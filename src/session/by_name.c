@@ -61,7 +61,8 @@ may_prepare(const PoolLease *lease, const PoolRun *run)
 }
 
 /*
- * Decides how the statement goes.  run->prove and run->validate say whether there
+ * Decides how the statement goes.  One that is described before it is executed
+ * goes as a text: what it saves by that is more.  run->prove and run->validate say whether there
  * is a reset; if the statement is prepared there is.
  */
 void
@@ -79,8 +80,9 @@ pool_by_name_choose(PoolLease *lease, PoolRun *run)
 		cached =
 			pool_statement_cache_get(lease->request.pool_id, run->statement);
 	run->cached = cached != NULL;
-	if (cached == NULL || (!pool_prepared_has_parts(run->prepared) &&
-						   !pool_statement_cache_is_ripe(cached)))
+	if (cached == NULL || run->describe ||
+		(!pool_prepared_has_parts(run->prepared) &&
+		 !pool_statement_cache_is_ripe(cached)))
 		return;
 
 	run->name = *pool_statement_cache_name(cached);

@@ -16,6 +16,7 @@
 #include "options/options.h"
 #include "session/acquire.h"
 #include "session/by_name.h"
+#include "session/describe.h"
 #include "session/lease_run.h"
 #include "session/run.h"
 #include "session/run_error.h"
@@ -106,6 +107,7 @@ prepare_run(PoolLease *lease, const PoolStatement *statement,
 	run->query_timeout = options->query_timeout;
 	run->statement = statement;
 	run->result = result;
+	run->describe = pool_describe_pays(run);
 	pool_by_name_choose(lease, run);
 }
 

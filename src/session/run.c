@@ -18,6 +18,7 @@
 #include "base/fault.h"
 #include "session/by_name.h"
 #include "session/command_tag.h"
+#include "session/describe.h"
 #include "session/proof.h"
 #include "session/remote_io.h"
 #include "session/run.h"
@@ -350,7 +351,7 @@ send_statement(PoolRun *run, bool pipeline)
 			return outcome;
 	}
 	run->copy->busy = true;
-	if (pool_remote_io_send(run))
+	if (run->describe ? pool_describe_send(run) : pool_remote_io_send(run))
 		return POOL_RUN_DONE;
 	note_lost(run, "could not send the statement to the remote");
 	return POOL_RUN_LOST;
@@ -385,7 +386,7 @@ pool_run_statement(PoolRun *run)
 {
 	PoolCopy *copy = run->copy;
 	PoolSlot *slot = &pool_shmem_slots[copy->slot];
-	bool pipeline = run->prove && pool_proof_may_lead(run);
+	bool pipeline = run->prove && !run->describe && pool_proof_may_lead(run);
 
 	run->outcome = POOL_RUN_NOT_SENT;
 	POOL_FAULT_POINT(run_begin);
@@ -404,7 +405,7 @@ pool_run_statement(PoolRun *run)
 
 	run->outcome = send_statement(run, pipeline);
 	if (run->outcome == POOL_RUN_DONE)
-		run->outcome = read_results(run, pipeline);
+		run->outcome = read_results(run, pipeline || run->describe);
 	if (run->outcome == POOL_RUN_DONE)
 		run->outcome = check_end(run);
 	if (run->outcome != POOL_RUN_DONE)
@@ -412,6 +413,9 @@ pool_run_statement(PoolRun *run)
 	if (run->error != NULL)
 		run->outcome = POOL_RUN_FAILED;
 	else
+	{
 		check_formats(run);
+		pool_describe_note(run);
+	}
 	POOL_FAULT_POINT(run_done);
 }

@@ -90,6 +90,9 @@ typedef struct PoolRun
 	bool reset_lost; /* out: so it was with the parts of the reset */
 	bool unsettles;	 /* out: it may have changed what names or texts mean */
 
+	bool describe;	   /* before it is executed; see describe.c */
+	int64 describe_us; /* out: how long that took */
+
 	int64 deadline; /* of query_timeout, pool_clock_us() */
 
 	PoolRunOutcome outcome;	 /* out */

@@ -1,6 +1,6 @@
 /*
  * binary.c
- *		Which values can be read as the remote keeps them, not from text.
+ *		Which values can be read and sent as they are kept, not as text.
  *
  * Writing a number or a time as text and reading it again costs both sides more
  * than all else that is done with it.  So a column can come in the binary format
@@ -11,6 +11,8 @@
  * since the receive functions would take them to be in the encoding of this
  * session's own client.  That is also why arrays of strings, and jsonb, come as
  * text.
+ *
+ * The same goes for parameters, each by itself.
  *
  * What has come is not trusted: the receive functions check what they read, as
  * they do for any client, and here it is checked that they have read all of it.
@@ -72,6 +74,50 @@ pool_binary_of_type(Oid remote, Oid local)
 	element = get_element_type(remote);
 	return is_plain(OidIsValid(element) ? element : remote) ? POOL_BINARY_VALUE
 															: POOL_BINARY_NONE;
+}
+
+/*
+ * Can all columns of these remote types be read from binary format, as those that
+ * the query wants?  NULL: it takes the remote's types.
+ */
+bool
+pool_binary_of_columns(int count, const Oid *types, TupleDesc wanted)
+{
+	if (wanted != NULL && wanted->natts != count)
+		return false;
+	for (int i = 0; i < count; i++)
+	{
+		Oid local =
+			wanted != NULL ? TupleDescAttr(wanted, i)->atttypid : types[i];
+
+		if (pool_binary_of_type(types[i], local) == POOL_BINARY_NONE)
+			return false;
+	}
+	return count > 0;
+}
+
+/*
+ * Is a parameter of that type to be sent in binary format, to whatever server?
+ * Bytes are, and arrays; with less than that, nothing is gained.  Not so times:
+ * before version 10 they could be floating-point numbers there.
+ */
+bool
+pool_binary_may_send(Oid type)
+{
+	Oid element = get_element_type(type);
+
+	switch (element)
+	{
+		case TIMEOID:
+		case TIMETZOID:
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
+		case INTERVALOID:
+			return false;
+		default:
+			return type == BYTEAOID ||
+				   (OidIsValid(element) && is_plain(element));
+	}
 }
 
 /*

@@ -1,10 +1,11 @@
 /*
  * binary.h
- *		Which values can be read as the remote keeps them, not from text.
+ *		Which values can be read and sent as they are kept, not as text.
  */
 #ifndef POOL_BINARY_H
 #define POOL_BINARY_H
 
+#include "access/tupdesc.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 
@@ -16,6 +17,9 @@ typedef enum PoolBinary
 } PoolBinary;
 
 extern PoolBinary pool_binary_of_type(Oid remote, Oid local);
+extern bool pool_binary_of_columns(int count, const Oid *types,
+								   TupleDesc wanted);
+extern bool pool_binary_may_send(Oid type);
 extern Datum pool_binary_read(FmgrInfo *receive, Oid param, int32 typmod,
 							  StringInfo bytes);
 

@@ -154,6 +154,35 @@ pool_columns_row_type(const PoolColumns *columns)
 	return BlessTupleDesc(desc);
 }
 
+/*
+ * Makes sure that all calls of the function at one place of a target list
+ * return rows of one type.  The executor looks at the descriptor that comes
+ * with the first result alone, and would read later rows through it whatever
+ * they are.  Blessed row types are the same exactly if their typmods are.
+ */
+void
+pool_columns_check_stable(const PoolColumns *columns, TupleDesc desc,
+						  FmgrInfo *caller)
+{
+	int32 *first = caller->fn_extra;
+
+	if (first == NULL)
+	{
+		first = MemoryContextAlloc(caller->fn_mcxt, sizeof(int32));
+		*first = desc->tdtypmod;
+		caller->fn_extra = first;
+	}
+	else if (*first != desc->tdtypmod)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg(
+					 "the remote returned other columns than at the first call in this query"),
+				 errdetail("The remote returned: %s.",
+						   pool_columns_list(columns)),
+				 errhint(
+					 "Call the function in FROM with a column list, or call pool_query_json.")));
+}
+
 /* Raises 0A000 for a column in a format that was not asked for. */
 static void
 refuse_format(const PoolColumn *column, int number)

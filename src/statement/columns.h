@@ -49,6 +49,8 @@ extern PoolColumns *pool_columns_note(const PGresult *res);
 extern char *pool_columns_list(const PoolColumns *columns);
 extern void pool_columns_check(const PoolColumns *columns, TupleDesc expected);
 extern TupleDesc pool_columns_row_type(const PoolColumns *columns);
+extern void pool_columns_check_stable(const PoolColumns *columns,
+									  TupleDesc desc, FmgrInfo *caller);
 extern void pool_columns_prepare(PoolColumns *columns, TupleDesc desc);
 extern void pool_columns_refuse_binary(const PoolColumns *columns);
 extern void pool_columns_read(PoolColumns *columns, const PoolField *fields,

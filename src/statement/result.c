@@ -154,22 +154,8 @@ pool_result_wants_binary(const PoolResult *result)
 bool
 pool_result_takes_binary(const PoolResult *result, int count, const Oid *types)
 {
-	TupleDesc wanted;
-
-	if (!pool_result_wants_binary(result))
-		return false;
-	wanted = result->rsinfo->expectedDesc;
-	if (wanted != NULL && wanted->natts != count)
-		return false;
-	for (int i = 0; i < count; i++)
-	{
-		Oid local =
-			wanted != NULL ? TupleDescAttr(wanted, i)->atttypid : types[i];
-
-		if (pool_binary_of_type(types[i], local) == POOL_BINARY_NONE)
-			return false;
-	}
-	return count > 0;
+	return pool_result_wants_binary(result) &&
+		   pool_binary_of_columns(count, types, result->rsinfo->expectedDesc);
 }
 
 /*
@@ -188,34 +174,6 @@ pool_result_expect_several(PoolResult *result)
 	MemoryContextSwitchTo(old_context);
 }
 
-/*
- * Makes sure that all calls of the function at one place of a target list
- * return rows of one type.  The executor looks at the descriptor that comes
- * with the first result alone, and would read later rows through it whatever
- * they are.  Blessed row types are the same exactly if their typmods are.
- */
-static void
-check_row_type_is_stable(PoolResult *result)
-{
-	int32 *first = result->caller->fn_extra;
-
-	if (first == NULL)
-	{
-		first = MemoryContextAlloc(result->caller->fn_mcxt, sizeof(int32));
-		*first = result->desc->tdtypmod;
-		result->caller->fn_extra = first;
-	}
-	else if (*first != result->desc->tdtypmod)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg(
-					 "the remote returned other columns than at the first call in this query"),
-				 errdetail("The remote returned: %s.",
-						   pool_columns_list(result->columns)),
-				 errhint(
-					 "Call the function in FROM with a column list, or call pool_query_json.")));
-}
-
 /* Settles the row type of the set, and how its columns are read. */
 static void
 settle_columns(PoolResult *result)
@@ -232,7 +190,8 @@ settle_columns(PoolResult *result)
 	{
 		result->desc = pool_columns_row_type(result->columns);
 		if (as_rows)
-			check_row_type_is_stable(result);
+			pool_columns_check_stable(result->columns, result->desc,
+									  result->caller);
 	}
 
 	pool_columns_prepare(result->columns, result->desc);

@@ -5,8 +5,8 @@
  * The arguments of the SQL functions become the arrays that
  * PQsendQueryParams() takes.  A value travels as the text that its type's
  * output function makes of it, so that any type that both sides can spell
- * will do; bytea travels in binary, where text would double its size.  The
- * output functions run under settings that do not depend on the session, so
+ * will do; bytes, and arrays of numbers and the like, travel in binary format,
+ * which is smaller, or faster by far (binary.c).  The output functions run under settings that do not depend on the session, so
  * that the text means the same on the other side.
  *
  * Everything is in the current memory context or in the arguments
@@ -23,6 +23,7 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 
+#include "statement/binary.h"
 #include "statement/statement.h"
 #include "statement/types.h"
 
@@ -42,7 +43,8 @@ typedef struct ParamType
 	Oid type;
 	Oid sent_as; /* 0: let the remote infer it */
 	bool binary;
-	FmgrInfo output;
+	bool bytes;		 /* bytea, which is what is sent */
+	FmgrInfo output; /* or the send function */
 } ParamType;
 
 typedef struct ParamTypes
@@ -76,11 +78,15 @@ lookup_type(ParamTypes *types, Oid type)
 	base = getBaseType(type);
 	entry = &types->entries[types->count];
 	entry->type = type;
-	entry->binary = (base == BYTEAOID);
+	entry->bytes = base == BYTEAOID;
+	entry->binary = pool_binary_may_send(base);
 	entry->sent_as = pool_types_is_common(base) ? base : InvalidOid;
 	if (!OidIsValid(entry->sent_as) && type != UNKNOWNOID)
 		types->any_private = true;
-	getTypeOutputInfo(type, &output, &varlena);
+	if (entry->binary)
+		getTypeBinaryOutputInfo(base, &output, &varlena);
+	else
+		getTypeOutputInfo(type, &output, &varlena);
 	fmgr_info(output, &entry->output);
 	types->last = types->count++;
 	return entry;
@@ -136,7 +142,8 @@ set_param(PoolStatement *stmt, int i, ParamType *type, Datum value)
 {
 	if (type->binary)
 	{
-		bytea *bytes = DatumGetByteaPP(value);
+		bytea *bytes = type->bytes ? DatumGetByteaPP(value)
+								   : SendFunctionCall(&type->output, value);
 
 		stmt->values[i] = VARDATA_ANY(bytes);
 		stmt->lengths[i] = VARSIZE_ANY_EXHDR(bytes);

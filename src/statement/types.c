@@ -2,8 +2,8 @@
  * types.c
  *		Which types mean the same on both sides of a connection.
  *
- * Every value crosses the connection as text (bytea parameters excepted), and
- * the remote names the type of a column by its OID.  Both are of use here only
+ * Values cross the connection as text, or in binary format (binary.c), and the
+ * remote names the type of a column by its OID.  Both are of use here only
  * if they mean the same on both sides.  OIDs do for the types that PostgreSQL
  * itself brings along, whose OIDs never change between versions; what a user
  * or an extension made has another OID in every database.

@@ -29,6 +29,7 @@ my %scenario = (
 	validate => [qw(proof_alone_done)],
 	prepare => [qw(statement_prepared)],
 	outdate => [qw(statement_stale)],
+	describe => [qw(describe_begin describe_read)],
 	try_again => [qw(run_again)],
 	time_out => [qw(close_copy_closed)],
 	commit => [qw(pre_commit commit)],
@@ -217,6 +218,18 @@ sub outdate
 	sql($self->{remote}, "ALTER TABLE outdated_$number ALTER a TYPE bigint", db => 'far');
 	arm($self->{victim}, $what);
 	$self->{case}->saw($self->{victim}->query($query));
+	return;
+}
+
+# A statement that is known to return many rows.
+sub describe
+{
+	my ($self, $what) = @_;
+	my $many = q(SELECT max(n) FROM pool_query('srv', 'select generate_series(1, 1000)') t(n int));
+
+	$self->{victim}->query($many);
+	arm($self->{victim}, $what);
+	$self->{case}->saw($self->{victim}->query($many));
 	return;
 }
 

@@ -9,7 +9,7 @@
 #		$c->put(bytes...)	send them
 #		$c->let_in(...)		AuthenticationOk, parameters, BackendKeyData and
 #							ReadyForQuery; or what is given in their place, by name
-#		$c->ask()			wait for what the client asks, up to a Sync or simple
+#		$c->ask()			wait for what the client asks, up to a Sync, Flush or simple
 #							query; returns the messages, nothing when it has gone
 #		$c->answer(query)	the good answer to that
 #		$c->serve()			good answers until the client goes
@@ -158,7 +158,7 @@ sub ask
 
 		$c->_read($length) or last;
 		push @asked, substr $c->{input}, 0, $length, '';
-		return @asked if $asked[-1] =~ /^[SQ]/;
+		return @asked if $asked[-1] =~ /^[SQH]/;
 		last if $asked[-1] =~ /^X/;
 	}
 	return;

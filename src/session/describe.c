@@ -1,0 +1,175 @@
+/*
+ * describe.c
+ *		Having the remote describe a statement before it executes it.
+ *
+ * Rows come in binary format, which costs both sides less than text, only if
+ * each column can be read from it (pool_result_takes_binary()).  That has to be
+ * known before the statement is executed, and never by a guess: it could not be
+ * executed again.  So the statement goes in two parts:
+ *
+ *		1. Parse, Describe, Flush		the remote answers with the columns
+ *		2. Bind in the format that they allow, Execute, Sync
+ *
+ * There is no Sync between them, so both are one transaction of the remote, on
+ * one server even behind a pooler, and the tables keep their columns for the time
+ * between: what was parsed holds locks on them.  Nothing is executed in the first
+ * part.  After an error in it the remote skips the second.
+ *
+ * That takes one round trip more, which pays for large results alone.  The session
+ * remembers statements that have returned many rows by a hash of their texts, in a
+ * table where one takes the place of another.  Two texts with one hash mean a
+ * round trip more, or less, and nothing else.
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+
+#include "base/clock.h"
+#include "base/fault.h"
+#include "session/describe.h"
+#include "session/remote_io.h"
+
+/* From so many rows on the time that binary format saves is worth describing. */
+#define MIN_ROWS 1000
+
+/*
+ * A remote is too far away where the description has taken more than this part
+ * of a statement's time, as often as that in a row.
+ */
+#define MAX_SHARE 8
+#define MAX_SLOW 3
+
+/* Before, times in binary could be floating-point numbers. */
+#define MIN_VERSION 100000
+
+/* Texts that are remembered. */
+#define NTEXTS 256
+
+typedef struct LargeText
+{
+	uint64 hash;
+	int slow; /* descriptions in a row that took too long */
+} LargeText;
+
+static LargeText large_texts[NTEXTS];
+
+/* Where the text is, or would be; *hash is what tells. */
+static LargeText *
+find_text(const char *sql, uint64 *hash)
+{
+	*hash = hash_bytes_extended((const unsigned char *) sql, strlen(sql), 0);
+	return &large_texts[*hash % NTEXTS];
+}
+
+/* Is the statement to be described before it is executed? */
+bool
+pool_describe_pays(const PoolRun *run)
+{
+	const LargeText *text;
+	uint64 hash;
+
+	if (!pool_result_wants_binary(run->result) ||
+		pool_statement_is_several(run->statement) ||
+		PQserverVersion(run->copy->pg) < MIN_VERSION)
+		return false;
+	text = find_text(run->statement->sql, &hash);
+	return text->hash == hash && text->slow < MAX_SLOW;
+}
+
+/* Notes, after a run that succeeded, what the next one of that text should do. */
+void
+pool_describe_note(const PoolRun *run)
+{
+	bool large = pool_result_rows(run->result) >= MIN_ROWS;
+	LargeText *text;
+	uint64 hash;
+
+	if (!large && !run->describe)
+		return;
+	text = find_text(run->statement->sql, &hash);
+	if (!large)
+		text->hash = 0; /* with other parameters, say */
+	else if (text->hash != hash)
+	{
+		text->hash = hash;
+		text->slow = 0;
+	}
+	else if (run->describe_us > (pool_clock_us() - run->sent_at) / MAX_SHARE)
+		text->slow++;
+	else if (run->describe)
+		text->slow = 0;
+}
+
+/* Can rows of the columns that are described so be read in binary format? */
+static bool
+takes_binary(const PoolRun *run, const PGresult *description)
+{
+	int count = PQnfields(description);
+	Oid *types = palloc(count * sizeof(Oid));
+
+	for (int i = 0; i < count; i++)
+		types[i] = PQftype(description, i);
+	return pool_result_takes_binary(run->result, count, types);
+}
+
+/*
+ * Reads the answer to one message, up to the NULL that ends it.  False: it is
+ * none that can come here.  *binary tells whether the columns in it allow that.
+ */
+static bool
+read_answer(PoolRun *run, bool *binary)
+{
+	PoolCopy *copy = run->copy;
+	bool timed_out = false;
+	PGresult *res;
+
+	while ((res = pool_remote_io_next(run, run->deadline, &timed_out)) != NULL)
+	{
+		ExecStatusType status = PQresultStatus(res);
+
+		copy->result = res; /* freed with the copy after an error */
+		if (status == PGRES_COMMAND_OK)
+			*binary = takes_binary(run, res);
+		else if (status == PGRES_FATAL_ERROR && run->error == NULL)
+			run->error = pool_remote_report_error(res);
+		copy->result = NULL;
+		PQclear(res);
+		if ((status != PGRES_COMMAND_OK && status != PGRES_FATAL_ERROR &&
+			 status != PGRES_PIPELINE_ABORTED) ||
+			PQstatus(copy->pg) != CONNECTION_OK)
+			return false;
+	}
+	if (timed_out)
+		pool_remote_io_raise_timeout(run);
+	return true;
+}
+
+/*
+ * Sends the statement in two parts.  True: its results are next, in pipeline
+ * mode; an error in the first part is in run->error already.  False: nothing of
+ * the statement was executed, and the connection is not to be used again.
+ */
+bool
+pool_describe_send(PoolRun *run)
+{
+	const PoolStatement *stmt = run->statement;
+	PGconn *pg = run->copy->pg;
+	bool binary = false;
+
+	pool_conn_cache_note_size(run->copy, pool_statement_size(stmt));
+	run->sent = true;
+	run->sent_at = pool_clock_us();
+	POOL_FAULT_POINT(describe_begin);
+	if (!PQenterPipelineMode(pg) ||
+		!PQsendPrepare(pg, "", stmt->sql, stmt->nparams, stmt->types) ||
+		!PQsendDescribePrepared(pg, "") || !PQsendFlushRequest(pg) ||
+		!read_answer(run, &binary) || !read_answer(run, &binary))
+		return false;
+	run->describe_us = pool_clock_us() - run->sent_at;
+	POOL_FAULT_POINT(describe_read);
+	if (!PQsendQueryPrepared(pg, "", stmt->nparams, stmt->values, stmt->lengths,
+							 stmt->formats, binary ? 1 : 0) ||
+		!PQpipelineSync(pg))
+		return false;
+	return true;
+}
