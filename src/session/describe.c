@@ -33,11 +33,14 @@
 #define MIN_ROWS 1000
 
 /*
- * A remote is too far away where the description has taken more than this part
- * of a statement's time, as often as that in a row.
+ * Binary format spares nearly as much time as the rows take in it.  So it does
+ * not pay where the description has taken more than this part of a statement's
+ * time, as often as that in a row; then it is tried again after so many runs, for
+ * a machine that was busy.
  */
-#define MAX_SHARE 8
+#define MAX_SHARE 3
 #define MAX_SLOW 3
+#define PAUSE 100
 
 /* Before, times in binary could be floating-point numbers. */
 #define MIN_VERSION 100000
@@ -48,7 +51,7 @@
 typedef struct LargeText
 {
 	uint64 hash;
-	int slow; /* descriptions in a row that took too long */
+	int slow; /* descriptions in a row that took too long, and runs since */
 } LargeText;
 
 static LargeText large_texts[NTEXTS];
@@ -76,6 +79,23 @@ pool_describe_pays(const PoolRun *run)
 	return text->hash == hash && text->slow < MAX_SLOW;
 }
 
+/* How the text does after that run: what LargeText.slow becomes. */
+static int
+judge(const PoolRun *run, int slow)
+{
+	if (!run->describe)
+	{
+		if (slow < MAX_SLOW)
+			return slow;
+		return slow < MAX_SLOW + PAUSE ? slow + 1 : MAX_SLOW - 1;
+	}
+	if (!run->binary)
+		return MAX_SLOW; /* all in vain */
+	if (run->describe_us > (pool_clock_us() - run->sent_at) / MAX_SHARE)
+		return slow + 1;
+	return 0;
+}
+
 /* Notes, after a run that succeeded, what the next one of that text should do. */
 void
 pool_describe_note(const PoolRun *run)
@@ -94,10 +114,8 @@ pool_describe_note(const PoolRun *run)
 		text->hash = hash;
 		text->slow = 0;
 	}
-	else if (run->describe_us > (pool_clock_us() - run->sent_at) / MAX_SHARE)
-		text->slow++;
-	else if (run->describe)
-		text->slow = 0;
+	else
+		text->slow = judge(run, text->slow);
 }
 
 /* Can rows of the columns that are described so be read in binary format? */
@@ -114,10 +132,10 @@ takes_binary(const PoolRun *run, const PGresult *description)
 
 /*
  * Reads the answer to one message, up to the NULL that ends it.  False: it is
- * none that can come here.  *binary tells whether the columns in it allow that.
+ * none that can come here.  run->binary tells whether the columns in it allow that.
  */
 static bool
-read_answer(PoolRun *run, bool *binary)
+read_answer(PoolRun *run)
 {
 	PoolCopy *copy = run->copy;
 	bool timed_out = false;
@@ -129,7 +147,7 @@ read_answer(PoolRun *run, bool *binary)
 
 		copy->result = res; /* freed with the copy after an error */
 		if (status == PGRES_COMMAND_OK)
-			*binary = takes_binary(run, res);
+			run->binary = takes_binary(run, res);
 		else if (status == PGRES_FATAL_ERROR && run->error == NULL)
 			run->error = pool_remote_report_error(res);
 		copy->result = NULL;
@@ -154,7 +172,6 @@ pool_describe_send(PoolRun *run)
 {
 	const PoolStatement *stmt = run->statement;
 	PGconn *pg = run->copy->pg;
-	bool binary = false;
 
 	pool_conn_cache_note_size(run->copy, pool_statement_size(stmt));
 	run->sent = true;
@@ -163,12 +180,12 @@ pool_describe_send(PoolRun *run)
 	if (!PQenterPipelineMode(pg) ||
 		!PQsendPrepare(pg, "", stmt->sql, stmt->nparams, stmt->types) ||
 		!PQsendDescribePrepared(pg, "") || !PQsendFlushRequest(pg) ||
-		!read_answer(run, &binary) || !read_answer(run, &binary))
+		!read_answer(run) || !read_answer(run))
 		return false;
 	run->describe_us = pool_clock_us() - run->sent_at;
 	POOL_FAULT_POINT(describe_read);
 	if (!PQsendQueryPrepared(pg, "", stmt->nparams, stmt->values, stmt->lengths,
-							 stmt->formats, binary ? 1 : 0) ||
+							 stmt->formats, run->binary ? 1 : 0) ||
 		!PQpipelineSync(pg))
 		return false;
 	return true;

@@ -92,6 +92,7 @@ typedef struct PoolRun
 
 	bool describe;	   /* before it is executed; see describe.c */
 	int64 describe_us; /* out: how long that took */
+	bool binary;	   /* out: it was executed in binary format after that */
 
 	int64 deadline; /* of query_timeout, pool_clock_us() */
 

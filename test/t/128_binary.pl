@@ -3,7 +3,7 @@
 #	the next time, and lie: about the columns, before or while it is executed, or
 #	in the bytes of a value.  Each session gets an error with an SQLSTATE, no value
 #	is read as what it is not, and the pool goes on with the next statement.  From
-#	a remote that is slow to describe no description is asked any more.
+#	a remote that is slow to describe no description is asked for a while.
 #
 # Runs in the plain round only.
 
@@ -171,7 +171,9 @@ sub formats
 	return;
 }
 
-my %plays = ((map { $_ => $case{$_}[0] } keys %case), slow => described(wait => 0.3, rows => $many), formats => \&formats,
+my %plays = ((map { $_ => $case{$_}[0] } keys %case), slow => described(wait => 0.5, rows => $many),
+	vain => described(described => typed(20, 0), format => 0, columns => typed(20, 0), value => '5',
+		rows => $many), formats => \&formats,
 	cancel => sub { });
 my $port = start_hostile_server(%plays);
 my $remote = start_remote();
@@ -216,6 +218,17 @@ is($session->query(ask($server, 'int'))->{out}, '4', 'the one after a small one 
 $session->quit;
 
 #
+# A result that no description makes binary
+#
+$server = new_server($local, $remote, { port => $port, dbname => 'vain' });
+$session = session($local);
+
+$session->query(ask($server, 'text'));
+is($session->query(ask($server, 'int'))->{out}, '5', 'a column of another type is described once');
+is($session->query(ask($server, 'int'))->{out}, '4', 'and then no more');
+$session->quit;
+
+#
 # A remote that is slow to describe
 #
 $server = new_server($local, $remote, { port => $port, dbname => 'slow' });
@@ -223,7 +236,11 @@ $session = session($local);
 
 $session->query(ask($server, 'text'));
 is($session->query(ask($server, 'int'))->{out}, '5', 'a slow description is waited for') foreach 1 .. 3;
-is($session->query(ask($server, 'int'))->{out}, '2', 'after three no more is asked for') foreach 1 .. 2;
+is($session->query(ask($server, 'int'))->{out}, '2', 'after three no more is asked for');
+my $each = ask($server, 'int') =~ s/\) AS r/, g) AS r/r;
+is( $session->query("SELECT string_agg(DISTINCT x::text, ' ') FROM generate_series(1, 101) g, "
+	  . "LATERAL ($each) AS y(x)")->{out},
+	'2 5', 'but again after a hundred runs');
 
 #
 # Parameters
