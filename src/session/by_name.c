@@ -203,8 +203,8 @@ pool_by_name_note_lost(const PoolLease *lease)
 
 /*
  * Is the statement to be run again, since what the remote had prepared was gone
- * or out of date?  Then it goes as a text, or is prepared anew: in any case the
- * list is empty, so there is no third time.
+ * or out of date?  Then it goes as a text: for what is left of this lease nothing
+ * is known to be prepared, nor prepared, so there is no third time.
  */
 bool
 pool_by_name_goes_again(PoolLease *lease, const PoolRun *run)
@@ -212,6 +212,7 @@ pool_by_name_goes_again(PoolLease *lease, const PoolRun *run)
 	if (run->outcome != POOL_RUN_FAILED || !run->stale)
 		return false;
 	pool_prepared_clear(&lease->prepared);
+	lease->prepared.known = false;
 	if (run->error->sqlstate != ERRCODE_FEATURE_NOT_SUPPORTED)
 		pool_by_name_note_lost(lease);
 	else

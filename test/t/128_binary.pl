@@ -192,7 +192,7 @@ foreach my $name (sort keys %case)
 {
 	my (undef, $type, $expected) = @{ $case{$name} };
 	my $server = new_server($local, $remote,
-		{ port => $port, dbname => $name, query_timeout => '5s', retry_attempts => 1 });
+		{ port => $port, dbname => $name, query_timeout => '5s', retry_attempts => 1, statement_cache => 0 });
 	my $session = session($local);
 	my $query = $type =~ /json/ ? ask($server, $type) =~ s/max\(a\)/count(*)/r : ask($server, $type);
 
@@ -209,7 +209,7 @@ foreach my $name (sort keys %case)
 #
 # A large result that is a small one now
 #
-my $server = new_server($local, $remote, { port => $port, dbname => 'what it has described' });
+my $server = new_server($local, $remote, { port => $port, dbname => 'what it has described', statement_cache => 0 });
 my $session = session($local);
 
 $session->query(ask($server, 'text'));
@@ -220,7 +220,7 @@ $session->quit;
 #
 # A result that no description makes binary
 #
-$server = new_server($local, $remote, { port => $port, dbname => 'vain' });
+$server = new_server($local, $remote, { port => $port, dbname => 'vain', statement_cache => 0 });
 $session = session($local);
 
 $session->query(ask($server, 'text'));
@@ -231,7 +231,7 @@ $session->quit;
 #
 # A remote that is slow to describe
 #
-$server = new_server($local, $remote, { port => $port, dbname => 'slow' });
+$server = new_server($local, $remote, { port => $port, dbname => 'slow', statement_cache => 0 });
 $session = session($local);
 
 $session->query(ask($server, 'text'));
@@ -245,7 +245,7 @@ is( $session->query("SELECT string_agg(DISTINCT x::text, ' ') FROM generate_seri
 #
 # Parameters
 #
-$server = new_server($local, $remote, { port => $port, dbname => 'formats' });
+$server = new_server($local, $remote, { port => $port, dbname => 'formats', statement_cache => 0 });
 is( $session->query("SELECT a FROM pool_query('$server', 'select ''x''', 1, 1.5::float8, now(), "
 	  . q('\x00'::bytea, array[1], array[1.5], array[now()], array['a'], array['1 day'::interval], )
 	  . q{array['a'::name], array[current_date])} . ' AS r(a text)')->{out},
