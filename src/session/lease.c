@@ -103,7 +103,7 @@ pool_lease_close(PoolLease *lease, PoolCloseReason reason)
 		pool_conn_cache_close(copy);
 	POOL_FAULT_POINT(close_copy_closed);
 	if (!pool_queue_closes(condition))
-		pool_prepared_store(slot, lease->request.generation, &lease->prepared);
+		pool_prepared_store(slot, &lease->prepared);
 	pool_queue_release(slot, lease->request.generation, condition,
 					   reason != POOL_CLOSE_NONE ? reason : POOL_CLOSE_UNCLEAN,
 					   lease->touched ? &user : NULL);
@@ -135,7 +135,8 @@ pool_lease_open(PoolLease *lease)
 		lease->prove =
 			!pool_slot_was_used_by(&pool_shmem_slots[request->slot],
 								   pool_self()->serial, request->role);
-		pool_prepared_load(&pool_shmem_slots[request->slot], request->role,
+		pool_prepared_load(&pool_shmem_slots[request->slot],
+						   request->generation, request->role,
 						   pool_by_name_is_enabled(&lease->target.options,
 												   request->pool),
 						   &lease->prepared);

@@ -59,14 +59,15 @@ pool_prepared_note_parts(PoolPreparedCopy *copy)
 }
 
 /*
- * Copies the list of a slot that is leased to this session in that role.  The
- * copy is empty if the list is another role's, or nothing is to be prepared.
+ * Copies the list of a slot of which that generation is leased to this session, in
+ * that role.  The copy is empty if the list is another role's, or nothing is to be prepared.
  */
 void
-pool_prepared_load(const PoolSlot *slot, Oid role, bool enabled,
-				   PoolPreparedCopy *copy)
+pool_prepared_load(const PoolSlot *slot, uint64 generation, Oid role,
+				   bool enabled, PoolPreparedCopy *copy)
 {
 	copy_list(&copy->list, &slot->prepared);
+	copy->generation = generation;
 	copy->changed = copy->doubt = false;
 	copy->known = enabled && copy->list.role == role;
 	if (!copy->known)
@@ -77,11 +78,12 @@ pool_prepared_load(const PoolSlot *slot, Oid role, bool enabled,
 }
 
 /*
- * Puts the copy into the slot, if something has changed and the lease of that
- * generation is still this session's.  Raises nothing.  Takes the lock.
+ * Puts the copy into the slot, if something has changed, the slot has the
+ * connection still of which it is, and that is leased to this session.  Raises
+ * nothing.  Takes the lock.
  */
 void
-pool_prepared_store(int slot_index, uint64 generation, PoolPreparedCopy *copy)
+pool_prepared_store(int slot_index, PoolPreparedCopy *copy)
 {
 	PoolSlot *slot = &pool_shmem_slots[slot_index];
 	int pool_place = slot->pool;
@@ -93,7 +95,7 @@ pool_prepared_store(int slot_index, uint64 generation, PoolPreparedCopy *copy)
 		return;
 	pool = &pool_shmem_pools[pool_place];
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
-	if (pool_slot_is(slot, pool, generation, POOL_SLOT_LEASED) &&
+	if (pool_slot_is(slot, pool, copy->generation, POOL_SLOT_LEASED) &&
 		slot->owner.serial == pool_self()->serial)
 	{
 		copy_list(&slot->prepared, &copy->list);

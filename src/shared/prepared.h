@@ -45,15 +45,15 @@ typedef struct PoolPrepared
 typedef struct PoolPreparedCopy
 {
 	PoolPrepared list;
-	bool known;	  /* the lease's role had the connection before, too */
-	bool changed; /* it is not what the slot has */
-	bool doubt;	  /* something is under way after which it may be wrong */
+	uint64 generation; /* of the slot that was leased */
+	bool known;		   /* the lease's role had the connection before, too */
+	bool changed;	   /* it is not what the slot has */
+	bool doubt;		   /* something is under way after which it may be wrong */
 } PoolPreparedCopy;
 
-extern void pool_prepared_load(const struct PoolSlot *slot, Oid role,
-							   bool enabled, PoolPreparedCopy *copy);
-extern void pool_prepared_store(int slot, uint64 generation,
-								PoolPreparedCopy *copy);
+extern void pool_prepared_load(const struct PoolSlot *slot, uint64 generation,
+							   Oid role, bool enabled, PoolPreparedCopy *copy);
+extern void pool_prepared_store(int slot, PoolPreparedCopy *copy);
 extern void pool_prepared_forget(struct PoolSlot *slot);
 extern void pool_prepared_clear(PoolPreparedCopy *copy);
 extern void pool_prepared_note_parts(PoolPreparedCopy *copy);
