@@ -174,13 +174,21 @@ note_error(PoolRun *run, const PGresult *res)
 	return ended ? POOL_PROOF_ENDED : POOL_PROOF_REFUSED;
 }
 
+/* Is that the end of a command with another tag than the one it should have? */
+static bool
+has_wrong_tag(const PGresult *res, const char *tag)
+{
+	return tag != NULL && PQresultStatus(res) != PGRES_SINGLE_TUPLE &&
+		   strcmp(PQcmdStatus(unconstify(PGresult *, res)), tag) != 0;
+}
+
 /*
- * Reads what a statement of the proof answers: no error, and with a nonce one
- * row that carries it.  libpq may still be in single-row mode from an earlier
+ * Reads what a statement of the proof answers: no error, the tag if one is given,
+ * and with a nonce one row that carries it.  libpq may still be in single-row mode from an earlier
  * statement, so the row can come in a result of its own.
  */
 static PoolProof
-read_step(PoolRun *run, int64 deadline, const char *nonce)
+read_step(PoolRun *run, int64 deadline, const char *tag, const char *nonce)
 {
 	bool timed_out = false;
 	int proven = 0;
@@ -195,6 +203,8 @@ read_step(PoolRun *run, int64 deadline, const char *nonce)
 			answer = note_error(run, res);
 		else if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK &&
 				 status != PGRES_SINGLE_TUPLE && status != PGRES_EMPTY_QUERY)
+			answer = POOL_PROOF_BAD;
+		else if (has_wrong_tag(res, tag))
 			answer = POOL_PROOF_BAD;
 		if (nonce != NULL && PQntuples(res) > 0)
 		{
@@ -246,11 +256,11 @@ read_answers(PoolRun *run, int64 deadline, const ProofSent *sent, bool sync)
 	notices->held = true;
 	for (int i = 0; i < sent->steps && answer == POOL_PROOF_GOOD; i++)
 	{
-		answer = read_step(run, deadline, NULL);
+		answer = read_step(run, deadline, pool_reset_parts_tag(run, i), NULL);
 		POOL_FAULT_POINT(proof_reset_read);
 	}
 	if (answer == POOL_PROOF_GOOD)
-		answer = read_step(run, deadline, sent->nonce);
+		answer = read_step(run, deadline, NULL, sent->nonce);
 	POOL_FAULT_POINT(proof_read);
 	notices->held = false;
 	if (answer == POOL_PROOF_GOOD && run->reset == POOL_RESET_PREPARING)

@@ -23,19 +23,24 @@
 
 #include "catalog/pg_type.h"
 
+#include "options/options.h"
 #include "session/reset_parts.h"
 #include "session/statement_cache.h"
 
-/* In the order in which DISCARD ALL does the same. */
-static const char *const parts[] = {"BEGIN",
-									"CLOSE ALL",
-									"SET SESSION AUTHORIZATION DEFAULT",
-									"RESET ALL",
-									"UNLISTEN *",
-									"SELECT pg_catalog.pg_advisory_unlock_all()",
-									"DISCARD TEMP",
-									"DISCARD SEQUENCES",
-									"COMMIT"};
+/* In the order in which DISCARD ALL does the same, with their command tags. */
+static const struct
+{
+	const char *sql;
+	const char *tag;
+} parts[] = {{"BEGIN", "BEGIN"},
+			 {"CLOSE ALL", "CLOSE CURSOR ALL"},
+			 {"SET SESSION AUTHORIZATION DEFAULT", "SET"},
+			 {"RESET ALL", "RESET"},
+			 {"UNLISTEN *", "UNLISTEN"},
+			 {"SELECT pg_catalog.pg_advisory_unlock_all()", "SELECT 1"},
+			 {"DISCARD TEMP", "DISCARD TEMP"},
+			 {"DISCARD SEQUENCES", "DISCARD SEQUENCES"},
+			 {"COMMIT", "COMMIT"}};
 
 /* The proof's SELECT, with what it sets. */
 #define PROOF_SELECT \
@@ -61,7 +66,7 @@ make_names(void)
 	if (made)
 		return;
 	for (int i = 0; i < (int) lengthof(parts); i++)
-		pool_statement_cache_make_name(parts[i], 0, NULL, &names[i]);
+		pool_statement_cache_make_name(parts[i].sql, 0, NULL, &names[i]);
 	pool_statement_cache_make_name(select_text(), 1, &text,
 								   &names[lengthof(parts)]);
 	made = true;
@@ -75,7 +80,7 @@ send_parses(PGconn *pg)
 
 	for (int i = 0; i < (int) lengthof(parts); i++)
 	{
-		if (!PQsendPrepare(pg, names[i].text, parts[i], 0, NULL))
+		if (!PQsendPrepare(pg, names[i].text, parts[i].sql, 0, NULL))
 			return false;
 	}
 	return PQsendPrepare(pg, select_name->text, select_text(), 1, &text);
@@ -141,4 +146,20 @@ pool_reset_parts_send_select(const PoolRun *run, const char *value)
 								   0);
 	return PQsendQueryParams(pg, psprintf(PROOF_SELECT, psprintf("'%s'", value)),
 							 0, NULL, NULL, NULL, NULL, 0);
+}
+
+/*
+ * The command tag that an answer to the reset has to have, or NULL if any will do.
+ * Between answers of which several look alike a stale one might be taken for the
+ * next, and an error in it for this session's.
+ */
+const char *
+pool_reset_parts_tag(const PoolRun *run, int answer)
+{
+	if (run->reset == POOL_RESET_PARTS)
+		return parts[answer].tag;
+	if (run->reset == POOL_RESET_PREPARING)
+		return answer == 0 ? POOL_DEFAULT_RESET
+						   : ""; /* of Parse there is none */
+	return NULL;
 }

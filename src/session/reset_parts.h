@@ -8,6 +8,7 @@
 #include "session/run.h"
 
 extern int pool_reset_parts_send(PoolRun *run);
+extern const char *pool_reset_parts_tag(const PoolRun *run, int answer);
 extern bool pool_reset_parts_send_select(const PoolRun *run, const char *value);
 
 #endif /* POOL_RESET_PARTS_H */

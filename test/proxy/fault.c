@@ -337,8 +337,10 @@ before_question(Conn *conn, const char *message, size_t len)
 		conn->answer.len = 0;
 		give_waiting(conn, ON_EXCHANGE);
 	}
-	if (message[0] == 'P' && !conn->handover &&
-		has_text(message, len, "set_config('application_name'"))
+	if (!conn->handover &&
+		(message[0] == 'P'
+			 ? has_text(message, len, "set_config('application_name'")
+			 : message[0] == 'B' && has_text(message, len, " pool ")))
 	{
 		conn->handover = true;
 		proxy_handovers++;

@@ -131,7 +131,7 @@ my %explained = map { $_ => 1 } (
 my $state = q(SELECT concat_ws('/', current_user, session_user,
 	coalesce(current_setting('hand.over', true), ''), current_setting('search_path'),
 	(SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'),
-	(SELECT count(*) FROM pg_prepared_statements),
+	(SELECT count(*) FROM pg_prepared_statements WHERE name !~ '^pool_'),
 	(SELECT count(*) FROM pg_cursors WHERE name <> ''),
 	(SELECT count(*) FROM pg_listening_channels())));
 
