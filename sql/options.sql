@@ -11,7 +11,7 @@
 CREATE SERVER options_none FOREIGN DATA WRAPPER pool;
 CREATE SERVER options_server FOREIGN DATA WRAPPER pool OPTIONS (
 	min_size '2', max_size '20', max_server_size '30',
-	acquire_timeout '1500ms', query_timeout '1min', max_waiters '100',
+	acquire_timeout '1500ms', query_timeout '1min', max_waiters '100', fairness_round '50ms',
 	priority '-3', idle_timeout '5min', max_lifetime '1h',
 	lifetime_jitter '20%', validate_after_idle '0',
 	health_check_interval '10s', health_check_query 'SELECT 1',
@@ -52,6 +52,7 @@ INSERT INTO ends VALUES
 	('acquire_timeout', '0', '24d', '-1', '25d', NULL),
 	('query_timeout', '0', '24d', '-1', '25d', NULL),
 	('max_waiters', '0', '1000000', '-1', '1000001', NULL),
+	('fairness_round', '0', '1min', '-1', '61s', NULL),
 	('priority', '-1000', '1000', '-1001', '1001', NULL),
 	('idle_timeout', '0', '24d', '-1ms', '25d', NULL),
 	('max_lifetime', '0', '24d', '-1', '577h', NULL),

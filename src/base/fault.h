@@ -84,6 +84,7 @@
 	X(prepared_stored_locked, SESSION, SILENT)  \
 	X(release_locked, SESSION, SILENT)          \
 	X(grant_locked, SESSION, SILENT)            \
+	X(rest_locked, SESSION, SILENT)             \
 	X(released_locked, SESSION, SILENT)         \
 	X(release_wake, SESSION, SILENT)            \
 	X(close_keep, SESSION, SILENT)              \

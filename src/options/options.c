@@ -49,8 +49,9 @@ const PoolOptionDef pool_options_table[] =
 	 NUMBER(max_size, INT, BOTH, 10, 1, MAX_SIZE),
 	 NUMBER(max_server_size, INT, SERVER, 0, 0, MAX_SIZE), /* 0: no limit */
 	 NUMBER(acquire_timeout, DURATION, BOTH, 30 * SECOND, 0, LONGEST),
-	 NUMBER(query_timeout, DURATION, BOTH, 0, 0, LONGEST), /* 0: off */
-	 NUMBER(max_waiters, INT, SERVER, 0, 0, MAX_COUNT),	   /* 0: no limit */
+	 NUMBER(query_timeout, DURATION, BOTH, 0, 0, LONGEST),	  /* 0: off */
+	 NUMBER(max_waiters, INT, SERVER, 0, 0, MAX_COUNT),		  /* 0: no limit */
+	 NUMBER(fairness_round, DURATION, SERVER, 25, 0, MINUTE), /* 0: off */
 	 NUMBER(priority, INT, BOTH, 0, -POOL_MAX_PRIORITY, POOL_MAX_PRIORITY),
 	 NUMBER(idle_timeout, DURATION, SERVER, 10 * MINUTE, 0, LONGEST),
 	 NUMBER(max_lifetime, DURATION, SERVER, 30 * MINUTE, 0, LONGEST),

@@ -35,6 +35,7 @@ typedef struct PoolOptions
 	int acquire_timeout;
 	int query_timeout;
 	int max_waiters;
+	int fairness_round;
 	int priority;
 	int idle_timeout;
 	int max_lifetime;

@@ -52,16 +52,16 @@ static PoolVerdict
 wait_in_queue(PoolAcquireRequest *request, int64 deadline)
 {
 	volatile PoolVerdict verdict = POOL_VERDICT_NONE;
+	int64 look_again;
 
 	waiting = request;
 	PG_TRY();
 	{
 		POOL_FAULT_POINT(acquire_joined);
-		while ((verdict = pool_queue_verdict(request)) == POOL_VERDICT_NONE)
+		while ((verdict = pool_queue_verdict(request, &look_again)) ==
+			   POOL_VERDICT_NONE)
 		{
-			long left = pool_clock_left_ms(deadline);
-
-			if (left == 0)
+			if (pool_clock_left_ms(deadline) == 0)
 			{
 				POOL_FAULT_POINT(acquire_timed_out);
 				verdict = pool_queue_leave(request);
@@ -69,7 +69,8 @@ wait_in_queue(PoolAcquireRequest *request, int64 deadline)
 			}
 			(void) WaitLatch(MyLatch,
 							 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-							 left, pool_wait_event(POOL_WAIT_ACQUIRE));
+							 pool_clock_left_ms(Min(deadline, look_again)),
+							 pool_wait_event(POOL_WAIT_ACQUIRE));
 			ResetLatch(MyLatch);
 			POOL_FAULT_POINT(acquire_woken);
 			CHECK_FOR_INTERRUPTS();
@@ -349,7 +350,7 @@ pool_acquire_slot(const char *server_name, PoolTarget *target, int64 timeout_ms,
 
 	request->role = GetUserId(); /* whose rights find_pool() has looked at */
 	request->started = started;
-	request->has_copy = pool_conn_cache_has;
+	request->find_copy = pool_conn_cache_find;
 	while (!try_to_acquire(server_name, target, deadline, request, &changed))
 	{
 		CHECK_FOR_INTERRUPTS();

@@ -66,13 +66,23 @@ find_copy(int slot, uint64 generation)
 }
 
 /*
- * Has this session a copy of that connection?  May be called under a pool's
- * lock: allocates nothing and raises nothing.
+ * The slot of the most recently used copy that is not leased and suits; or
+ * POOL_NONE.  May be called under a pool's lock: allocates nothing and raises
+ * nothing.
  */
-bool
-pool_conn_cache_has(int slot, uint64 generation)
+int
+pool_conn_cache_find(PoolCopySuits suits, const PoolAcquireRequest *request)
 {
-	return find_copy(slot, generation) != NULL;
+	dlist_iter iter;
+
+	dlist_foreach (iter, &copies)
+	{
+		PoolCopy *copy = dlist_container(PoolCopy, node, iter.cur);
+
+		if (!copy->leased && suits(request, copy->slot, copy->generation))
+			return copy->slot;
+	}
+	return POOL_NONE;
 }
 
 /*

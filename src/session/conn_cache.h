@@ -8,6 +8,7 @@
 #include "lib/ilist.h"
 #include "libpq-fe.h"
 
+#include "shared/queue.h"
 #include "statement/remote_report.h"
 
 /*
@@ -35,7 +36,8 @@ typedef struct PoolCopy
 	PGresult *result; /* being passed on; NULL: none */
 } PoolCopy;
 
-extern bool pool_conn_cache_has(int slot, uint64 generation);
+extern int pool_conn_cache_find(PoolCopySuits suits,
+								const PoolAcquireRequest *request);
 extern PoolCopy *pool_conn_cache_get(int slot, uint64 generation,
 									 int64 deadline);
 extern void pool_conn_cache_make_room(void);

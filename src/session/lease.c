@@ -86,6 +86,7 @@ pool_lease_close(PoolLease *lease, PoolCloseReason reason)
 	PoolCopy *copy = lease->copy;
 	bool proven = copy != NULL && !lease->prove && !copy->unproven;
 	PoolUser user = {.session = proven ? pool_self()->serial : 0,
+					 .procno = pool_self()->procno,
 					 .role = lease->request.role};
 	int slot = lease->request.slot;
 

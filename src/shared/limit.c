@@ -206,7 +206,8 @@ pool_limit_find(const Pool *pool, int *keep)
 
 /*
  * Returns what keeps sessions that wait from a new connection.  The pool's own
- * size does only while as many as it allows are leased.
+ * size does only while as many as it allows are leased, or rest between two leases
+ * of one session (tenure.c).
  * Needs the lock, or a copy that was made under it.
  */
 PoolLimit
@@ -215,7 +216,9 @@ pool_limit_of(const Pool *pool)
 	if (pool->limited_by != POOL_LIMIT_NONE)
 		return pool->limited_by;
 	if (pool->nwaiting == 0 || pool->pause != POOL_PAUSE_NONE ||
-		pool->nslots[POOL_SLOT_LEASED] - pool->nremote_closed < pool->limit)
+		pool->nslots[POOL_SLOT_LEASED] + pool->nslots[POOL_SLOT_IDLE] -
+				pool->nremote_closed <
+			pool->limit)
 		return POOL_LIMIT_NONE;
 	return pool->limit < pool->options.max_size ? POOL_LIMIT_AUTOSCALE
 												: POOL_LIMIT_SIZE;

@@ -99,7 +99,7 @@ typedef struct Pool
 	int nplaces;		/* all of them; written with registry_lock, too */
 	int nremote_closed; /* of those LEASED, how many are remote_closed */
 	int peak_active;
-	int idle_head; /* most recently used first */
+	int idle_head; /* most recently used first; idle_list.c */
 	int idle_tail;
 	int64 busy_us;	  /* time in use of all connections together, until */
 	int64 busy_until; /* then, pool_clock_us() */
@@ -111,14 +111,18 @@ typedef struct Pool
 	int waiter_head; /* first to be served */
 	int waiter_tail;
 	int nwaiting;
+	uint64 rests; /* how often a slot began to rest; tenure.c */
 
 	/*
 	 * Demand.  Written with the lock: by the worker (janitor, connector), and
-	 * prewarm and asked_at by sessions that ask for connections.
+	 * prewarm, demand_now and asked_at by sessions that ask for connections.
 	 */
 	int prewarm;	/* connections asked for ahead of demand */
 	int renewals;	/* connections to open in the place of old ones */
-	int64 asked_at; /* when a session asked last, pool_clock_us() */
+	int demand_now; /* the most leased at a time since demand_since; demand.c */
+	int demand_before;	/* and in the period before that */
+	int64 demand_since; /* pool_clock_us(), 0: nobody has looked yet */
+	int64 asked_at;		/* when a session asked last, pool_clock_us() */
 
 	/*
 	 * Which limit over several pools keeps it from a connection that it wants.

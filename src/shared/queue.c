@@ -7,9 +7,9 @@
  *
  *	1. Whoever makes a slot available gives it, in the same critical section,
  *	   to the first waiter (pool_queue_offer); it becomes IDLE only if nobody
- *	   waits.
- *	2. So an IDLE slot and a waiter never exist at once, unless the pool is
- *	   paused, and a newcomer cannot overtake anyone.
+ *	   waits, or if it rests for the session that had it (tenure.c).
+ *	2. So an IDLE slot that does not rest and a waiter never exist at once,
+ *	   unless the pool is paused, and a newcomer cannot overtake anyone.
  *	3. A waiter's verdict is written under the lock before its latch is set,
  *	   and read under the lock; setting the latch once too often is harmless.
  *	4. A waiter that leaves for any reason takes itself out under the lock
@@ -21,106 +21,74 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
+#include "shared/affinity.h"
 #include "shared/breaker.h"
 #include "shared/lifetime.h"
 #include "shared/queue.h"
 #include "shared/shmem.h"
+#include "shared/tenure.h"
+#include "shared/waiters.h"
 #include "shared/wake.h"
 
 /* How many sessions pool_queue_tell() takes out of the queue at a time. */
 #define WAKE_BATCH 32
 
 /*
- * Does a come before b?  By priority, then in the order of arrival; a session
- * that comes back after a retry keeps its place.
+ * The idle slot that this session takes; NULL: there is none for it.  While
+ * others wait that can only be one that rests for it.  Needs the lock.
  */
-static bool
-precedes(const PoolWaiter *a, const PoolWaiter *b)
+static PoolSlot *
+find_idle(const PoolAcquireRequest *request)
 {
-	if (a->priority != b->priority)
-		return a->priority > b->priority;
-	return a->since < b->since;
+	const Pool *pool = request->pool;
+	PoolSlot *own;
+
+	if (pool->idle_head == POOL_NONE || pool->pause != POOL_PAUSE_NONE)
+		return NULL;
+	if (pool->waiter_head == POOL_NONE)
+		return pool_affinity_choose(request);
+	own = pool_affinity_own(request);
+	return own != NULL && pool_tenure_goes_on(pool, own) ? own : NULL;
 }
 
-/* Puts a waiter into the queue, at its place.  Needs the lock. */
+/* The first waiter gets the slot.  Needs the pool's lock. */
 static void
-enqueue(Pool *pool, PoolWaiter *waiter)
+grant_to_first(Pool *pool, PoolSlot *slot, PoolWakes *wakes)
 {
-	int index = (int) (waiter - pool_shmem_waiters);
-	int after = pool->waiter_tail;
+	PoolWaiter *first = pool_waiters_first(pool);
+	int64 now = pool_clock_us();
 
-	POOL_ASSERT_LOCKED(pool);
-	Assert(waiter->pool == POOL_NONE);
-	while (after != POOL_NONE && precedes(waiter, &pool_shmem_waiters[after]))
-		after = pool_shmem_waiters[after].prev;
-
-	waiter->pool = pool_index(pool);
-	waiter->prev = after;
-	waiter->next = (after == POOL_NONE) ? pool->waiter_head
-										: pool_shmem_waiters[after].next;
-	if (after == POOL_NONE)
-		pool->waiter_head = index;
-	else
-		pool_shmem_waiters[after].next = index;
-	if (waiter->next == POOL_NONE)
-		pool->waiter_tail = index;
-	else
-		pool_shmem_waiters[waiter->next].prev = index;
-	pool->nwaiting++;
+	pool_stats_time(&pool->stats, POOL_TIMED_WAIT, now - first->since);
+	pool_waiters_remove(pool, first);
+	pool_slot_lease(pool, slot, &first->session, first->role);
+	POOL_FAULT_POINT(grant_locked);
+	pool_tenure_begin(pool, slot);
+	slot->priority = first->priority;
+	first->slot = pool_slot_index(slot);
+	first->verdict = POOL_VERDICT_GRANTED;
+	pool_wake_add(wakes, &first->session);
+	pool_tenure_arm(pool, wakes);
 }
 
-/* Takes a waiter out of the queue.  Needs the lock. */
+/* Ends a rest that is over, if there is one.  Needs the pool's lock. */
 static void
-dequeue(Pool *pool, PoolWaiter *waiter)
+grant_rested(Pool *pool, PoolWakes *wakes)
 {
-	POOL_ASSERT_LOCKED(pool);
-	Assert(waiter->pool == pool_index(pool));
+	PoolSlot *slot = pool_tenure_rested(pool);
 
-	if (waiter->prev != POOL_NONE)
-		pool_shmem_waiters[waiter->prev].next = waiter->next;
-	else
-		pool->waiter_head = waiter->next;
-	if (waiter->next != POOL_NONE)
-		pool_shmem_waiters[waiter->next].prev = waiter->prev;
-	else
-		pool->waiter_tail = waiter->prev;
-	waiter->prev = waiter->next = waiter->pool = POOL_NONE;
-	pool->nwaiting--;
+	if (slot != NULL)
+		grant_to_first(pool, slot, wakes);
 }
 
 /*
- * The idle slot that suits best: one that this session was the last to use, in
- * the same role, which needs no handover; else one of which it has a copy; else
- * any.  Of several the most recently used, so that the surplus grows old.  The
- * search is bounded by the length of the idle list.
+ * The work of pool_queue_acquire(); sets *work if the worker is to be woken.
  */
-static PoolSlot *
-choose_idle(const PoolAcquireRequest *request)
-{
-	uint64 me = pool_self()->serial;
-	int index = request->pool->idle_head;
-	PoolSlot *copied = NULL;
-
-	while (index != POOL_NONE)
-	{
-		PoolSlot *slot = &pool_shmem_slots[index];
-
-		if (pool_slot_was_used_by(slot, me, request->role))
-			return slot;
-		if (copied == NULL &&
-			request->has_copy(index, pg_atomic_read_u64(&slot->generation)))
-			copied = slot;
-		index = slot->next;
-	}
-	return copied ? copied : &pool_shmem_slots[request->pool->idle_head];
-}
-
-/* The work of pool_queue_acquire(); sets *wake if the worker is to be woken. */
 static PoolAcquireResult
-acquire_locked(PoolAcquireRequest *request, bool *wake)
+acquire_locked(PoolAcquireRequest *request, PoolWakes *wakes, bool *work)
 {
 	Pool *pool = request->pool;
 	PoolWaiter *me = &pool_shmem_waiters[pool_self()->procno];
+	PoolSlot *slot;
 
 	if (pool->id != request->pool_id || pool->dropped)
 		return POOL_ACQUIRE_STALE;
@@ -133,20 +101,25 @@ acquire_locked(PoolAcquireRequest *request, bool *wake)
 	pool->asked_at = request->started;
 	if (pool->pause == POOL_PAUSE_FAIL)
 		return POOL_ACQUIRE_PAUSED;
-	while (pool->idle_head != POOL_NONE && pool->pause == POOL_PAUSE_NONE)
+	pool_tenure_note_acquire(pool, request->started);
+	while ((slot = find_idle(request)) != NULL)
 	{
-		PoolSlot *slot = choose_idle(request);
 		int64 now = pool_clock_us();
 
 		if (pool_lifetime_phase(pool, slot, now) == POOL_LIFETIME_OVER)
 		{
 			pool_lifetime_close(pool, slot);
-			*wake = true;
+			*work = true;
 			continue;
 		}
+		if (pool_affinity_ask_for_another(request, slot, now))
+			*work = true;
 		pool_stats_time(&pool->stats, POOL_TIMED_WAIT, now - request->started);
 		pool_slot_lease(pool, slot, pool_self(), request->role);
 		POOL_FAULT_POINT(acquire_leased_locked);
+		if (!pool_slot_was_used_by(slot, pool_self()->serial, request->role))
+			pool_tenure_begin(pool, slot);
+		slot->priority = request->priority;
 		request->slot = pool_slot_index(slot);
 		request->generation = pg_atomic_read_u64(&slot->generation);
 		return POOL_ACQUIRE_GRANTED;
@@ -162,13 +135,15 @@ acquire_locked(PoolAcquireRequest *request, bool *wake)
 	me->priority = request->priority;
 	me->verdict = POOL_VERDICT_NONE;
 	me->slot = POOL_NONE;
-	enqueue(pool, me);
+	me->armed = true; /* it looks before it sleeps */
+	pool_waiters_add(pool, me);
 	POOL_FAULT_POINT(acquire_joined_locked);
+	grant_rested(pool, wakes);
 
 	/* While as many are being opened as may be, the worker looks by itself. */
 	if (pool_slot_count_limited(pool) < pool->limit &&
 		pool->nslots[POOL_SLOT_CONNECTING] < pool->options.connect_parallel)
-		*wake = true;
+		*work = true;
 	return POOL_ACQUIRE_WAIT;
 }
 
@@ -181,12 +156,14 @@ PoolAcquireResult
 pool_queue_acquire(PoolAcquireRequest *request)
 {
 	PoolAcquireResult result;
-	bool wake = false;
+	PoolWakes wakes = {0};
+	bool work = false;
 
 	LWLockAcquire(&request->pool->lock, LW_EXCLUSIVE);
-	result = acquire_locked(request, &wake);
+	result = acquire_locked(request, &wakes, &work);
 	LWLockRelease(&request->pool->lock);
-	if (wake)
+	pool_wake_sessions(&wakes);
+	if (work)
 		pool_wake_worker(request->pool);
 	return result;
 }
@@ -205,16 +182,26 @@ read_verdict(PoolAcquireRequest *request, PoolWaiter *me)
 	return me->verdict;
 }
 
-/* What came of the wait so far; NONE: go on waiting.  Takes the lock. */
+/*
+ * What came of the wait so far; NONE: go on waiting, and ask again when the latch
+ * is set, or at *look_again, pool_clock_us().  Takes the lock.
+ */
 PoolVerdict
-pool_queue_verdict(PoolAcquireRequest *request)
+pool_queue_verdict(PoolAcquireRequest *request, int64 *look_again)
 {
+	Pool *pool = request->pool;
 	PoolWaiter *me = &pool_shmem_waiters[pool_self()->procno];
+	PoolWakes wakes = {0};
 	PoolVerdict verdict;
 
-	LWLockAcquire(&request->pool->lock, LW_SHARED);
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	if (me->verdict == POOL_VERDICT_NONE)
+		grant_rested(pool, &wakes);
 	verdict = read_verdict(request, me);
-	LWLockRelease(&request->pool->lock);
+	if (verdict == POOL_VERDICT_NONE)
+		*look_again = pool_tenure_watch(pool, me);
+	LWLockRelease(&pool->lock);
+	pool_wake_sessions(&wakes);
 	return verdict;
 }
 
@@ -226,6 +213,7 @@ PoolVerdict
 pool_queue_leave(PoolAcquireRequest *request)
 {
 	PoolWaiter *me = &pool_shmem_waiters[pool_self()->procno];
+	PoolWakes wakes = {0};
 	PoolVerdict verdict;
 
 	LWLockAcquire(&request->pool->lock, LW_EXCLUSIVE);
@@ -233,34 +221,21 @@ pool_queue_leave(PoolAcquireRequest *request)
 	request->limit = pool_limit_of(request->pool);
 	POOL_FAULT_POINT(acquire_leave_locked);
 	if (verdict == POOL_VERDICT_NONE && me->pool == pool_index(request->pool))
-		dequeue(request->pool, me);
+	{
+		pool_waiters_remove(request->pool, me);
+		pool_tenure_arm(request->pool, &wakes);
+	}
 	LWLockRelease(&request->pool->lock);
+	pool_wake_sessions(&wakes);
 	return verdict;
 }
 
-/* The first waiter gets the slot.  Needs the pool's lock. */
-static void
-grant_to_first(Pool *pool, PoolSlot *slot, PoolSessionRef *wake)
-{
-	PoolWaiter *first = &pool_shmem_waiters[pool->waiter_head];
-	int64 now = pool_clock_us();
-
-	pool_stats_time(&pool->stats, POOL_TIMED_WAIT, now - first->since);
-	dequeue(pool, first);
-	pool_slot_lease(pool, slot, &first->session, first->role);
-	POOL_FAULT_POINT(grant_locked);
-	first->slot = pool_slot_index(slot);
-	first->verdict = POOL_VERDICT_GRANTED;
-	*wake = first->session;
-}
-
 /*
- * Makes a usable slot available: to the first waiter, else to anyone; or has
- * it closed, if it is retired, over the limit or too old.  Returns true with
- * the session in *wake if one is to be woken.  Needs the pool's lock.
+ * Is the slot not to be leased again?  Has it closed then: it is retired, over
+ * the limit or too old.  Needs the pool's lock.
  */
-bool
-pool_queue_offer(Pool *pool, PoolSlot *slot, PoolSessionRef *wake)
+static bool
+close_instead(Pool *pool, PoolSlot *slot)
 {
 	int live = pool_slot_count_live(pool) +
 			   (slot->state == POOL_SLOT_CONNECTING ? 1 : 0);
@@ -271,21 +246,54 @@ pool_queue_offer(Pool *pool, PoolSlot *slot, PoolSessionRef *wake)
 	if (slot->close_reason != POOL_CLOSE_NONE)
 	{
 		pool_slot_close(pool, slot, slot->close_reason, false);
-		return false;
+		return true;
 	}
 	if (slot->opened != 0 &&
 		pool_lifetime_phase(pool, slot, pool_clock_us()) == POOL_LIFETIME_OVER)
 	{
 		pool_lifetime_close(pool, slot);
-		return false;
+		return true;
 	}
-	if (pool->waiter_head == POOL_NONE || pool->pause != POOL_PAUSE_NONE)
-	{
+	return false;
+}
+
+/* Does a session wait that may have a slot now?  Needs the pool's lock. */
+static bool
+is_wanted(const Pool *pool)
+{
+	return pool->waiter_head != POOL_NONE && pool->pause == POOL_PAUSE_NONE;
+}
+
+/*
+ * Makes a usable slot available: to the first waiter, else to anyone; or has it
+ * closed.  *wakes gets who is to be woken.  Needs the pool's lock.
+ */
+void
+pool_queue_offer(Pool *pool, PoolSlot *slot, PoolWakes *wakes)
+{
+	if (close_instead(pool, slot))
+		return;
+	if (is_wanted(pool))
+		grant_to_first(pool, slot, wakes);
+	else
 		pool_slot_move(pool, slot, POOL_SLOT_IDLE);
-		return false;
+}
+
+/*
+ * This session leaves a connection that is as good as new: it rests if the
+ * session may go on and is likely to, else it is anyone's.
+ */
+static void
+leave_clean(Pool *pool, PoolSlot *slot, PoolWakes *wakes)
+{
+	pool_tenure_note_release(pool);
+	if (!is_wanted(pool) || !pool_tenure_may_rest(pool, slot))
+		pool_queue_offer(pool, slot, wakes);
+	else if (!close_instead(pool, slot))
+	{
+		pool_tenure_rest(pool, slot);
+		pool_tenure_arm(pool, wakes);
 	}
-	grant_to_first(pool, slot, wake);
-	return true;
 }
 
 /*
@@ -295,29 +303,26 @@ pool_queue_offer(Pool *pool, PoolSlot *slot, PoolSessionRef *wake)
 void
 pool_queue_serve(Pool *pool)
 {
-	PoolSessionRef wake;
 	bool served;
 
 	do
 	{
+		PoolWakes wakes = {0};
+
 		LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 		served = pool->pause == POOL_PAUSE_NONE &&
 				 pool->idle_head != POOL_NONE && pool->waiter_head != POOL_NONE;
 		if (served)
-			grant_to_first(pool, &pool_shmem_slots[pool->idle_head], &wake);
+			grant_to_first(pool, &pool_shmem_slots[pool->idle_head], &wakes);
 		LWLockRelease(&pool->lock);
-		if (served)
-			pool_wake_session(&wake);
+		pool_wake_sessions(&wakes);
 	} while (served);
 }
 
-/*
- * The work of pool_queue_release(); returns true with the session in *wake if
- * one was granted the slot.
- */
-static bool
+/* The work of pool_queue_release(); *wakes gets who is to be woken. */
+static void
 release_locked(Pool *pool, PoolSlot *slot, PoolCondition condition,
-			   PoolCloseReason reason, PoolSessionRef *wake)
+			   PoolCloseReason reason, PoolWakes *wakes)
 {
 	if (condition == POOL_CONDITION_SILENT)
 		pool_slot_give_up(pool, slot, reason);
@@ -330,9 +335,11 @@ release_locked(Pool *pool, PoolSlot *slot, PoolCondition condition,
 		slot->in_transaction = (condition == POOL_CONDITION_IN_TRANSACTION);
 		pool_slot_move(pool, slot, POOL_SLOT_RETURNED);
 	}
+	else if (condition == POOL_CONDITION_CLEAN)
+		leave_clean(pool, slot, wakes);
 	else
-		return pool_queue_offer(pool, slot, wake);
-	return false;
+		pool_queue_offer(pool, slot, wakes);
+	grant_rested(pool, wakes);
 }
 
 /*
@@ -352,8 +359,7 @@ pool_queue_release(int slot_index, uint64 generation, PoolCondition condition,
 	PoolSlot *slot = &pool_shmem_slots[slot_index];
 	int pool_place = slot->pool;
 	Pool *pool;
-	PoolSessionRef wake;
-	bool granted = false;
+	PoolWakes wakes = {0};
 	bool work = false;
 
 	if (pool_place == POOL_NONE)
@@ -369,7 +375,7 @@ pool_queue_release(int slot_index, uint64 generation, PoolCondition condition,
 			slot->last_user = *user;
 		if (condition == POOL_CONDITION_CLEAN)
 			pool_breaker_succeeded(pool);
-		granted = release_locked(pool, slot, condition, reason, &wake);
+		release_locked(pool, slot, condition, reason, &wakes);
 		work = slot->state == POOL_SLOT_RETURNED ||
 			   slot->state == POOL_SLOT_CLOSING;
 		POOL_FAULT_POINT(released_locked);
@@ -377,9 +383,8 @@ pool_queue_release(int slot_index, uint64 generation, PoolCondition condition,
 	LWLockRelease(&pool->lock);
 
 	POOL_FAULT_POINT(release_wake);
-	if (granted)
-		pool_wake_session(&wake);
-	else if (work)
+	pool_wake_sessions(&wakes);
+	if (work)
 		pool_wake_worker(pool);
 }
 
@@ -431,7 +436,7 @@ pool_queue_tell(Pool *pool, PoolVerdict verdict)
 		{
 			PoolWaiter *waiter = &pool_shmem_waiters[pool->waiter_head];
 
-			dequeue(pool, waiter);
+			pool_waiters_remove(pool, waiter);
 			waiter->verdict = verdict;
 			wake[n++] = waiter->session;
 		}

@@ -11,32 +11,14 @@
 #include "shared/self.h"
 #include "shared/slot.h"
 #include "shared/stats.h"
+#include "shared/waiters.h"
+#include "shared/wake.h"
 
-typedef enum PoolVerdict
-{
-	POOL_VERDICT_NONE,	  /* not waiting, or still waiting */
-	POOL_VERDICT_GRANTED, /* the slot is leased to this session */
-	POOL_VERDICT_FAILED,  /* no connection can be had: last_error */
-	POOL_VERDICT_RETRY	  /* the pool changed: look again */
-} PoolVerdict;
+struct PoolAcquireRequest;
 
-/*
- * A backend's place in a queue; one for each backend, by procno.  "session"
- * is written by that backend alone, when it first uses the pool and when it
- * exits.  The rest is under the lock of the pool that is waited for.
- */
-typedef struct PoolWaiter
-{
-	PoolSessionRef session;
-	int pool; /* POOL_NONE: in no queue */
-	int prev;
-	int next;
-	Oid role; /* the session's, for which it waits */
-	int64 since;
-	int priority; /* the higher, the sooner */
-	PoolVerdict verdict;
-	int slot; /* GRANTED */
-} PoolWaiter;
+/* Does the copy suit that this session has of the connection in that slot? */
+typedef bool (*PoolCopySuits)(const struct PoolAcquireRequest *request,
+							  int slot, uint64 generation);
 
 /* What a session wants, and what it got. */
 typedef struct PoolAcquireRequest
@@ -49,10 +31,12 @@ typedef struct PoolAcquireRequest
 	int64 started; /* pool_clock_us() when the wait began */
 
 	/*
-	 * Asks whether this session still has an open copy of the connection in
-	 * that slot.  Called under the pool's lock: no palloc, no error.
+	 * Finds the first copy of a connection, of those that this session has, that
+	 * suits; returns its slot, or POOL_NONE.  Called under the pool's lock: no
+	 * palloc, no error.
 	 */
-	bool (*has_copy)(int slot, uint64 generation);
+	int (*find_copy)(PoolCopySuits suits,
+					 const struct PoolAcquireRequest *request);
 
 	int slot;		   /* out */
 	uint64 generation; /* out */
@@ -93,9 +77,10 @@ pool_queue_closes(PoolCondition condition)
 }
 
 extern PoolAcquireResult pool_queue_acquire(PoolAcquireRequest *request);
-extern PoolVerdict pool_queue_verdict(PoolAcquireRequest *request);
+extern PoolVerdict pool_queue_verdict(PoolAcquireRequest *request,
+									  int64 *look_again);
 extern PoolVerdict pool_queue_leave(PoolAcquireRequest *request);
-extern bool pool_queue_offer(Pool *pool, PoolSlot *slot, PoolSessionRef *wake);
+extern void pool_queue_offer(Pool *pool, PoolSlot *slot, PoolWakes *wakes);
 extern void pool_queue_release(int slot, uint64 generation,
 							   PoolCondition condition, PoolCloseReason reason,
 							   const PoolUser *user);

@@ -66,6 +66,8 @@ empty_place(Pool *pool)
 	pool->peak_active = 0;
 	pool->busy_us = 0;
 	pool->prewarm = pool->renewals = 0;
+	pool->demand_now = pool->demand_before = 0;
+	pool->demand_since = 0;
 	pool->asked_at = pool->last_attempt = pool->refill_at = 0;
 	pool->limited_by = POOL_LIMIT_NONE;
 	pool_breaker_reset(pool);

@@ -12,8 +12,11 @@
 #include "postgres.h"
 
 #include "base/clock.h"
+#include "shared/demand.h"
+#include "shared/idle_list.h"
 #include "shared/pool.h"
 #include "shared/slot.h"
+#include "shared/tenure.h"
 
 #define TO(state) (1 << (state))
 
@@ -46,50 +49,6 @@ pool_slot_state_name(PoolSlotState state)
 {
 	Assert(state < POOL_NSLOT_STATES);
 	return state_names[state];
-}
-
-/*
- * The list is in the order of the last release, newest first, so that the
- * surplus grows old at its end.  A check does not count as use, so a slot that
- * comes back from one goes where it was.
- */
-static void
-idle_list_add(Pool *pool, PoolSlot *slot)
-{
-	int index = pool_slot_index(slot);
-	int before = POOL_NONE;
-	int after = pool->idle_head;
-
-	while (after != POOL_NONE &&
-		   pool_shmem_slots[after].returned > slot->returned)
-	{
-		before = after;
-		after = pool_shmem_slots[after].next;
-	}
-	slot->prev = before;
-	slot->next = after;
-	if (before == POOL_NONE)
-		pool->idle_head = index;
-	else
-		pool_shmem_slots[before].next = index;
-	if (after == POOL_NONE)
-		pool->idle_tail = index;
-	else
-		pool_shmem_slots[after].prev = index;
-}
-
-static void
-idle_list_remove(Pool *pool, PoolSlot *slot)
-{
-	if (slot->prev != POOL_NONE)
-		pool_shmem_slots[slot->prev].next = slot->next;
-	else
-		pool->idle_head = slot->next;
-	if (slot->next != POOL_NONE)
-		pool_shmem_slots[slot->next].prev = slot->prev;
-	else
-		pool->idle_tail = slot->prev;
-	slot->prev = slot->next = POOL_NONE;
 }
 
 /* Counts a move in the statistics. */
@@ -173,7 +132,11 @@ pool_slot_move(Pool *pool, PoolSlot *slot, PoolSlotState to)
 	pool->busy_us = pool_slot_busy_us(pool, now);
 	pool->busy_until = now;
 	if (from == POOL_SLOT_IDLE)
-		idle_list_remove(pool, slot);
+	{
+		pool->busy_us += pool_tenure_rested_us(slot, now);
+		slot->rest_end = 0;
+		pool_idle_list_remove(pool, slot);
+	}
 	if (from != POOL_SLOT_FREE)
 		pool->nslots[from]--;
 	else
@@ -194,7 +157,7 @@ pool_slot_move(Pool *pool, PoolSlot *slot, PoolSlotState to)
 		slot->remote_closed = false;
 	}
 	if (to == POOL_SLOT_IDLE)
-		idle_list_add(pool, slot);
+		pool_idle_list_add(pool, slot, from == POOL_SLOT_CHECKING);
 	if (to != POOL_SLOT_LEASED)
 		memset(&slot->owner, 0, sizeof(slot->owner));
 }
@@ -222,6 +185,7 @@ pool_slot_lease(Pool *pool, PoolSlot *slot, const PoolSessionRef *session,
 	if (pool_slot_was_used_by(slot, session->serial, role))
 		pool_stats_add(&pool->stats, POOL_COUNT_REUSED, 1);
 	pool->peak_active = Max(pool->peak_active, pool->nslots[POOL_SLOT_LEASED]);
+	pool_demand_note(pool);
 }
 
 /*
@@ -353,6 +317,7 @@ pool_slot_claim(Pool *pool)
 	pool_prepared_forget(slot);
 	slot->uses = 0;
 	slot->opened = slot->returned = slot->heard = 0;
+	slot->tenure_end = slot->rest_end = 0;
 	slot->jitter = 0;
 	slot->retry = pool->failures > 0;
 	if (slot->retry)

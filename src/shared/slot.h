@@ -57,6 +57,7 @@ typedef enum PoolSlotState
 typedef struct PoolUser
 {
 	uint64 session; /* its serial; 0: nobody */
+	int procno;
 	Oid role;
 } PoolUser;
 
@@ -123,6 +124,14 @@ typedef struct PoolSlot
 
 	/* What it has prepared.  Who writes it, and how: prepared.c. */
 	PoolPrepared prepared;
+
+	/*
+	 * Tenure; see tenure.c.  Times are pool_clock_us().  Written under the pool's
+	 * lock.
+	 */
+	int64 tenure_end; /* until when its session may go on while others wait */
+	int64 rest_end;	  /* IDLE: kept for its last user until then, or 0 */
+	int priority;	  /* of the session that has or had the lease */
 
 	/*
 	 * Written by the owner of the socket, without the lock: has a statement run

@@ -24,6 +24,22 @@ pool_wake_session(const PoolSessionRef *session)
 	SetLatch(&ProcGlobal->allProcs[session->procno].procLatch);
 }
 
+/* Notes a session that is to be woken; to be called under a lock. */
+void
+pool_wake_add(PoolWakes *wakes, const PoolSessionRef *session)
+{
+	Assert(wakes->n < POOL_MAX_WAKES);
+	wakes->sessions[wakes->n++] = *session;
+}
+
+/* Wakes them; to be called without the lock. */
+void
+pool_wake_sessions(const PoolWakes *wakes)
+{
+	for (int i = 0; i < wakes->n; i++)
+		pool_wake_session(&wakes->sessions[i]);
+}
+
 static void
 wake_worker(int worker)
 {

@@ -222,8 +222,7 @@ finish_attempt(PoolConn *conn)
 	const char *version = NULL;
 	const char *cipher = NULL;
 	int remote_pid = PQbackendPID(conn->pg);
-	PoolSessionRef wake;
-	bool granted;
+	PoolWakes wakes = {0};
 
 	POOL_FAULT_POINT(connect_ready);
 	if (!accept_connection(conn))
@@ -250,15 +249,14 @@ finish_attempt(PoolConn *conn)
 		pool_lifetime_renewed(pool);
 		pool_backoff_overtake(pool, slot);
 	}
-	granted = pool_queue_offer(pool, slot, &wake);
+	pool_queue_offer(pool, slot, &wakes);
 	if (pool_slot_count_live(pool) >= pool->prewarm)
 		pool->prewarm = 0;
 	POOL_FAULT_POINT(connect_offered_locked);
 	LWLockRelease(&pool->lock);
 
 	POOL_FAULT_POINT(connect_wake);
-	if (granted)
-		pool_wake_session(&wake);
+	pool_wake_sessions(&wakes);
 	POOL_FAULT_POINT(connect_done);
 	ConditionVariableBroadcast(&pool->changed);
 	if (pool_guc_log_connections)

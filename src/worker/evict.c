@@ -30,9 +30,20 @@
 typedef enum Spare
 {
 	SPARE_NONE,
-	SPARE_OVER_SHARE,	/* min_size keeps it, but the pool has too many */
+	SPARE_OVER_SHARE, /* the pool needs it, or min_size, but it has too many */
 	SPARE_OVER_MIN_SIZE /* nothing keeps it */
 } Spare;
+
+/*
+ * Is what is idle in the pool between two leases of one session?  While others
+ * wait nothing else is idle (tenure.c), and the pool needs all that it has; but it
+ * may have more than its share.
+ */
+static bool
+rests(const Pool *pool)
+{
+	return pool->nwaiting > 0 && pool->pause == POOL_PAUSE_NONE;
+}
 
 /*
  * How well can the other pool spare its idle connection that was not used for
@@ -47,7 +58,7 @@ spare_of(const Pool *pool, const Pool *other, int keep)
 	if (other == pool || other->idle_tail == POOL_NONE ||
 		!pool_limit_covers(limit, pool, other))
 		return SPARE_NONE;
-	if (pool_slot_count_live(other) > other->options.min_size)
+	if (pool_slot_count_live(other) > other->options.min_size && !rests(other))
 		return SPARE_OVER_MIN_SIZE;
 	return pool_limit_taken(limit, other) > keep ? SPARE_OVER_SHARE : SPARE_NONE;
 }

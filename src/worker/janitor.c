@@ -14,8 +14,8 @@
  *	  reset would come too late for those who wait for such a lock.
  *	- IDLE for longer than health_check_interval, or CHECKING since a session
  *	  found another one dead (pool_queue_doubt): has health_check_query asked.
- *	- IDLE and not used for longer than idle_timeout: closes it, down to
- *	  min_size.
+ *	- IDLE and not used for longer than idle_timeout, or more than were leased at
+ *	  a time meanwhile (shared/demand.c): closes it, down to min_size.
  *	- Older than max_lifetime: see pool_lifetime_phase().  Has another one opened
  *	  first if there is room, so that nobody has to wait for it.
  *	- LEASED and not used for longer than leak_threshold: logs it, once, and
@@ -34,6 +34,7 @@
 #include "shared/autoscale.h"
 #include "shared/backoff.h"
 #include "shared/breaker.h"
+#include "shared/demand.h"
 #include "shared/holder.h"
 #include "shared/lifetime.h"
 #include "shared/queue.h"
@@ -236,6 +237,7 @@ decide(Pool *pool, Findings *found)
 	found->scaled = pool_autoscale_look(pool, now, &found->move);
 	pool_loop_wake_at(found->move.next);
 	pool->renewals = 0;
+	pool_demand_close_idle(pool, now);
 	for (int i = 0; i < pool_shmem->nslots; i++)
 	{
 		PoolSlot *slot = &pool_shmem_slots[i];

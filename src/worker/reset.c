@@ -64,8 +64,7 @@ static void
 reset_done(PoolConn *conn)
 {
 	PoolSlot *slot = conn->slot;
-	PoolSessionRef wake;
-	bool granted;
+	PoolWakes wakes = {0};
 
 	POOL_FAULT_POINT(reset_done);
 	pool_conn_stand_by(conn);
@@ -78,11 +77,11 @@ reset_done(PoolConn *conn)
 	LWLockAcquire(&conn->pool->lock, LW_EXCLUSIVE);
 	if (!conn->is_health_check)
 		slot->used = slot->in_transaction = false;
-	granted = pool_queue_offer(conn->pool, slot, &wake);
+	pool_queue_offer(conn->pool, slot, &wakes);
 	POOL_FAULT_POINT(reset_offered_locked);
 	LWLockRelease(&conn->pool->lock);
-	if (granted)
-		pool_wake_session(&wake);
+	if (wakes.n > 0)
+		pool_wake_sessions(&wakes);
 	else
 		pool_loop_wake_now(); /* it may have to be closed */
 }

@@ -23,6 +23,7 @@ my $number = 0;
 my %scenario = (
 	wait => [qw(acquire_joined_locked acquire_joined acquire_woken acquire_granted)],
 	give => [qw(grant_locked)],
+	rest => [qw(rest_locked)],
 	wait_in_vain => [qw(acquire_timed_out acquire_leave_locked)],
 	wait_and_be_cancelled => [qw(acquire_abandon)],
 	use_new_server => [qw(acquire_pool_made acquire_configure acquire_configured)],
@@ -137,6 +138,22 @@ sub give
 	arm($self->{victim}, $what);
 	$self->{case}->saw($self->{victim}->release($lease));
 	$self->{case}->result($self->{other});
+	return;
+}
+
+# Two sessions that come back again and again for the only connection.
+sub rest
+{
+	my ($self, $what) = @_;
+	my $loop = q(DO $$ BEGIN FOR i IN 1 .. 500 LOOP)
+	  . q( PERFORM pool_exec('srv', 'select 1'); END LOOP; END $$);
+
+	$self->{victim}->query($loop);
+	arm($self->{victim}, $what);
+	$self->{case}->let_go($self->{other});
+	$self->{other}->begin($loop);
+	$self->{case}->saw($self->{victim}->query($loop));
+	$self->{case}->saw($self->{other}->result);
 	return;
 }
 

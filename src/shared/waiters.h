@@ -1,0 +1,43 @@
+/*
+ * waiters.h
+ *		The sessions that wait for a pool's connections.
+ */
+#ifndef POOL_WAITERS_H
+#define POOL_WAITERS_H
+
+#include "shared/pool.h"
+#include "shared/self.h"
+
+typedef enum PoolVerdict
+{
+	POOL_VERDICT_NONE,	  /* not waiting, or still waiting */
+	POOL_VERDICT_GRANTED, /* the slot is leased to this session */
+	POOL_VERDICT_FAILED,  /* no connection can be had: last_error */
+	POOL_VERDICT_RETRY	  /* the pool changed: look again */
+} PoolVerdict;
+
+/*
+ * A backend's place in a queue; one for each backend, by procno.  "session"
+ * is written by that backend alone, when it first uses the pool and when it
+ * exits.  The rest is under the lock of the pool that is waited for.
+ */
+typedef struct PoolWaiter
+{
+	PoolSessionRef session;
+	int pool; /* POOL_NONE: in no queue */
+	int prev;
+	int next;
+	Oid role; /* the session's, for which it waits */
+	int64 since;
+	int priority;	   /* the higher, the sooner */
+	bool armed;		   /* will look by itself when a rest is over; tenure.c */
+	uint64 rests_seen; /* Pool.rests when it looked last */
+	PoolVerdict verdict;
+	int slot; /* GRANTED */
+} PoolWaiter;
+
+extern void pool_waiters_add(Pool *pool, PoolWaiter *waiter);
+extern void pool_waiters_remove(Pool *pool, PoolWaiter *waiter);
+extern PoolWaiter *pool_waiters_first(const Pool *pool);
+
+#endif /* POOL_WAITERS_H */

@@ -1,0 +1,66 @@
+# Loops.pm
+#	Sessions that ask for one row after the other, in one statement, until they are
+#	told to stop.
+
+package PoolTest::Loops;
+
+use strict;
+use warnings;
+
+use Exporter qw(import);
+use PoolTest;
+
+our @EXPORT = qw(create_loops start_loop stop_loops);
+
+# create_loops(local): what the sessions run: asks(server, n) asks n times, or, for
+# 0, until it is to stop, and returns how often
+sub create_loops
+{
+	my ($local) = @_;
+
+	sql($local, <<'SQL');
+CREATE TABLE stop (x int);
+CREATE FUNCTION asks(server text, n int) RETURNS int LANGUAGE plpgsql AS $$
+DECLARE
+	i int := 0;
+	answer int;
+BEGIN
+	WHILE CASE WHEN n > 0 THEN i < n ELSE NOT EXISTS (SELECT FROM stop) END LOOP
+		i := i + 1;
+		SELECT t INTO answer FROM pool_query(server, 'select ' || i) AS r(t int);
+		IF answer IS DISTINCT FROM i THEN
+			RAISE 'asked for %, and got %', i, answer;
+		END IF;
+	END LOOP;
+	RETURN i;
+END $$;
+SQL
+	return;
+}
+
+# start_loop(local, server, before): a session that asks until it is told to stop;
+# "before" is what it does first
+sub start_loop
+{
+	my ($local, $server, $before) = @_;
+	my $session = session($local);
+
+	$session->query($before) if $before;
+	$session->begin("SELECT asks('$server', 0)");
+	return $session;
+}
+
+# stop_loops(local, sessions): how many rows each of them got
+sub stop_loops
+{
+	my ($local, @sessions) = @_;
+	my @results;
+
+	sql($local, 'INSERT INTO stop VALUES (1)');
+	@results = map { $_->result } @sessions;
+	$_->quit foreach @sessions;
+	sql($local, 'DELETE FROM stop');
+	return map { $_->{state} eq '00000' ? $_->{out} : $_->{err} } @results;
+}
+
+1;
