@@ -1,6 +1,6 @@
 #!/bin/bash
 # run.sh [--keep] [--plain | --tls] [--jobs N] [--long | --sanitize | --valgrind]
-#		[regress | isolation | tap | file | test name]...
+#		[--without OPTION]... [regress | isolation | tap | file | test name]...
 #	Build the extension and run its tests in throw-away clusters.
 #
 # Without arguments all tests run, but for those that take long: these run when
@@ -15,6 +15,9 @@
 # which a server takes 20 times as long: without a name some tests run then.
 # --long runs all that there is: besides the tests that take long, the mutants,
 # the fuzz targets, and the suite with --sanitize and --valgrind.
+#
+# --without statement_cache, and --without fairness_round: with that option off
+# unless a test sets it, and without the tests that have the line "# Needs OPTION.".
 #
 # N jobs run at a time, two for each processor if --jobs does not say otherwise:
 # a test waits more than it computes.  Each TAP test is a job.  So are all regress
@@ -48,6 +51,10 @@ no_memory='# Not with sanitizers or valgrind.'
 
 # These take longest and start first, so that none is left alone at the end.
 longest='002_tokens 006_remote 015_ageing 023_storm 024_soak'
+
+# Options that are off, and what the compiler is told of that
+without=()
+flags=()
 
 regress=()
 isolation=()
@@ -109,8 +116,20 @@ tap_tests()
 	for file in test/t/*.pl; do
 		[ -n "$long" ] || ! grep -qx "$long_only" "$file" || continue
 		[ -z "$memory" ] || ! grep -qx "$no_memory" "$file" || continue
+		! needs_what_is_off "$file" || continue
 		printf '%s\n' "$file"
 	done
+}
+
+# needs_what_is_off file: is it a test of an option that is off?
+needs_what_is_off()
+{
+	local option
+
+	for option in "${without[@]}"; do
+		! grep -qx "# Needs $option\." "$1" || return 0
+	done
+	return 1
 }
 
 # attempt kind name seconds command...: run one test, its output to $log.  In
@@ -260,6 +279,13 @@ while [[ ${1:-} == --* ]]; do
 		--keep) keep=files ;;
 		--long) long=yes ;;
 		--sanitize | --valgrind) memory=${1#--} ;;
+		--without)
+			[[ ${2:-} == @(statement_cache|fairness_round) ]] ||
+				die '--without needs statement_cache or fairness_round'
+			without+=("$2")
+			flags+=("-DPOOL_DEFAULT_${2^^}=0")
+			shift
+			;;
 		--plain | --tls) rounds=("${1#--}") ;;
 		--jobs)
 			[[ ${2:-} =~ ^[1-9][0-9]*$ ]] || die '--jobs needs a number'
@@ -291,7 +317,7 @@ fi
 if [ -n "$memory" ]; then
 	build_watched
 else
-	build -Werror -DUSE_ASSERT_CHECKING -DPOOL_FAULT_POINTS
+	build -Werror -DUSE_ASSERT_CHECKING -DPOOL_FAULT_POINTS "${flags[@]}"
 fi
 export POOL_TEST_PATIENCE=$patience
 [[ " ${rounds[*]} " != *' tls '* ]] || make_certificates

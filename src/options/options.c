@@ -30,6 +30,14 @@
 #define MAX_COUNT 1000000
 #define MAX_STATEMENTS 64 /* POOL_MAX_PREPARED, which is above this room */
 
+/* Tests run with these off by default, too: test/run.sh --without. */
+#ifndef POOL_DEFAULT_STATEMENT_CACHE
+#define POOL_DEFAULT_STATEMENT_CACHE 64
+#endif
+#ifndef POOL_DEFAULT_FAIRNESS_ROUND
+#define POOL_DEFAULT_FAIRNESS_ROUND 25
+#endif
+
 #define NUMBER(name, kind, contexts, def, min, max)                          \
 	{                                                                        \
 #name, POOL_KIND_##kind, offsetof(PoolOptions, name), contexts, def, \
@@ -49,9 +57,10 @@ const PoolOptionDef pool_options_table[] =
 	 NUMBER(max_size, INT, BOTH, 10, 1, MAX_SIZE),
 	 NUMBER(max_server_size, INT, SERVER, 0, 0, MAX_SIZE), /* 0: no limit */
 	 NUMBER(acquire_timeout, DURATION, BOTH, 30 * SECOND, 0, LONGEST),
-	 NUMBER(query_timeout, DURATION, BOTH, 0, 0, LONGEST),	  /* 0: off */
-	 NUMBER(max_waiters, INT, SERVER, 0, 0, MAX_COUNT),		  /* 0: no limit */
-	 NUMBER(fairness_round, DURATION, SERVER, 25, 0, MINUTE), /* 0: off */
+	 NUMBER(query_timeout, DURATION, BOTH, 0, 0, LONGEST), /* 0: off */
+	 NUMBER(max_waiters, INT, SERVER, 0, 0, MAX_COUNT),	   /* 0: no limit */
+	 NUMBER(fairness_round, DURATION, SERVER, POOL_DEFAULT_FAIRNESS_ROUND, 0,
+			MINUTE), /* 0: off */
 	 NUMBER(priority, INT, BOTH, 0, -POOL_MAX_PRIORITY, POOL_MAX_PRIORITY),
 	 NUMBER(idle_timeout, DURATION, SERVER, 10 * MINUTE, 0, LONGEST),
 	 NUMBER(max_lifetime, DURATION, SERVER, 30 * MINUTE, 0, LONGEST),
@@ -78,7 +87,8 @@ const PoolOptionDef pool_options_table[] =
 	 NUMBER(scale_interval, DURATION, SERVER, 60 * SECOND, 100, DAY),
 	 NUMBER(connect_parallel, INT, SERVER, 4, 1, 100),
 	 NUMBER(connect_timeout, CONNECT_TIMEOUT, SERVER, 10 * SECOND, 0, LONGEST),
-	 NUMBER(statement_cache, INT, BOTH, 64, 0, MAX_STATEMENTS), /* 0: off */
+	 NUMBER(statement_cache, INT, BOTH, POOL_DEFAULT_STATEMENT_CACHE, 0,
+			MAX_STATEMENTS), /* 0: off */
 	 NUMBER(statement_plan, STATEMENT_PLAN, BOTH, POOL_PLAN_AUTO,
 			POOL_PLAN_AUTO, POOL_PLAN_CUSTOM),
 	 {"password_required", POOL_KIND_BOOL, -1, POOL_ON_MAPPING, true, 0, 1, NULL},
