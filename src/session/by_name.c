@@ -22,8 +22,9 @@
  *	   cancel or the session's end leaves it empty, and DISCARD ALL comes next.
  *	   So does any command that leaves state behind, transactions excepted.
  *	4. What the remote no longer has (26000), cannot execute as it was prepared
- *	   (0A000), or has another statement in the place of (42P05), is run again as a text, once, where that error certainly came before
- *	   anything was executed, and outside a transaction block.
+ *	   (0A000), or has another statement in the place of (42P05), is run again as a
+ *	   text, once, where that error certainly came before anything was executed, and
+ *	   outside a transaction block.
  *
  * If statements are gone time and again (a pooler in between gives each
  * transaction another session) the pool does without, until it has new options.
@@ -144,9 +145,9 @@ is_field(const PGresult *res, int field, const char *value)
 
 /*
  * Does that error say that the statement, as it is prepared, is gone or out of
- * date, or that another one has its name, so that nothing of it was executed?  A statement within a function fails
- * with the same SQLSTATEs, but then there is a context, and what the function did
- * before was done.
+ * date, or that another one has its name, so that nothing of it was executed?  A
+ * statement within a function fails with the same SQLSTATEs, but then there is a
+ * context, and what the function did before was done.
  */
 bool
 pool_by_name_is_stale(const PoolRun *run, const PGresult *res)

@@ -17,8 +17,9 @@ use PoolTest::TwoSessions;
 use PoolTest::Wire;
 use Test::More;
 
+# The reset is one command, so that each place in an answer is known.
 my ($local, $remote, $proxy, $session) =
-  start_two_sessions(srv => { query_timeout => '1s' });
+  start_two_sessions(srv => { query_timeout => '1s', statement_cache => 0 });
 my %stray = (
 	notice => report('N', 'NOTICE', '00000', 'stray notice', ''),
 	warning => report('N', 'WARNING', '01000', 'stray warning', ''),

@@ -72,7 +72,8 @@ my %left = (
 	  [ q(set_config('default_transaction_isolation', 'serializable', false)) ],
 	'transactions that are deferrable' =>
 	  [ q(set_config('default_transaction_deferrable', 'on', false)) ],
-	'transactions that are both' => [ map { "set_config('default_transaction_$_->[0]', '$_->[1]', false)" }
+	'transactions that are both' => [
+		map { "set_config('default_transaction_$_->[0]', '$_->[1]', false)" }
 		  [ 'deferrable', 'on' ], [ 'isolation', 'serializable' ] ],
 	'a role' => [q(leave('SET ROLE pg_monitor'))],
 	'a session user' => [q(leave('SET SESSION AUTHORIZATION app; SET ROLE pg_monitor'))],

@@ -321,7 +321,8 @@ my $from = log_offset($remote);
 $cache->run($_, 'srv', $text) foreach $one, $two, $one, $two;
 unlike(log_since($remote, $from), qr/execute pool_/, 'nor the reset');
 forget_losses();
-$cache->attempt('with new options it begins anew', sub { prepare('srv', $cache->text('select %d')) });
+$cache->attempt('with new options it begins anew',
+	sub { prepare('srv', $cache->text('select %d')) });
 
 #
 # Commands and functions that leave something behind
