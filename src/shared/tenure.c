@@ -15,9 +15,10 @@
  *	  connection, the shorter, so that all had their turn after fairness_round.
  *	  The first release after it, if not the end of a rest, is a handover.  A
  *	  lease under way is not cut.
- *	- A rest is REST_US at most, and never longer than the tenure.  When it is over
- *	  the slot goes to the first waiter: by whoever comes by under the lock, or
- *	  at the latest by the first waiter itself, which looks each WATCH_MS.
+ *	- A rest is REST_US at most, and does not begin if the tenure ends before.
+ *	  When it is over the slot goes to the first waiter: by whoever comes by
+ *	  under the lock, or at the latest by the first waiter itself, which looks
+ *	  each WATCH_US.
  *	- The tenant is never preferred to a waiter of higher priority.
  *
  * For no wake-up to be lost:
@@ -26,7 +27,7 @@
  *	   paused.  Nobody joins the queue beside a slot that it might take, and what
  *	   becomes available is granted or rests.
  *	2. While a slot rests, the first waiter is armed: it is awake, or its latch is
- *	   about to be set, or it sleeps for WATCH_MS at most.  Whoever has a slot
+ *	   about to be set, or it sleeps for WATCH_US at most.  Whoever has a slot
  *	   rest, or makes another waiter the first one, arms it in the same critical
  *	   section (pool_tenure_arm).
  *
@@ -50,10 +51,13 @@
 #define MAX_TENURE_US (10 * POOL_CLOCK_US_PER_MS)
 
 /*
- * About what a handover takes, on a machine that is at work: to have a connection
- * stand still for longer does not pay.
+ * About what a handover takes on a machine that is at work.  A slot rests for a
+ * session that comes back sooner on average, since to have the connection stand
+ * still for longer does not pay; and for up to twice as long, since one that does
+ * so may be late.
  */
-#define REST_US INT64CONST(300)
+#define SOON_US INT64CONST(500)
+#define REST_US (2 * SOON_US)
 
 /* How often the first waiter looks while slots rest; a latch knows no less. */
 #define WATCH_US (1 * POOL_CLOCK_US_PER_MS)
@@ -62,7 +66,7 @@
  * How soon this session comes back to the pool that it used last.  What counts
  * for more than FAR_US might hide for long that it has begun to come back sooner.
  */
-#define FAR_US (2 * REST_US)
+#define FAR_US REST_US
 
 static struct
 {
@@ -127,13 +131,16 @@ pool_tenure_goes_on(const Pool *pool, const PoolSlot *slot)
 
 /*
  * This session releases the slot, others wait, and it may go to any of them as it
- * is: is it to rest instead?  Needs the lock.
+ * is: is it to rest instead?  It does if this session is likely to be back soon,
+ * and in its tenure.  Needs the lock.
  */
 bool
 pool_tenure_may_rest(const Pool *pool, const PoolSlot *slot)
 {
 	return slot->last_user.session == pool_self()->serial &&
-		   habit.gap <= REST_US && pool_tenure_goes_on(pool, slot);
+		   habit.gap <= SOON_US &&
+		   pool_clock_us() + REST_US < slot->tenure_end &&
+		   pool_tenure_goes_on(pool, slot);
 }
 
 /* Has the slot rest, which is this session's.  Needs the lock. */
@@ -141,15 +148,14 @@ void
 pool_tenure_rest(Pool *pool, PoolSlot *slot)
 {
 	pool_slot_move(pool, slot, POOL_SLOT_IDLE);
-	slot->rest_end = Min(slot->since + REST_US, slot->tenure_end);
+	slot->rest_end = slot->since + REST_US;
 	pool->rests++;
 	POOL_FAULT_POINT(rest_locked);
 }
 
 /*
  * The slot that has rested for longest, if that is over, for the first waiter;
- * else NULL.  Rests are equally long, unless a tenure ends before, so no other one
- * is over for longer than that.  Needs the lock.
+ * else NULL.  Rests are equally long, so none is over before.  Needs the lock.
  */
 PoolSlot *
 pool_tenure_rested(const Pool *pool)
