@@ -50,24 +50,22 @@ is_of_pool(const PoolAcquireRequest *request, int slot, uint64 generation)
 		   pg_atomic_read_u64(&pool_shmem_slots[slot].generation) == generation;
 }
 
-/* The idle slot that this session was the last to use, in its role; or NULL. */
-PoolSlot *
+/* The idle slot that this session was the last to use, in its role; or POOL_NONE. */
+int
 pool_affinity_own(const PoolAcquireRequest *request)
 {
-	int own = request->find_copy(is_own, request);
-
 	POOL_ASSERT_LOCKED(request->pool);
-	return own != POOL_NONE ? &pool_shmem_slots[own] : NULL;
+	return request->find_copy(is_own, request);
 }
 
 /* May the last user come back for its connection? */
 static bool
 has_living_user(const PoolSlot *slot)
 {
-	const PoolUser *user = &slot->last_user;
+	PoolUser user = slot->last_user;
 
-	return user->session != 0 &&
-		   pool_shmem_waiters[user->procno].session.serial == user->session;
+	return user.session != 0 &&
+		   pool_shmem_waiters[user.procno].session.serial == user.session;
 }
 
 /* The idle slot that suits best; there must be one. */
@@ -75,11 +73,11 @@ PoolSlot *
 pool_affinity_choose(const PoolAcquireRequest *request)
 {
 	const Pool *pool = request->pool;
-	PoolSlot *own = pool_affinity_own(request);
+	int own = pool_affinity_own(request);
 	int index = pool->idle_head;
 
-	if (own != NULL)
-		return own;
+	if (own != POOL_NONE)
+		return &pool_shmem_slots[own];
 	for (int n = 0; n < LOOK_AT && index != POOL_NONE; n++)
 	{
 		PoolSlot *slot = &pool_shmem_slots[index];

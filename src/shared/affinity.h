@@ -7,7 +7,7 @@
 
 #include "shared/queue.h"
 
-extern PoolSlot *pool_affinity_own(const PoolAcquireRequest *request);
+extern int pool_affinity_own(const PoolAcquireRequest *request);
 extern PoolSlot *pool_affinity_choose(const PoolAcquireRequest *request);
 extern bool pool_affinity_ask_for_another(const PoolAcquireRequest *request,
 										  const PoolSlot *slot, int64 now);

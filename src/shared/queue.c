@@ -41,14 +41,16 @@ static PoolSlot *
 find_idle(const PoolAcquireRequest *request)
 {
 	const Pool *pool = request->pool;
-	PoolSlot *own;
+	int own;
 
 	if (pool->idle_head == POOL_NONE || pool->pause != POOL_PAUSE_NONE)
 		return NULL;
 	if (pool->waiter_head == POOL_NONE)
 		return pool_affinity_choose(request);
 	own = pool_affinity_own(request);
-	return own != NULL && pool_tenure_goes_on(pool, own) ? own : NULL;
+	if (own == POOL_NONE || !pool_tenure_goes_on(pool, &pool_shmem_slots[own]))
+		return NULL;
+	return &pool_shmem_slots[own];
 }
 
 /* The first waiter gets the slot.  Needs the pool's lock. */
