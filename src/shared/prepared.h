@@ -57,6 +57,7 @@ extern void pool_prepared_store(int slot, PoolPreparedCopy *copy);
 extern void pool_prepared_forget(struct PoolSlot *slot);
 extern void pool_prepared_clear(PoolPreparedCopy *copy);
 extern void pool_prepared_note_parts(PoolPreparedCopy *copy);
+extern bool pool_prepared_is_worth_sparing(const PoolPreparedCopy *copy);
 extern bool pool_prepared_has_parts(const PoolPreparedCopy *copy);
 extern bool pool_prepared_use(PoolPreparedCopy *copy,
 							  const PoolPreparedHash *hash);
