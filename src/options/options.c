@@ -35,7 +35,7 @@
 #define POOL_DEFAULT_STATEMENT_CACHE 64
 #endif
 #ifndef POOL_DEFAULT_FAIRNESS_ROUND
-#define POOL_DEFAULT_FAIRNESS_ROUND 25
+#define POOL_DEFAULT_FAIRNESS_ROUND 100
 #endif
 
 #define NUMBER(name, kind, contexts, def, min, max)                          \

@@ -4,6 +4,7 @@
 #	not done, and what goes when there are too many.
 #
 # Runs in the plain round only.
+# Needs statement_cache.
 
 use strict;
 use warnings;

@@ -6,6 +6,7 @@
 #	the worker resets the connection, always by DISCARD ALL.
 #
 # Runs in the plain round only.
+# Needs statement_cache.
 
 use strict;
 use warnings;

@@ -4,6 +4,7 @@
 #	connection has left in doubt.
 #
 # Runs in the plain round only.
+# Needs statement_cache.
 
 use strict;
 use warnings;

@@ -4,6 +4,7 @@
 #	own, and none is told the error of another one in it.
 #
 # Runs in the plain round only.
+# Needs statement_cache.
 
 use strict;
 use warnings;

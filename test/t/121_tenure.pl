@@ -5,6 +5,7 @@
 #	less "reused" are handovers.
 #
 # Runs in the plain round only.
+# Needs fairness_round.
 
 use strict;
 use warnings;

@@ -5,6 +5,7 @@
 #	of them the others go on, and get what they asked for.
 #
 # Runs in the plain round only.
+# Needs fairness_round.
 
 use strict;
 use warnings;
