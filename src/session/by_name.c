@@ -39,6 +39,15 @@
 /* How often statements may be gone, before the pool does without. */
 #define MAX_LOST 3
 
+/*
+ * After so many statements in a row that were new to this session and that no other
+ * one had prepared, the name of a new one is not computed any more: where texts
+ * never come again it would cost more than all else here.
+ */
+#define MAX_VAIN 16
+
+static int vain = 0;
+
 /* Is anything prepared in that pool? */
 bool
 pool_by_name_is_enabled(const PoolOptions *options, const Pool *pool)
@@ -71,6 +80,7 @@ pool_by_name_choose(PoolLease *lease, PoolRun *run)
 {
 	const PoolOptions *options = &lease->target.options;
 	PoolCachedStatement *cached = NULL;
+	bool is_new;
 
 	run->how = POOL_HOW_PLAIN;
 	run->prepared = &lease->prepared;
@@ -85,10 +95,18 @@ pool_by_name_choose(PoolLease *lease, PoolRun *run)
 		(!pool_prepared_has_parts(run->prepared) &&
 		 !pool_statement_cache_is_ripe(cached)))
 		return;
+	is_new = pool_statement_cache_is_new(cached);
+	if (is_new && vain >= MAX_VAIN)
+		return;
 
 	run->name = *pool_statement_cache_name(cached);
 	if (pool_prepared_use(run->prepared, &run->name.hash))
+	{
 		run->how = POOL_HOW_BY_NAME;
+		vain = 0;
+	}
+	else if (is_new)
+		vain++;
 	else if (pool_statement_cache_is_ripe(cached) && may_prepare(lease, run))
 	{
 		run->how = POOL_HOW_PREPARE;

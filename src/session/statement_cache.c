@@ -196,6 +196,13 @@ pool_statement_cache_get(uint64 pool_id, const PoolStatement *statement)
 	return cached;
 }
 
+/* Is it new to this session?  Then its name has not been computed yet. */
+bool
+pool_statement_cache_is_new(const PoolCachedStatement *cached)
+{
+	return cached->runs == 0 && !cached->named;
+}
+
 /* Has the statement succeeded often enough to be prepared? */
 bool
 pool_statement_cache_is_ripe(const PoolCachedStatement *cached)

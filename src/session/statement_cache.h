@@ -38,6 +38,7 @@ extern const PoolStatementName *
 pool_statement_cache_name(PoolCachedStatement *cached);
 extern const PoolStatementColumns *
 pool_statement_cache_columns(const PoolCachedStatement *cached);
+extern bool pool_statement_cache_is_new(const PoolCachedStatement *cached);
 extern bool pool_statement_cache_is_ripe(const PoolCachedStatement *cached);
 extern void pool_statement_cache_note(PoolCachedStatement *cached,
 									  bool succeeded,
