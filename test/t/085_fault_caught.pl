@@ -16,7 +16,8 @@ use PoolTest::FaultSession;
 use PoolTest::Invariants;
 use Test::More;
 
-my ($local, $remote) = start_invariant_pair(options => { max_size => 1 });
+my ($local, $remote) = start_invariant_pair(
+	options => { max_size => 1, statement_cache => 64, fairness_round => '100ms' });
 my $case = PoolTest::Invariants->new($local, $remote);
 my $way = PoolTest::FaultSession->new($case, $local, $remote);
 my $session = $case->open_session;

@@ -22,7 +22,8 @@ my %actions = (
 	QUIET => [ 'error', 'terminate' ],
 	SILENT => [ 'cancel', 'terminate' ]);
 
-my ($local, $remote) = start_invariant_pair(options => { max_size => 1 });
+my ($local, $remote) = start_invariant_pair(
+	options => { max_size => 1, statement_cache => 64, fairness_round => '100ms' });
 my $case = PoolTest::Invariants->new($local, $remote);
 my $way = PoolTest::FaultSession->new($case, $local, $remote);
 
