@@ -71,6 +71,16 @@ may_prepare(const PoolLease *lease, const PoolRun *run)
 }
 
 /*
+ * Is the statement sent behind a Sync of the proof, without waiting for that?  Then
+ * it is executed though a part of the reset is gone, so the reset is the query.
+ */
+static bool
+passes_a_failed_reset(const PoolRun *run)
+{
+	return pool_proof_may_lead(run) && !pool_proof_is_plain(run->statement->sql);
+}
+
+/*
  * Decides how the statement goes.  One that is described before it is executed
  * goes as a text: what it saves by that is more.  run->prove and run->validate say whether there
  * is a reset; if the statement is prepared there is.
@@ -85,7 +95,8 @@ pool_by_name_choose(PoolLease *lease, PoolRun *run)
 	run->how = POOL_HOW_PLAIN;
 	run->prepared = &lease->prepared;
 	run->max_prepared = options->statement_cache;
-	run->caching = pool_by_name_is_enabled(options, lease->request.pool);
+	run->caching = pool_by_name_is_enabled(options, lease->request.pool) &&
+				   !passes_a_failed_reset(run);
 	if (run->caching && pool_proof_is_plain(run->statement->sql) &&
 		!pool_statement_is_several(run->statement))
 		cached =
@@ -220,18 +231,24 @@ pool_by_name_note_lost(const PoolLease *lease)
 						 "\"statement_cache\" to 0.")));
 }
 
+/* Nothing is known to be prepared for what is left of this lease, nor prepared. */
+void
+pool_by_name_do_without(PoolLease *lease)
+{
+	pool_prepared_clear(&lease->prepared);
+	lease->prepared.known = false;
+}
+
 /*
  * Is the statement to be run again, since what the remote had prepared was gone
- * or out of date?  Then it goes as a text: for what is left of this lease nothing
- * is known to be prepared, nor prepared, so there is no third time.
+ * or out of date?  Then it goes as a text, so there is no third time.
  */
 bool
 pool_by_name_goes_again(PoolLease *lease, const PoolRun *run)
 {
 	if (run->outcome != POOL_RUN_FAILED || !run->stale)
 		return false;
-	pool_prepared_clear(&lease->prepared);
-	lease->prepared.known = false;
+	pool_by_name_do_without(lease);
 	if (run->error->sqlstate != ERRCODE_FEATURE_NOT_SUPPORTED)
 		pool_by_name_note_lost(lease);
 	else
@@ -243,7 +260,8 @@ pool_by_name_goes_again(PoolLease *lease, const PoolRun *run)
 
 /*
  * Notes what a run that came back has done to what is prepared, and to the
- * session's table.  Raises nothing.
+ * session's table.  Raises only that there is no memory; the
+ * lease is settled then.
  */
 void
 pool_by_name_settle(PoolLease *lease, const PoolRun *run)

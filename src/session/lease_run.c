@@ -195,6 +195,8 @@ run_once_alive(PoolLease *lease, const PoolStatement *statement,
 			return;
 		POOL_FAULT_POINT(run_again);
 		pool_lease_open(lease);
+		if (run->reset_lost)
+			pool_by_name_do_without(lease);
 	}
 }
 
@@ -272,7 +274,6 @@ settle(PoolLease *lease, PoolRun *run)
 {
 	end_run(lease);
 	count_run(lease, run, run->outcome != POOL_RUN_DONE);
-	pool_by_name_settle(lease, run);
 	if (run->outcome == POOL_RUN_DONE || run->outcome == POOL_RUN_FAILED)
 	{
 		lease->copy->unproven = false;
@@ -283,6 +284,7 @@ settle(PoolLease *lease, PoolRun *run)
 	}
 	else
 		close_after_run(lease, run);
+	pool_by_name_settle(lease, run);
 
 	if (lease->scope == POOL_LEASE_STATEMENT)
 	{

@@ -30,13 +30,14 @@ static const char *const doubtful_words[] = {"now", "today", "tomorrow",
 
 /*
  * Types whose literals are the number that an object of that name had when the
- * statement was parsed.  regclass is not among them: there the remote notices
- * when the object goes.
+ * statement was parsed, and functions that take one of them without naming the type.
+ * regclass is not among them: there the remote notices when the object goes.
  */
-static const char *const name_types[] = {"regproc",		  "regoper",
-										 "regtype",		  "regconfig",
-										 "regdictionary", "regrole",
-										 "regnamespace",  "regcollation"};
+static const char *const name_types[] =
+	{"regproc",	 "regoper",		 "regtype",		 "regconfig",	"regdictionary",
+	 "regrole",	 "regnamespace", "regcollation", "to_tsvector", "to_tsquery",
+	 "plainto_", "phraseto_",	 "websearch_",	 "ts_lexize",	"ts_headline",
+	 "ts_parse", "ts_debug",	 "pg_typeof"};
 
 /* Does one of the words begin there?  They are in lower case. */
 static bool
@@ -80,6 +81,21 @@ pass_literal(const char *at)
 	return *skip_space(at) == '\'' ? NULL : at;
 }
 
+/*
+ * Looks at the quoted identifier that begins there, which may be the name of a type.
+ * Returns what follows it, or NULL if it is doubtful.
+ */
+static const char *
+pass_identifier(const char *at)
+{
+	for (at++; *at != '"'; at++)
+	{
+		if (*at == '\0' || is_any_of(at, name_types, lengthof(name_types)))
+			return NULL;
+	}
+	return at + 1;
+}
+
 /* Is that "= NULL", which by the setting transform_null_equals is IS NULL? */
 static bool
 compares_null(const char *sql, const char *at)
@@ -116,10 +132,9 @@ pool_literals_may_freeze(const char *sql)
 		}
 		else if (*at == '"')
 		{
-			at = strchr(at + 1, '"');
+			at = pass_identifier(at);
 			if (at == NULL)
 				return true;
-			at++;
 		}
 		else if ((at[0] == '$' && !isdigit((unsigned char) at[1])) ||
 				 (at[0] == '-' && at[1] == '-') ||

@@ -39,7 +39,7 @@ $cache->attempt(
 		$rows .= ' ' . $cache->run($two, 'srv', "$text, 1");
 		$cache->seen('srv') eq '3 hits, 1 parses' or return;
 		my $n = $cache->number + 1;
-		return $rows eq join(' ', ($n) x 6);
+		return $cache->must($rows, join(' ', ($n) x 6));
 	});
 my $log = log_since($remote);
 like($log, qr/app LOG:  execute pool_[0-9a-f]{32}: select/, 'the remote executes it by name');
@@ -58,8 +58,8 @@ $cache->attempt(
 		$rows = $cache->run($one, 'srv', "$text, 1", 4) . ' '
 		  . $cache->run($one, 'srv', "$text, 1::bigint", 4) . ' '
 		  . $cache->run($one, 'srv', "$text, 1", 2);
-		$cache->seen('srv') eq '4 hits, 2 parses' or return;
-		return $rows eq join(' ', ("integer$n") x 4, ("bigint$n") x 4, ("integer$n") x 2);
+		$cache->must($rows, join(' ', ("integer$n") x 4, ("bigint$n") x 4, ("integer$n") x 2));
+		return $cache->seen('srv') eq '4 hits, 2 parses';
 	});
 
 #
@@ -85,6 +85,8 @@ foreach my $text (
 	q(select 1 where (NULL) = 1 is null),
 	q(select 1 where '{null}'::text[] is not null),
 	q(select 1 where 'pi'::regproc is not null),
+	q(select 1 where 'pi'::"regproc" is not null),
+	q(select length(to_tsvector('english', 'a'))),
 	q(select 1; select 1),
 	q(select 1 where 'x' = ') . ('x' x 9000) . q(' or true),
 	q(show timezone),
@@ -94,8 +96,9 @@ foreach my $text (
 	my $parses = $cache->count('parses', 'srv');
 	my $how = length $text > 60 ? substr($text, 0, 60) . '...' : $text;
 
-	$one->query("SELECT pool_exec('srv', \$_\$$text\$_\$"
-		  . ($text =~ /\$1/ ? ', 1' : '') . ')') foreach 1 .. 5;
+	my $run = "SELECT pool_exec('srv', \$_\$$text\$_\$" . ($text =~ /\$1/ ? ', 1' : '') . ')';
+	my @states = map { $one->query($run)->{state} } 1 .. 5;
+	is("@states", join(' ', ('00000') x 5), "it works: $how");
 	is($cache->count('parses', 'srv') - $parses, 0, "not prepared: $how");
 }
 $cache->attempt(
@@ -149,7 +152,8 @@ $cache->attempt(
 		$cache->run($one, 'narrow', "$texts[0], 1") while time < $until;
 		$cache->start('narrow');
 		$rows = $cache->run($one, 'narrow', "$texts[2], 1", 4);
-		$rows eq join(' ', ($n + 1) x 4) && $cache->seen('narrow') eq '1 hits, 1 parses'
+		$cache->must($rows, join(' ', ($n + 1) x 4));
+		$cache->seen('narrow') eq '1 hits, 1 parses'
 		  && $cache->count('evictions', 'narrow') == 1
 		  or return;
 		$cache->run($one, 'narrow', "$texts[0], 1");
