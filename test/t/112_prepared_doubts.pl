@@ -158,14 +158,14 @@ $cache->attempt(
 		my $text = $cache->text('select * from changing where %d > 0');
 		my $again = after_change($text, sub { $found = $cache->run($one, 'srv', $text) });
 
-		return defined $again && $again == 1 && $found eq '1';
+		return defined $again && $cache->must($found, '1') && $again == 1;
 	});
 $cache->attempt(
 	'so it does at a handover', sub {
 		my $text = $cache->text('select * from changing where %d > 0');
 		my $again = after_change($text, sub { $found = $cache->run($two, 'srv', $text) });
 
-		return defined $again && $again == 1 && $found eq '1';
+		return defined $again && $cache->must($found, '1') && $again == 1;
 	});
 $cache->attempt(
 	'and when it writes it does so once', sub {
@@ -177,7 +177,10 @@ $cache->attempt(
 			sub { $found = $cache->run($one, 'srv', "$text, 'a'::text") });
 		my $calls = far('SELECT count(*) FROM calls');
 
-		return defined $again && $again == 1 && $found eq '1' && $calls eq '4';
+		return
+		     defined $again
+		  && $cache->must("$found, $calls calls", '1, 4 calls')
+		  && $again == 1;
 	});
 $cache->attempt(
 	'in a lease, outside a block, too, without a reset', sub {
@@ -191,7 +194,7 @@ $cache->attempt(
 			$one->release($lease);
 		});
 
-		return defined $again && $again == 1 && $found eq '1'
+		return defined $again && $cache->must($found, '1') && $again == 1
 		  && log_since($remote, $offset) !~ /execute.*(DISCARD ALL|RESET ALL).*\n.*select \*/;
 	});
 $cache->attempt(
@@ -209,7 +212,11 @@ $cache->attempt(
 			$one->release($lease);
 		});
 
-		return defined $again && $again == 1 && "@found" eq '0A000 1';
+		return
+		     defined $again
+		  && $cache->must($found[1], '1')
+		  && $again == 1
+		  && $found[0] eq '0A000';
 	});
 
 # A function that fails in this way has done something.
@@ -279,7 +286,7 @@ $cache->attempt(
 		my $rows = $cache->run($one, 'srv', $texts[1], 3);
 		my $n = $cache->number;
 		sql($local, q(ALTER SERVER srv OPTIONS (DROP statement_cache)));
-		return $done && $rows eq "$n $n $n"
+		return $cache->must($rows, "$n $n $n") && $done
 		  && $cache->count('invalidations', 'srv') == $before + 1;
 	});
 
@@ -341,7 +348,8 @@ $cache->attempt(
 		$run->(q('set work_mem = 1234'));
 		my $found = $run->($text);
 		$one->release($lease);
-		return $ok && $found eq 'a' . $cache->number && $cache->seen('srv') eq '1 hits, 1 parses';
+		$cache->must($found, 'a' . $cache->number);
+		return $ok && $cache->seen('srv') eq '1 hits, 1 parses';
 	});
 $cache->attempt(
 	'in a transaction block of a lease a statement goes by name, and none is prepared', sub {
@@ -370,7 +378,7 @@ $cache->attempt(
 			"SELECT pool_exec($lease, 'select set_config(''array_nulls'', ''off'', false)')");
 		my $found = $one->query("SELECT t FROM pool_query($lease, $text) AS r(t text)")->{out};
 		$one->release($lease);
-		return $found eq 'false' || $found eq 'f';
+		return $cache->must($found, 'f');
 	});
 
 #
@@ -387,9 +395,9 @@ $cache->attempt(
 		my $batch = log_since($remote, $from);
 		$from = log_offset($remote);
 		my $row = $cache->run($two, 'srv', "$texts[0], 1");
-		return $state eq '22012' && $batch =~ /execute pool_\w+: RESET ALL/
-		  && log_since($remote, $from) =~ /execute <unnamed>: DISCARD ALL/
-		  && $row == $cache->number - 1 + 1;
+		$cache->must("$state $row", '22012 ' . $cache->number);
+		return $batch =~ /execute pool_\w+: RESET ALL/
+		  && log_since($remote, $from) =~ /execute <unnamed>: DISCARD ALL/;
 	});
 $cache->attempt(
 	'after an error in it the next one in the lease is prepared behind a DISCARD ALL', sub {
@@ -418,7 +426,7 @@ $cache->attempt(
 		$found .= ' ' . $cache->run($_, 'srv', $text) foreach $two, $one;
 		my $n = $cache->number;
 		is($cache->count('invalidations', 'srv'), $before, 'nothing is missing');
-		return $found eq "$n $n $n" && $hits eq '1 hits, 1 parses';
+		return $cache->must($found, "$n $n $n") && $hits eq '1 hits, 1 parses';
 	});
 $cache->attempt(
 	'what cannot be parsed any more is an error', sub {
@@ -443,7 +451,8 @@ $cache->attempt(
 		my $state = $one->query("SELECT pool_exec('srv', $text, 60::float8)")->{state};
 		$one->query('RESET statement_timeout');
 		my $row = $cache->run($two, 'srv', q('select 42'));
-		return $state eq '57014' && $row eq '42' && $cache->seen('srv') eq '0 hits, 0 parses'
+		$cache->must("$state $row", '57014 42');
+		return $cache->seen('srv') eq '0 hits, 0 parses'
 		  && $cache->prepared($two, 'srv') == 0;
 	});
 

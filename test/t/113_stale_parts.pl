@@ -32,9 +32,14 @@ EXCEPTION WHEN query_canceled OR OTHERS THEN
 	RETURN concat_ws(' ', sqlstate, sqlerrm, detail);
 END $$;
 
--- A new connection, and so many handovers of it, by both sessions in turn
+-- A new connection, and so many handovers of it, by both sessions in turn; what they
+-- run has run often enough to be prepared.
 CREATE FUNCTION turns(server text, n int) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
+	FOR i IN 1 .. 2 LOOP
+		PERFORM fail(server, '1'), ask(server, 'turn');
+		PERFORM other(format('ask(%L, ''turn'')', server));
+	END LOOP;
 	PERFORM pool_reconnect(server);
 	FOR i IN 1 .. n LOOP
 		IF (n - i) % 2 = 0 THEN
@@ -46,8 +51,15 @@ BEGIN
 END $$;
 SQL
 
-# The second handover prepares, the third one is in parts; without the cache each is
-# by DISCARD ALL.
+# The first handover that runs what is to be prepared prepares the parts, too, the
+# next ones are in parts; without the cache each is by DISCARD ALL.  What tells an
+# answer: the tag of DISCARD ALL, ten ParseComplete, the tag of CLOSE ALL.
+my $discard_all = unpack 'H*', "DISCARD ALL\0";
+my $close_all = unpack 'H*', "CLOSE CURSOR ALL\0";
+my %form = (
+	'DISCARD ALL' => qr/^(?!.*(?:3100000004.*){5}).*$discard_all/,
+	'DISCARD ALL and what it prepares' => qr/$discard_all.*(?:3100000004.*){10}/,
+	'parts' => qr/^(?!.*$discard_all).*$close_all/);
 my %stale;
 foreach ([ 'DISCARD ALL', 'plain', 1 ], [ 'DISCARD ALL and what it prepares', 'srv', 1 ],
 	[ 'parts', 'srv', 3 ])
@@ -58,6 +70,8 @@ foreach ([ 'DISCARD ALL', 'plain', 1 ], [ 'DISCARD ALL and what it prepares', 's
 	$stale{"$form, and an error"} = unpack 'H*', last_answer($proxy);
 	$session->query("SELECT turns('$server', $n); SELECT ask('$server', 'secret')");
 	$stale{"$form, and rows"} = unpack 'H*', last_answer($proxy);
+	like($stale{$_}, $form{$form}, "an answer is of its form: $_")
+	  foreach "$form, and an error", "$form, and rows";
 }
 is(scalar(grep { /^(..)*5a0000000549$/ } values %stale), 6, 'there are six answers to the end');
 

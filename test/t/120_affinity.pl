@@ -57,6 +57,8 @@ my $newcomer = session($local);
 is($newcomer->query($query)->{out}, $pid->{c},
 	'a newcomer takes the connection that was not used for the longest time');
 $newcomer->quit;
+wait_for_value($local, "SELECT count(*) FROM pg_stat_activity WHERE pid = "
+	  . $newcomer->pid, 0, 'the newcomer has ended');
 is($session->{c}->query($query)->{out}, $pid->{c},
 	'who has lost its connection takes one whose user has ended');
 

@@ -171,7 +171,7 @@ sub formats
 	return;
 }
 
-my %plays = ((map { $_ => $case{$_}[0] } keys %case), slow => described(wait => 0.5, rows => $many),
+my %plays = ((map { $_ => $case{$_}[0] } keys %case), slow => described(wait => 2 * ($ENV{POOL_TEST_PATIENCE} || 1), rows => $many),
 	vain => described(described => typed(20, 0), format => 0, columns => typed(20, 0), value => '5',
 		rows => $many), formats => \&formats,
 	cancel => sub { });

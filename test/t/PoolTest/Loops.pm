@@ -10,7 +10,7 @@ use warnings;
 use Exporter qw(import);
 use PoolTest;
 
-our @EXPORT = qw(create_loops start_loop stop_loops);
+our @EXPORT = qw(create_loops start_loop begin_loop stop_loops);
 
 # create_loops(local): what the sessions run: asks(server, n) asks n times, or, for
 # 0, until it is to stop, and returns how often
@@ -46,11 +46,22 @@ sub start_loop
 	my $session = session($local);
 
 	$session->query($before) if $before;
-	$session->begin("SELECT asks('$server', 0)");
+	begin_loop($local, $server, $session);
 	return $session;
 }
 
-# stop_loops(local, sessions): how many rows each of them got
+# begin_loop(local, server, session): the session asks when this returns
+sub begin_loop
+{
+	my ($local, $server, $session) = @_;
+	my $active = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND pid = ";
+
+	$session->begin("SELECT asks('$server', 0)");
+	wait_until(60, sub { sql($local, $active . $session->pid) == 1 });
+	return;
+}
+
+# stop_loops(local, sessions): how many rows each of them got, or "SQLSTATE: error"
 sub stop_loops
 {
 	my ($local, @sessions) = @_;
@@ -60,7 +71,7 @@ sub stop_loops
 	@results = map { $_->result } @sessions;
 	$_->quit foreach @sessions;
 	sql($local, 'DELETE FROM stop');
-	return map { $_->{state} eq '00000' ? $_->{out} : $_->{err} } @results;
+	return map { $_->{state} eq '00000' ? $_->{out} : "$_->{state}: $_->{err}" } @results;
 }
 
 1;

@@ -47,7 +47,8 @@ sub number { return $number; }
 # The parts of the reset and the proof's SELECT
 sub own { return 10; }
 
-# attempt(what, code): a test: one of a few attempts returns true
+# attempt(what, code): a test: one of a few attempts returns true, and all that was
+# must() be was so in each of them
 sub attempt
 {
 	my ($self, $what, $code) = @_;
@@ -55,10 +56,24 @@ sub attempt
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	foreach (1 .. 10)
 	{
-		return pass($what) if $code->();
+		my $done = eval { $code->() };
+
+		die $@ if $@ && $@ ne "not what must be\n";
+		return fail($what) if $@;
+		return pass($what) if $done;
 	}
 	diag($self->{last} // '');
 	return fail($what);
+}
+
+# must(found, expected): what has to be in each attempt, whichever way was taken
+sub must
+{
+	my ($self, $found, $expected) = @_;
+
+	return 1 if $found eq $expected;
+	diag("$found, not $expected");
+	die "not what must be\n";
 }
 
 # run(session, server, statement, times): the first column of what comes
