@@ -78,6 +78,9 @@ sub rate_table
 	{
 		print_row($row, map { rate($rows{$row}{$_}, $base{$_}) } @columns);
 	}
+
+	# Of new sessions pgbench times only what comes after connecting.
+	return if $scenario eq 'session';
 	print "\nTime of a query in ms: median / 99 % / longest.\n$head";
 	foreach my $row (grep { has($rows{$_}, 'max ms') } @rows)
 	{
