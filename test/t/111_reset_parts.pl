@@ -127,6 +127,29 @@ foreach my $what (sort keys %left)
 	is($parts[0], $whole[0], "the parts leave what DISCARD ALL leaves: $what");
 	is($parts[1], 1, "and the next statement can write: $what");
 }
+
+# A transaction that is serializable, deferrable and read-only waits for others that
+# are serializable, as DISCARD ALL does; the one of the parts is not of that kind.
+$remote->safe_psql('postgres', 'ALTER ROLE app SET default_transaction_read_only = on');
+$cache->server('reader', max_size => 1);
+my $other = session($remote, db => $PoolTest::remote_db);
+$other->query('BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT 1');
+$two->query(q(SET statement_timeout = '5s'));
+$cache->attempt(
+	'the parts wait for no transaction', sub {
+		foreach (1 .. 3)
+		{
+			$cache->run($_, 'reader', q('select true')) foreach $one, $two;
+		}
+		my $offset = log_offset($remote);
+		$cache->run($one, 'reader', "\$_\$select $_ -- a text\$_\$")
+		  foreach @{ $left{'transactions that are both'} };
+		return $cache->run($two, 'reader', q('select true')) eq 't'
+		  && log_count($remote, qr/execute pool_\w+: RESET ALL/, $offset) > 0;
+	});
+$two->query('RESET statement_timeout');
+$other->quit;
+$remote->safe_psql('postgres', 'ALTER ROLE app RESET default_transaction_read_only');
 unlike((find('parts', $left{settings}))[0],
 	qr/work_mem|secret/, 'and that is nothing');
 

@@ -276,6 +276,19 @@ foreach my $session ($one, $two)
 		});
 }
 $cache->attempt(
+	'a lease that begins with BEGIN notices nothing of it', sub {
+		my $text = $cache->text('select %d');
+
+		forget_losses();
+		prepare('srv', $text) or return;
+		$cache->run($one, 'srv', q('select run_it($1)', 'deallocate all'::text)) eq 'done'
+		  or return;
+		my $lease = $two->acquire('srv');
+		my $state = $two->query("SELECT pool_exec($lease, 'begin')")->{state};
+		$two->release($lease);
+		return $cache->must($state, '00000');
+	});
+$cache->attempt(
 	'what was to be evicted and is gone', sub {
 		my @texts = map { $cache->text('select %d') } 1 .. 2;
 

@@ -69,14 +69,6 @@ foreach my $side ('client', 'remote')
 		$side, 200, 'exchange %s byte %s 0 split', 'right');
 	try_all('all rows come one by one, by the bytes', $side, 0, 'exchange %s byte %s 0 drip', 'right');
 }
-
-# In binary format, the last number of RowDescription is 1; there is a pause after
-# descriptions that took long.
-ok( wait_until(60, sub {
-		$session->query(q(SELECT large('last')));
-		return last_answer($proxy) =~ /f\0.{16}\0\1D/s;
-	}),
-	'the statement is one that is described');
 settled($local);
 remote_count($local, $remote);
 $session->quit;
