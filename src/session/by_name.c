@@ -197,20 +197,6 @@ pool_by_name_is_stale(const PoolRun *run, const PGresult *res)
 		   is_field(res, PG_DIAG_SOURCE_FUNCTION, "RevalidateCachedQuery");
 }
 
-/* Keeps the types of the result's columns, for the session's table. */
-void
-pool_by_name_note_columns(PoolRun *run, const PGresult *res)
-{
-	PoolStatementColumns *columns = &run->columns;
-
-	if (!run->cached || columns->count > 0 || PQnfields(res) == 0)
-		return;
-	columns->types = palloc(sizeof(Oid) * PQnfields(res));
-	for (int i = 0; i < PQnfields(res); i++)
-		columns->types[i] = PQftype(res, i);
-	columns->count = PQnfields(res);
-}
-
 /*
  * What was prepared on the connection is not there any more, and nobody knows
  * why.  The pool does without after a few times.
@@ -260,8 +246,7 @@ pool_by_name_goes_again(PoolLease *lease, const PoolRun *run)
 
 /*
  * Notes what a run that came back has done to what is prepared, and to the
- * session's table.  Raises only that there is no memory; the
- * lease is settled then.
+ * session's table.  Raises nothing.
  */
 void
 pool_by_name_settle(PoolLease *lease, const PoolRun *run)
@@ -284,6 +269,5 @@ pool_by_name_settle(PoolLease *lease, const PoolRun *run)
 													 run->statement)
 						 : NULL;
 	if (cached != NULL)
-		pool_statement_cache_note(cached, run->outcome == POOL_RUN_DONE,
-								  &run->columns);
+		pool_statement_cache_note(cached, run->outcome == POOL_RUN_DONE);
 }

@@ -16,7 +16,6 @@ extern bool pool_by_name_is_enabled(const PoolOptions *options,
 extern void pool_by_name_choose(PoolLease *lease, PoolRun *run);
 extern bool pool_by_name_send(PoolRun *run);
 extern bool pool_by_name_is_stale(const PoolRun *run, const PGresult *res);
-extern void pool_by_name_note_columns(PoolRun *run, const PGresult *res);
 extern void pool_by_name_do_without(PoolLease *lease);
 extern bool pool_by_name_goes_again(PoolLease *lease, const PoolRun *run);
 extern void pool_by_name_note_lost(const PoolLease *lease);

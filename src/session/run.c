@@ -97,7 +97,6 @@ pass_on(PoolRun *run, PGresult *res)
 			}
 			run->answered = status != PGRES_SINGLE_TUPLE && is_complete(res);
 			pool_command_tag_note(run, res);
-			pool_by_name_note_columns(run, res);
 			if (run->error == NULL)
 				pool_result_add(run->result, res);
 			return true;

@@ -78,13 +78,12 @@ typedef struct PoolRun
 	bool caching; /* statements, and the reset, may be prepared */
 	bool cached;  /* the session's table has the statement */
 	PoolHow how;
-	int max_prepared;			  /* option statement_cache */
-	PoolPreparedCopy *prepared;	  /* of the lease */
-	PoolStatementName name;		  /* unless PLAIN */
-	PoolReset reset;			  /* how the proof has begun */
-	int evictions;				  /* DEALLOCATE before a PREPARE */
-	int preparations;			  /* answers before the statement's own */
-	PoolStatementColumns columns; /* out: of the result, if "cached" */
+	int max_prepared;			/* option statement_cache */
+	PoolPreparedCopy *prepared; /* of the lease */
+	PoolStatementName name;		/* unless PLAIN */
+	PoolReset reset;			/* how the proof has begun */
+	int evictions;				/* DEALLOCATE before a PREPARE */
+	int preparations;			/* answers before the statement's own */
 	bool stale;		 /* out: FAILED, since what was prepared is gone or out
 					  * of date; nothing was executed */
 	bool reset_lost; /* out: so it was with the parts of the reset */

@@ -54,7 +54,6 @@ struct PoolCachedStatement
 	int runs;		  /* successful ones in a row */
 	bool named;
 	PoolStatementName name; /* if named */
-	PoolStatementColumns columns;
 };
 
 static HTAB *table = NULL;
@@ -134,8 +133,6 @@ remove_entry(PoolCachedStatement *cached)
 {
 	void *block = cached->block;
 
-	if (cached->columns.types != NULL)
-		pfree(cached->columns.types);
 	dlist_delete(&cached->node);
 	(void) hash_search(table, &cached->key, HASH_REMOVE, NULL);
 	pfree(block);
@@ -161,8 +158,6 @@ add_entry(const StatementKey *key)
 	cached->block = block;
 	cached->runs = 0;
 	cached->named = false;
-	cached->columns.count = 0;
-	cached->columns.types = NULL;
 	dlist_push_head(&by_use, &cached->node);
 	return cached;
 }
@@ -211,40 +206,13 @@ pool_statement_cache_is_ripe(const PoolCachedStatement *cached)
 }
 
 /*
- * Notes how a run ended, and what columns it gave; NULL: not known.  The
- * statement has to prove itself again after an error.
+ * Notes how a run ended.  The statement has to prove itself again after an error.
  */
 void
-pool_statement_cache_note(PoolCachedStatement *cached, bool succeeded,
-						  const PoolStatementColumns *columns)
+pool_statement_cache_note(PoolCachedStatement *cached, bool succeeded)
 {
-	size_t size;
-
 	cached->runs =
 		succeeded ? Min(cached->runs + 1, POOL_STATEMENT_CACHE_RUNS) : 0;
-	if (!succeeded || columns == NULL)
-		return;
-	size = sizeof(Oid) * columns->count;
-	if (columns->count != cached->columns.count)
-	{
-		if (cached->columns.types != NULL)
-			pfree(cached->columns.types);
-		cached->columns.count = 0;
-		cached->columns.types = NULL;
-		if (columns->count == 0)
-			return;
-		cached->columns.types = MemoryContextAlloc(context, size);
-		cached->columns.count = columns->count;
-	}
-	if (columns->count > 0)
-		memcpy(cached->columns.types, columns->types, size);
-}
-
-/* The columns of the statement's last result in this session. */
-const PoolStatementColumns *
-pool_statement_cache_columns(const PoolCachedStatement *cached)
-{
-	return &cached->columns;
 }
 
 /* Writes out the name that a statement of that hash has. */

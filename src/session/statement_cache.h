@@ -21,13 +21,6 @@ typedef struct PoolStatementName
 	char text[POOL_STATEMENT_NAME_LEN];
 } PoolStatementName;
 
-/* The columns of a statement's last result. */
-typedef struct PoolStatementColumns
-{
-	int count;	/* 0: it had none, or there was no result yet */
-	Oid *types; /* on the remote */
-} PoolStatementColumns;
-
 typedef struct PoolCachedStatement PoolCachedStatement;
 
 extern PoolCachedStatement *
@@ -36,13 +29,10 @@ extern PoolCachedStatement *
 pool_statement_cache_find(uint64 pool_id, const PoolStatement *statement);
 extern const PoolStatementName *
 pool_statement_cache_name(PoolCachedStatement *cached);
-extern const PoolStatementColumns *
-pool_statement_cache_columns(const PoolCachedStatement *cached);
 extern bool pool_statement_cache_is_new(const PoolCachedStatement *cached);
 extern bool pool_statement_cache_is_ripe(const PoolCachedStatement *cached);
 extern void pool_statement_cache_note(PoolCachedStatement *cached,
-									  bool succeeded,
-									  const PoolStatementColumns *columns);
+									  bool succeeded);
 extern void pool_statement_cache_make_name(const char *sql, int nparams,
 										   const Oid *types,
 										   PoolStatementName *name);
