@@ -163,7 +163,7 @@ read_answer(PoolRun *run)
 }
 
 /*
- * Sends the statement in two parts.  True: its results are next, in pipeline
+ * Sends the statement in two parts; pool_remote_io_send() calls it.  True: its results are next, in pipeline
  * mode; an error in the first part is in run->error already.  False: nothing of
  * the statement was executed, and the connection is not to be used again.
  */
@@ -173,9 +173,6 @@ pool_describe_send(PoolRun *run)
 	const PoolStatement *stmt = run->statement;
 	PGconn *pg = run->copy->pg;
 
-	pool_conn_cache_note_size(run->copy, pool_statement_size(stmt));
-	run->sent = true;
-	run->sent_at = pool_clock_us();
 	POOL_FAULT_POINT(describe_begin);
 	if (!PQenterPipelineMode(pg) ||
 		!PQsendPrepare(pg, "", stmt->sql, stmt->nparams, stmt->types) ||

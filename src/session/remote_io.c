@@ -2,8 +2,8 @@
  * remote_io.c
  *		Sending a statement to the remote and receiving what comes back.
  *
- * libpq is used without blocking: every wait is on the socket and this
- * session's latch at once, takes interrupts, and has a deadline.
+ * libpq is used without blocking: every wait is on the socket, ends with a signal
+ * (socket_wait.c), takes interrupts, and has a deadline.
  */
 #include "postgres.h"
 
@@ -14,6 +14,7 @@
 #include "base/wait_event.h"
 #include "session/by_name.h"
 #include "session/conn_cache.h"
+#include "session/describe.h"
 #include "session/remote_io.h"
 #include "session/socket_wait.h"
 #include "statement/remote_report.h"
@@ -23,7 +24,8 @@
 /*
  * Gives the statement to libpq, which sends as much of it as can be sent
  * without waiting.  What may be several statements in one string goes by the
- * simple protocol, which knows no parameters.  Returns false if libpq refuses.
+ * simple protocol, which knows no parameters; a large one has its columns described
+ * first.  Returns false if libpq refuses, or that fails.
  */
 bool
 pool_remote_io_send(PoolRun *run)
@@ -34,6 +36,8 @@ pool_remote_io_send(PoolRun *run)
 	pool_conn_cache_note_size(run->copy, pool_statement_size(stmt));
 	run->sent = true;
 	run->sent_at = pool_clock_us();
+	if (run->describe)
+		return pool_describe_send(run);
 	if (run->how != POOL_HOW_PLAIN)
 		return pool_by_name_send(run);
 	if (pool_statement_is_several(stmt))

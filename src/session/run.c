@@ -350,7 +350,7 @@ send_statement(PoolRun *run, bool pipeline)
 			return outcome;
 	}
 	run->copy->busy = true;
-	if (run->describe ? pool_describe_send(run) : pool_remote_io_send(run))
+	if (pool_remote_io_send(run))
 		return POOL_RUN_DONE;
 	note_lost(run, "could not send the statement to the remote");
 	return POOL_RUN_LOST;
