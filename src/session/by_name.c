@@ -71,24 +71,19 @@ may_prepare(const PoolLease *lease, const PoolRun *run)
 }
 
 /*
- * Is the statement sent behind a Sync of the proof, without waiting for that?  Then
- * it is executed though a part of the reset is gone, so the reset is the query.
- */
-static bool
-passes_a_failed_reset(const PoolRun *run)
-{
-	return pool_proof_may_lead(run) && !pool_proof_is_plain(run->statement->sql);
-}
-
-/*
  * Decides how the statement goes.  One that is described before it is executed
- * goes as a text: what it saves by that is more.  run->prove and run->validate say whether there
- * is a reset; if the statement is prepared there is.
+ * goes as a text: what it saves by that is more.  run->prove and run->validate say
+ * whether there is a reset; if the statement is prepared there is.
+ *
+ * A statement that leads, but not in one transaction with the proof, is sent behind a
+ * Sync, without waiting for that.  So it is executed though a part of the reset is
+ * gone; its reset is the query.
  */
 void
 pool_by_name_choose(PoolLease *lease, PoolRun *run)
 {
 	const PoolOptions *options = &lease->target.options;
+	bool plain = pool_proof_is_plain(run->statement->sql);
 	PoolCachedStatement *cached = NULL;
 	bool is_new;
 
@@ -96,9 +91,8 @@ pool_by_name_choose(PoolLease *lease, PoolRun *run)
 	run->prepared = &lease->prepared;
 	run->max_prepared = options->statement_cache;
 	run->caching = pool_by_name_is_enabled(options, lease->request.pool) &&
-				   !passes_a_failed_reset(run);
-	if (run->caching && pool_proof_is_plain(run->statement->sql) &&
-		!pool_statement_is_several(run->statement))
+				   (plain || !pool_proof_may_lead(run));
+	if (run->caching && plain && !pool_statement_is_several(run->statement))
 		cached =
 			pool_statement_cache_get(lease->request.pool_id, run->statement);
 	run->cached = cached != NULL;
