@@ -28,7 +28,6 @@
 
 #define MAX_SIZE POOL_MAX_CONNECTIONS
 #define MAX_COUNT 1000000
-#define MAX_STATEMENTS 64 /* POOL_MAX_PREPARED, which is above this room */
 
 /* Tests run with these off by default, too: test/run.sh --without. */
 #ifndef POOL_DEFAULT_STATEMENT_CACHE
@@ -88,7 +87,7 @@ const PoolOptionDef pool_options_table[] =
 	 NUMBER(connect_parallel, INT, SERVER, 4, 1, 100),
 	 NUMBER(connect_timeout, CONNECT_TIMEOUT, SERVER, 10 * SECOND, 0, LONGEST),
 	 NUMBER(statement_cache, INT, BOTH, POOL_DEFAULT_STATEMENT_CACHE, 0,
-			MAX_STATEMENTS), /* 0: off */
+			POOL_MAX_STATEMENT_CACHE), /* 0: off */
 	 NUMBER(statement_plan, STATEMENT_PLAN, BOTH, POOL_PLAN_AUTO,
 			POOL_PLAN_AUTO, POOL_PLAN_CUSTOM),
 	 {"password_required", POOL_KIND_BOOL, -1, POOL_ON_MAPPING, true, 0, 1, NULL},

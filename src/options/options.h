@@ -7,6 +7,9 @@
 
 #define POOL_QUERY_OPTION_LEN 256 /* bytes of a query, with its end */
 
+/* The most that statement_cache can be; there is room for so many in each slot. */
+#define POOL_MAX_STATEMENT_CACHE 64
+
 /* The reset_query whose parts are known, and can be prepared. */
 #define POOL_DEFAULT_RESET "DISCARD ALL"
 

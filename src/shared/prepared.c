@@ -32,7 +32,8 @@ static void
 copy_list(PoolPrepared *to, const PoolPrepared *from)
 {
 	/* Read once: after a reclaim the slot may be another connection's. */
-	int count = Min(*(volatile const int *) &from->count, POOL_MAX_PREPARED);
+	int count =
+		Min(*(volatile const int *) &from->count, POOL_MAX_STATEMENT_CACHE);
 
 	to->role = from->role;
 	to->parts = from->parts;
@@ -161,7 +162,7 @@ pool_prepared_add(PoolPreparedCopy *copy, const PoolPreparedHash *hash)
 {
 	PoolPreparedEntry *entry = &copy->list.entries[copy->list.count];
 
-	Assert(copy->list.count < POOL_MAX_PREPARED);
+	Assert(copy->list.count < POOL_MAX_STATEMENT_CACHE);
 	entry->hash = *hash;
 	entry->used = pool_clock_us();
 	copy->list.count++;

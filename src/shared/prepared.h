@@ -14,12 +14,10 @@
 #ifndef POOL_PREPARED_H
 #define POOL_PREPARED_H
 
+#include "options/options.h"
 #include "shared/shmem.h"
 
 struct PoolSlot;
-
-/* Statements that a connection has prepared at most; of option statement_cache. */
-#define POOL_MAX_PREPARED 64
 
 typedef struct PoolPreparedHash
 {
@@ -38,7 +36,7 @@ typedef struct PoolPrepared
 	Oid role;	/* the local role that had the connection last */
 	bool parts; /* the parts of the reset, and the proof's SELECT, are prepared */
 	int count;
-	PoolPreparedEntry entries[POOL_MAX_PREPARED];
+	PoolPreparedEntry entries[POOL_MAX_STATEMENT_CACHE];
 } PoolPrepared;
 
 /* A lease's copy of it, which comes back into the slot when the lease ends. */
