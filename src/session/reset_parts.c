@@ -46,19 +46,15 @@ static const struct
 			 {"DISCARD SEQUENCES", "DISCARD SEQUENCES"},
 			 {"COMMIT", "COMMIT"}};
 
-/* The proof's SELECT, with what it sets. */
-#define PROOF_SELECT \
-	"SELECT pg_catalog.set_config('application_name', %s, false)"
+/* The proof's SELECT, with a literal for what it sets. */
+#define PROOF_SELECT(value) \
+	"SELECT pg_catalog.set_config('application_name', " value ", false)"
 
 /* The names of the parts and, behind them, that of the SELECT. */
 static PoolStatementName names[lengthof(parts) + 1];
 static const PoolStatementName *const select_name = &names[lengthof(parts)];
 
-static char *
-select_text(void)
-{
-	return psprintf(PROOF_SELECT, "$1");
-}
+static const char *const select_text = PROOF_SELECT("$1");
 
 /* Computes the names, once. */
 static void
@@ -71,7 +67,7 @@ make_names(void)
 		return;
 	for (int i = 0; i < (int) lengthof(parts); i++)
 		pool_statement_cache_make_name(parts[i].sql, 0, NULL, &names[i]);
-	pool_statement_cache_make_name(select_text(), 1, &text,
+	pool_statement_cache_make_name(select_text, 1, &text,
 								   &names[lengthof(parts)]);
 	made = true;
 }
@@ -87,7 +83,7 @@ send_parses(PGconn *pg)
 		if (!PQsendPrepare(pg, names[i].text, parts[i].sql, 0, NULL))
 			return false;
 	}
-	return PQsendPrepare(pg, select_name->text, select_text(), 1, &text);
+	return PQsendPrepare(pg, select_name->text, select_text, 1, &text);
 }
 
 static bool
@@ -148,8 +144,8 @@ pool_reset_parts_send_select(const PoolRun *run, const char *value)
 	if (run->reset == POOL_RESET_PREPARING || run->reset == POOL_RESET_PARTS)
 		return PQsendQueryPrepared(pg, select_name->text, 1, &value, NULL, NULL,
 								   0);
-	return PQsendQueryParams(pg, psprintf(PROOF_SELECT, psprintf("'%s'", value)),
-							 0, NULL, NULL, NULL, NULL, 0);
+	return PQsendQueryParams(pg, psprintf(PROOF_SELECT("'%s'"), value), 0, NULL,
+							 NULL, NULL, NULL, 0);
 }
 
 /*

@@ -118,18 +118,18 @@ pool_prepared_forget(PoolSlot *slot)
 	slot->prepared.count = 0;
 }
 
-/* Is there a statement that DISCARD ALL would throw away? */
-bool
-pool_prepared_is_worth_sparing(const PoolPreparedCopy *copy)
-{
-	return copy->list.parts && copy->list.count > 0 && !copy->doubt;
-}
-
 /* Can the reset and the proof go by name? */
 bool
 pool_prepared_has_parts(const PoolPreparedCopy *copy)
 {
 	return copy->list.parts && !copy->doubt;
+}
+
+/* So they can, and is there a statement that DISCARD ALL would throw away? */
+bool
+pool_prepared_is_worth_sparing(const PoolPreparedCopy *copy)
+{
+	return pool_prepared_has_parts(copy) && copy->list.count > 0;
 }
 
 /* Is that statement prepared?  If so it counts as used now. */
