@@ -101,10 +101,6 @@ cmp_ok($after{fired}, '>', ($passed{'client bytes'} + $passed{'remote bytes'}) /
 is_deeply([ $worker, map { scalar descriptors($_) } @watched ],
 	[ worker_pid($local), @descriptors ],
 	'the worker and both sessions have as many files open as before');
-settled($local);
-remote_count($local, $remote);
-$session->quit;
-stop_proxy($proxy);
-no_crash($local, $remote);
+end_two_sessions($local, $remote, $proxy, $session);
 
 done_testing();

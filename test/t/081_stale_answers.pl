@@ -178,10 +178,6 @@ is(join("\n", grep { !/\|\{right,right\}$/ } split /\n/, $answer->{out}),
 is(stat_of($local, 'closed_reset_failed') - $before, scalar @faults,
 	'a connection whose reset gets a wrong answer is closed');
 
-settled($local);
-remote_count($local, $remote);
-$session->quit;
-stop_proxy($proxy);
-no_crash($local, $remote);
+end_two_sessions($local, $remote, $proxy, $session);
 
 done_testing();

@@ -153,10 +153,6 @@ foreach my $kind (sort keys %parted)
 	note "$kind, $_: $seen{$_} times" foreach sort keys %seen;
 }
 
-settled($local);
-remote_count($local, $remote);
-$session->quit;
-stop_proxy($proxy);
-no_crash($local, $remote);
+end_two_sessions($local, $remote, $proxy, $session);
 
 done_testing();

@@ -94,8 +94,6 @@ foreach my $what (sort keys %stale)
 	}
 }
 
-$session->quit;
-settled($local);
-no_crash($local, $remote);
+end_two_sessions($local, $remote, $proxy, $session);
 
 done_testing();

@@ -69,9 +69,5 @@ foreach my $side ('client', 'remote')
 		$side, 200, 'exchange %s byte %s 0 split', 'right');
 	try_all('all rows come one by one, by the bytes', $side, 0, 'exchange %s byte %s 0 drip', 'right');
 }
-settled($local);
-remote_count($local, $remote);
-$session->quit;
-stop_proxy($proxy);
-no_crash($local, $remote);
+end_two_sessions($local, $remote, $proxy, $session);
 done_testing();

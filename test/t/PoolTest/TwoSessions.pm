@@ -22,7 +22,7 @@ use Exporter qw(import);
 use PoolTest;
 use PoolTest::Proxy;
 
-our @EXPORT = qw(start_two_sessions);
+our @EXPORT = qw(start_two_sessions end_two_sessions);
 
 # For pools behind the proxy: one connection, and no pause before another one
 my %options = (
@@ -55,6 +55,21 @@ sub start_two_sessions
 	my $pid = $session->query("SELECT dblink_connect('other', 'dbname=postgres $address');"
 		  . q(SELECT other('pg_backend_pid()::text')))->{out};
 	return ($local, $remote, $proxy, $session, $pid =~ /(\d+)/);
+}
+
+# end_two_sessions(local, remote, proxy, session): ends them, and sees that all is
+# accounted for and nothing has crashed
+sub end_two_sessions
+{
+	my ($local, $remote, $proxy, $session) = @_;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	settled($local);
+	remote_count($local, $remote);
+	$session->quit;
+	stop_proxy($proxy);
+	no_crash($local, $remote);
+	return;
 }
 
 sub _create_functions
