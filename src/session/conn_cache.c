@@ -2,11 +2,10 @@
  * conn_cache.c
  *		A session's cache of its copies of pooled connections.
  *
- * A copy (descriptor, PGconn) is made when the session leases a
- * slot for the first time, and kept when the lease ends, so that the next
- * lease of that slot needs none of that.  At most pool.session_cache copies
- * are kept besides those in use, and fewer where the session's descriptors do
- * not suffice.  A copy whose slot has another connection by now (another
+ * A copy (descriptor and PGconn) is made when the session leases a slot for the
+ * first time, and kept when the lease ends, so that the next lease of that slot
+ * needs neither.  At most pool.session_cache copies are kept besides those in
+ * use, and fewer where the session's descriptors do not suffice.  A copy whose slot has another connection by now (another
  * generation) is closed when the cache is next looked through.
  *
  * All memory here is the session's own; of what is shared only the slots'
@@ -17,12 +16,9 @@
 #include <sys/socket.h>
 
 #include "common/hashfn.h"
-#include "miscadmin.h"
 #include "storage/fd.h"
 #include "utils/memutils.h"
 
-#include "base/clock.h"
-#include "base/compat.h"
 #include "base/fault.h"
 #include "base/guc.h"
 #include "session/adopt.h"

@@ -163,8 +163,9 @@ read_answer(PoolRun *run)
 }
 
 /*
- * Sends the statement in two parts; pool_remote_io_send() calls it.  True: its results are next, in pipeline
- * mode; an error in the first part is in run->error already.  False: nothing of
+ * Sends the statement in two parts; pool_remote_io_send() calls it.  True: its
+ * results are next, in pipeline mode; an error in the first part is in run->error
+ * already.  False: nothing of
  * the statement was executed, and the connection is not to be used again.
  */
 bool

@@ -184,8 +184,8 @@ has_wrong_tag(const PGresult *res, const char *tag)
 
 /*
  * Reads what a statement of the proof answers: no error, the tag if one is given,
- * and with a nonce one row that carries it.  libpq may still be in single-row mode from an earlier
- * statement, so the row can come in a result of its own.
+ * and with a nonce one row that carries it.  libpq may still be in single-row mode
+ * from an earlier statement, so the row can come in a result of its own.
  */
 static PoolProof
 read_step(PoolRun *run, int64 deadline, const char *tag, const char *nonce)

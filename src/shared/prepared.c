@@ -61,7 +61,8 @@ pool_prepared_note_parts(PoolPreparedCopy *copy)
 
 /*
  * Copies the list of a slot of which that generation is leased to this session, in
- * that role.  The copy is empty if the list is another role's, or nothing is to be prepared.
+ * that role.  The copy is empty if the list is another role's, or nothing is to be
+ * prepared.
  */
 void
 pool_prepared_load(const PoolSlot *slot, uint64 generation, Oid role,

@@ -6,8 +6,9 @@
  * PQsendQueryParams() takes.  A value travels as the text that its type's
  * output function makes of it, so that any type that both sides can spell
  * will do; bytes, and arrays of numbers and the like, travel in binary format,
- * which is smaller, or faster by far (binary.c).  The output functions run under settings that do not depend on the session, so
- * that the text means the same on the other side.
+ * which is smaller, or faster by far (binary.c).  The output functions run under
+ * settings that do not depend on the session, so that the text means the same on
+ * the other side.
  *
  * Everything is in the current memory context or in the arguments
  * themselves, and lives as long as the function call.
