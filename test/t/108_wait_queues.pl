@@ -76,7 +76,8 @@ is(watching(map { $_->pid } @sessions), 0, 'no session that had it watches it');
 $sessions[0]->begin("SELECT pool_exec('$name', 'select pg_sleep(600)')");
 wait_for_value(
 	$local,
-	"SELECT count(*) FROM pg_stat_activity WHERE pid = @{[$sessions[0]->pid]} AND wait_event_type = 'Extension'",
+	"SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Extension'"
+	  . ' AND pid = ' . $sessions[0]->pid,
 	1, 'one session waits for an answer');
 is(watching(map { $_->pid } @sessions), 0, 'none of the others watches it');
 my $cancelled = $local->safe_psql('postgres', "SELECT pg_cancel_backend(@{[$sessions[0]->pid]})");

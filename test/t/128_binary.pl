@@ -171,7 +171,8 @@ sub formats
 	return;
 }
 
-my %plays = ((map { $_ => $case{$_}[0] } keys %case), slow => described(wait => 2 * ($ENV{POOL_TEST_PATIENCE} || 1), rows => $many),
+my %plays = ((map { $_ => $case{$_}[0] } keys %case), 
+	slow => described(wait => 2 * ($ENV{POOL_TEST_PATIENCE} || 1), rows => $many),
 	vain => described(described => typed(20, 0), format => 0, columns => typed(20, 0), value => '5',
 		rows => $many), formats => \&formats,
 	cancel => sub { });
@@ -192,7 +193,8 @@ foreach my $name (sort keys %case)
 {
 	my (undef, $type, $expected) = @{ $case{$name} };
 	my $server = new_server($local, $remote,
-		{ port => $port, dbname => $name, query_timeout => '5s', retry_attempts => 1, statement_cache => 0 });
+		{ port => $port, dbname => $name, query_timeout => '5s', retry_attempts => 1,
+			statement_cache => 0 });
 	my $session = session($local);
 	my $query = $type =~ /json/ ? ask($server, $type) =~ s/max\(a\)/count(*)/r : ask($server, $type);
 
@@ -209,7 +211,8 @@ foreach my $name (sort keys %case)
 #
 # A large result that is a small one now
 #
-my $server = new_server($local, $remote, { port => $port, dbname => 'what it has described', statement_cache => 0 });
+my $server = new_server($local, $remote,
+	{ port => $port, dbname => 'what it has described', statement_cache => 0 });
 my $session = session($local);
 
 $session->query(ask($server, 'text'));
