@@ -16,8 +16,9 @@
  * At any moment at most one process reads or writes a connection's socket, and
  * that is the owner that this table names.
  *
- * A slot on its way to IDLE goes to the first waiter instead, if there is one:
- * then the move is straight to LEASED (pool_queue_offer() in queue.h).
+ * A slot on its way to IDLE goes to the first waiter instead, if there is one, and
+ * unless it rests (tenure.c): then the move is straight to LEASED
+ * (pool_queue_offer() in queue.h).
  */
 #ifndef POOL_SLOT_H
 #define POOL_SLOT_H
