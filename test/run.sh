@@ -237,7 +237,8 @@ run_tap_test()
 	if ! attempt tap "$name" $((600 + ${POOL_TEST_SECONDS:-0})) \
 		prove --verbose --merge -I . "$2"; then
 		show 'output' "$log" 60
-		for server_log in "$TESTLOGDIR"/*.log; do
+		# What a test says when it dies is in the first one only.
+		for server_log in "$TESTLOGDIR"/regress_log_* "$TESTLOGDIR"/*.log; do
 			show "end of ${server_log##*/}" "$server_log"
 		done
 	fi

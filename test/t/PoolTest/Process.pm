@@ -12,7 +12,8 @@ use Test::More;
 
 use PostgreSQL::Test::Utils;
 
-our @EXPORT = qw(log_offset log_since log_count no_crash descriptors memory_of);
+our @EXPORT = qw(log_offset log_since log_count no_crash server_titles descriptors
+  memory_of);
 
 sub log_offset
 {
@@ -51,6 +52,14 @@ sub no_crash
 		is(join("\n", @found), '', 'no crash in the log of ' . $node->name);
 	}
 	return;
+}
+
+# server_titles(): of all processes of servers, a line each.  Whoever looks for
+# something in command lines has it in its own.
+sub server_titles
+{
+	return join "\n",
+	  grep { /^postgres: / } map { eval { slurp_file($_) } || '' } glob '/proc/[0-9]*/cmdline';
 }
 
 # descriptors(pid): what they lead to; in scalar context how many there are
