@@ -24,6 +24,7 @@ int pool_guc_acquire_timeout = -1;
 int pool_guc_priority = POOL_MAX_PRIORITY;
 bool pool_guc_log_connections = false;
 bool pool_guc_track_timing = true;
+int pool_guc_log_min_duration = -1;
 int pool_guc_log_summary_interval = 0;
 int pool_guc_catalog_check_interval = 30000;
 char *pool_guc_warm_databases = NULL;
@@ -102,6 +103,12 @@ pool_guc_init(void)
 							 "Logs each connection that is opened or closed.",
 							 NULL, &pool_guc_log_connections, false, PGC_SIGHUP,
 							 0, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("pool.log_min_duration",
+							"Sets from which duration on statements on remotes are logged.",
+							"0 logs all, -1 none.", &pool_guc_log_min_duration,
+							-1, -1, INT_MAX, PGC_SUSET, GUC_UNIT_MS, NULL, NULL,
+							NULL);
 
 	DefineCustomIntVariable("pool.log_summary_interval",
 							"Sets how often the log gets a line for each pool that was used.",

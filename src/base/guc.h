@@ -20,6 +20,7 @@ extern PGDLLIMPORT int pool_guc_acquire_timeout;
 extern PGDLLIMPORT int pool_guc_priority;
 extern PGDLLIMPORT bool pool_guc_log_connections;
 extern PGDLLIMPORT bool pool_guc_track_timing;
+extern PGDLLIMPORT int pool_guc_log_min_duration;
 extern PGDLLIMPORT int pool_guc_log_summary_interval;
 extern PGDLLIMPORT int pool_guc_catalog_check_interval;
 extern PGDLLIMPORT char *pool_guc_warm_databases;

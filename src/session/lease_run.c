@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
+#include "base/guc.h"
 #include "options/options.h"
 #include "session/acquire.h"
 #include "session/by_name.h"
@@ -20,6 +21,7 @@
 #include "session/lease_run.h"
 #include "session/run.h"
 #include "session/run_error.h"
+#include "session/run_log.h"
 #include "shared/holder.h"
 #include "shared/queue.h"
 #include "shared/self.h"
@@ -98,6 +100,7 @@ prepare_run(PoolLease *lease, const PoolStatement *statement,
 	memset(run, 0, sizeof(*run));
 	run->copy = lease->copy;
 	run->server_name = NameStr(lease->target.server_name);
+	run->remote_pid = pool_shmem_slots[lease->request.slot].remote_pid;
 	run->reset_query = options->reset_query;
 	run->prove = lease->prove || lease->copy->unproven;
 	run->validate =
@@ -330,12 +333,18 @@ pool_lease_run(PoolLease *lease, const PoolStatement *statement,
 	}
 	PG_CATCH();
 	{
-		settle_after_error(lease, &run, geterrcode());
+		int sqlstate = geterrcode();
+
+		settle_after_error(lease, &run, sqlstate);
+		if (pool_guc_log_min_duration >= 0)
+			pool_run_log(lease, &run, sqlstate);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
 	POOL_FAULT_POINT(run_settle);
 	settle(lease, &run);
 	POOL_FAULT_POINT(run_settled);
+	if (pool_guc_log_min_duration >= 0)
+		pool_run_log(lease, &run, pool_run_error_sqlstate(&run));
 	pool_run_error_raise(lease, &run);
 }

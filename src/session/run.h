@@ -66,6 +66,7 @@ typedef struct PoolRun
 {
 	PoolCopy *copy;
 	const char *server_name;
+	int remote_pid;
 	const char *reset_query; /* of the handover's proof */
 	bool prove;				 /* another user was the last (PoolUser) */
 	bool validate;			 /* see it alive before the statement is sent */

@@ -18,6 +18,32 @@ pool_run_error_is_reset_refused(const PoolRun *run)
 	return run->proof_error != NULL && !run->proof_error->ended;
 }
 
+/* The SQLSTATE of what pool_run_error_raise() raises; 0: nothing. */
+int
+pool_run_error_sqlstate(const PoolRun *run)
+{
+	switch (run->outcome)
+	{
+		case POOL_RUN_DONE:
+			return 0;
+		case POOL_RUN_FAILED:
+		case POOL_RUN_LOST:
+			return run->error->sqlstate;
+		case POOL_RUN_LEFT_OPEN:
+			return ERRCODE_INVALID_TRANSACTION_STATE;
+		case POOL_RUN_RECLAIMED_BEFORE:
+			return ERRCODE_CONNECTION_DOES_NOT_EXIST;
+		case POOL_RUN_NOT_BEGUN:
+		case POOL_RUN_NOT_PROVEN:
+			if (run->proof_error != NULL)
+				return run->proof_error->sqlstate;
+			break;
+		default:
+			break;
+	}
+	return ERRCODE_CONNECTION_FAILURE;
+}
+
 /* Raises why the connection of a lease was found unusable. */
 static void
 raise_not_sent(const PoolLease *lease, const PoolRun *run)

@@ -8,6 +8,7 @@
 #include "session/lease.h"
 #include "session/run.h"
 
+extern int pool_run_error_sqlstate(const PoolRun *run);
 extern bool pool_run_error_is_reset_refused(const PoolRun *run);
 extern void pool_run_error_raise(const PoolLease *lease, const PoolRun *run);
 
