@@ -29,7 +29,7 @@
 #define WORKER_SHARE 2
 
 Bytes proxy_last_answer;
-uint64_t proxy_fired, proxy_handovers, proxy_faulted;
+uint64_t proxy_fired, proxy_handovers, proxy_faulted, proxy_described;
 
 Kind proxy_kinds[] =
 	{{"split answer", 300, FROM_REMOTE, AT_MESSAGE, DO_SPLIT, 0, 0},
@@ -398,6 +398,9 @@ proxy_pass(Conn *conn, Side side, const char *message, size_t len)
 
 	copy.len = 0;
 	proxy_append(&copy, message, len);
+	if (side == FROM_CLIENT && conn->started && message[0] == 'D' &&
+		message[5] == 'S')
+		proxy_described++;
 	if (side == FROM_CLIENT && conn->started)
 		before_question(conn, message, len);
 	if (side == FROM_REMOTE && conn->asked && conn->handover)

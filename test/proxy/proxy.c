@@ -262,6 +262,7 @@ print_report(void)
 	printf(", handovers %llu, faulted %llu",
 		   (unsigned long long) proxy_handovers,
 		   (unsigned long long) proxy_faulted);
+	printf(", described %llu", (unsigned long long) proxy_described);
 	for (int i = 0; i < proxy_nkinds; i++)
 		printf(", %s %llu, %s elsewhere %llu", proxy_kinds[i].name,
 			   (unsigned long long) proxy_kinds[i].handovers,

@@ -158,6 +158,7 @@ extern Bytes proxy_last_answer;
 extern uint64_t proxy_fired;
 extern uint64_t proxy_handovers;
 extern uint64_t proxy_faulted;
+extern uint64_t proxy_described; /* statements that clients had described */
 extern const char *proxy_add_fault(char *words, Conn *conns, int nconns);
 extern void proxy_clear_faults(Conn *conns, int nconns);
 extern void proxy_begin_random(uint64_t seed, int percent);
