@@ -88,10 +88,11 @@ pool_columns_list(const PoolColumns *columns)
 static void
 check_column(const PoolColumn *column, int number, Oid wanted)
 {
-	bool misread = pool_types_misreads(column->type, wanted);
+	bool misread;
 
 	if (pool_types_fits(column->type, wanted))
 		return;
+	misread = pool_types_misreads(column->type, wanted);
 	ereport(ERROR,
 			(errcode(ERRCODE_DATATYPE_MISMATCH),
 			 errmsg("column %d \"%s\" is of type %s on the remote, "

@@ -76,7 +76,7 @@ lookup_type(ParamTypes *types, Oid type)
 		}
 	}
 
-	base = getBaseType(type);
+	base = pool_types_base(type);
 	entry = &types->entries[types->count];
 	entry->type = type;
 	entry->bytes = base == BYTEAOID;

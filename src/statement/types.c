@@ -22,6 +22,7 @@
 #include "parser/parse_coerce.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/syscache.h"
 
 #include "statement/types.h"
@@ -80,6 +81,23 @@ pool_types_is_common(Oid type)
 		case CHAROID:
 			/* For internal use, but the only such type outside catalogs. */
 			return true;
+		case BOOLOID:
+		case BYTEAOID:
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+		case FLOAT4OID:
+		case FLOAT8OID:
+		case NUMERICOID:
+		case TEXTOID:
+		case VARCHAROID:
+		case BPCHAROID:
+		case DATEOID:
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
+		case UUIDOID:
+		case JSONBOID:
+			return true; /* as the catalog would say */
 		default:
 			break;
 	}
@@ -129,6 +147,13 @@ pool_types_is_portable(Oid type)
 	}
 }
 
+/* The type below a domain; of built-in types none is a domain. */
+Oid
+pool_types_base(Oid type)
+{
+	return type < FirstGenbkiObjectId ? type : getBaseType(type);
+}
+
 /* Whether a type may mean something in its own database alone. */
 static bool
 is_private(Oid type)
@@ -151,7 +176,7 @@ pool_types_misreads(Oid remote, Oid local)
 	Oid remote_element = get_element_type(remote);
 	Oid local_element;
 
-	local = getBaseType(local);
+	local = pool_types_base(local);
 	local_element = get_element_type(local);
 	if (OidIsValid(remote_element) && OidIsValid(local_element))
 		return pool_types_misreads(remote_element, local_element);
@@ -176,7 +201,7 @@ pool_types_fits(Oid remote, Oid local)
 	Oid remote_element;
 	Oid local_element;
 
-	local = getBaseType(local);
+	local = pool_types_base(local);
 	if (remote == local)
 		return true;
 	if (is_private(remote) || is_private(local))
@@ -197,13 +222,21 @@ pool_types_fits(Oid remote, Oid local)
 }
 
 /*
- * A remote type's name for messages, palloc'd; its OID where the name is not
- * known here.
+ * A remote type's name for messages, which lives as long as the current memory
+ * context; its OID where the name is not known here.  Each result needs the names
+ * of its columns, in case of an error, so they are kept: a built-in type keeps its
+ * own, too.
  */
 const char *
 pool_types_describe(Oid remote)
 {
-	if (remote < FirstGenbkiObjectId && get_typtype(remote) != '\0')
-		return format_type_be(remote);
-	return psprintf("OID %u", remote);
+	static const char *names[FirstGenbkiObjectId];
+
+	if (remote >= FirstGenbkiObjectId ||
+		(names[remote] == NULL && get_typtype(remote) == '\0'))
+		return psprintf("OID %u", remote);
+	if (names[remote] == NULL)
+		names[remote] =
+			MemoryContextStrdup(TopMemoryContext, format_type_be(remote));
+	return names[remote];
 }

@@ -7,6 +7,7 @@
 
 extern bool pool_types_is_common(Oid type);
 extern bool pool_types_is_portable(Oid type);
+extern Oid pool_types_base(Oid type);
 extern bool pool_types_misreads(Oid remote, Oid local);
 extern bool pool_types_fits(Oid remote, Oid local);
 extern const char *pool_types_describe(Oid remote);
