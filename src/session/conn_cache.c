@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 
 #include "common/hashfn.h"
+#include "mb/pg_wchar.h"
 #include "storage/fd.h"
 #include "utils/memutils.h"
 
@@ -206,6 +207,7 @@ make_copy(int slot, uint64 generation, int64 deadline)
 			POOL_FAULT_POINT(adopt_done);
 			pool_remote_report_listen(copy->pg, &copy->notices);
 			copy->fingerprint = pool_conn_cache_fingerprint(copy);
+			copy->readable = pool_conn_cache_misread(copy) == NULL;
 			POOL_FAULT_POINT(copy_done);
 			fetched = true;
 		}
@@ -299,4 +301,24 @@ pool_conn_cache_fingerprint(const PoolCopy *copy)
 												   (int) strlen(value), i));
 	}
 	return hash;
+}
+
+/*
+ * The setting of the remote session, if there is one, by which it writes text that
+ * means something else here.
+ */
+const char *
+pool_conn_cache_misread(const PoolCopy *copy)
+{
+	const char *encoding = PQparameterStatus(copy->pg, "client_encoding");
+	const char *dates = PQparameterStatus(copy->pg, "DateStyle");
+	const char *intervals = PQparameterStatus(copy->pg, "IntervalStyle");
+
+	if (encoding && pg_char_to_encoding(encoding) != GetDatabaseEncoding())
+		return "client_encoding";
+	if (dates && strncmp(dates, "ISO", 3) != 0)
+		return "DateStyle";
+	if (intervals && strcmp(intervals, "postgres") != 0)
+		return "IntervalStyle";
+	return NULL;
 }

@@ -32,6 +32,7 @@ typedef struct PoolCopy
 	 */
 	bool busy;
 	uint64 fingerprint; /* of the settings as they were at the start */
+	bool readable;		/* with those, text means the same here */
 	PoolNotices notices;
 	PGresult *result; /* being passed on; NULL: none */
 } PoolCopy;
@@ -46,5 +47,6 @@ extern void pool_conn_cache_keep(PoolCopy *copy, bool left_state);
 extern void pool_conn_cache_close(PoolCopy *copy);
 extern bool pool_conn_cache_is_quiet(const PoolCopy *copy);
 extern uint64 pool_conn_cache_fingerprint(const PoolCopy *copy);
+extern const char *pool_conn_cache_misread(const PoolCopy *copy);
 
 #endif /* POOL_CONN_CACHE_H */

@@ -11,7 +11,6 @@
  */
 #include "postgres.h"
 
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 
 #include "base/clock.h"
@@ -262,7 +261,9 @@ check_end(PoolRun *run)
 		return POOL_RUN_LOST;
 	}
 	copy->busy = false;
-	if (pool_conn_cache_fingerprint(copy) != copy->fingerprint)
+	run->settings_differ =
+		pool_conn_cache_fingerprint(copy) != copy->fingerprint;
+	if (run->settings_differ)
 		run->left_state = run->unsettles = true;
 	return POOL_RUN_DONE;
 }
@@ -274,20 +275,13 @@ check_end(PoolRun *run)
 static void
 check_formats(PoolRun *run)
 {
-	PGconn *pg = run->copy->pg;
-	const char *encoding = PQparameterStatus(pg, "client_encoding");
-	const char *dates = PQparameterStatus(pg, "DateStyle");
-	const char *intervals = PQparameterStatus(pg, "IntervalStyle");
-	const char *wrong = NULL;
+	const PoolCopy *copy = run->copy;
+	const char *wrong;
 
-	if (pool_result_rows(run->result) == 0)
+	if (pool_result_rows(run->result) == 0 ||
+		(copy->readable && !run->settings_differ))
 		return;
-	if (encoding && pg_char_to_encoding(encoding) != GetDatabaseEncoding())
-		wrong = "client_encoding";
-	else if (dates && strncmp(dates, "ISO", 3) != 0)
-		wrong = "DateStyle";
-	else if (intervals && strcmp(intervals, "postgres") != 0)
-		wrong = "IntervalStyle";
+	wrong = pool_conn_cache_misread(copy);
 	if (wrong)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

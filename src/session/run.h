@@ -104,8 +104,9 @@ typedef struct PoolRun
 	bool sent;					   /* out: the statement went out */
 	bool answered;				   /* out: an answer to it has ended */
 	int64 sent_at;				   /* out: then, pool_clock_us() */
-	bool left_state;   /* out: the remote session is not as before */
-	bool reset_undone; /* out: the reset may have been rolled back */
+	bool left_state;	  /* out: the remote session is not as before */
+	bool settings_differ; /* out: from those that the copy began with */
+	bool reset_undone;	  /* out: the reset may have been rolled back */
 } PoolRun;
 
 extern void pool_run_statement(PoolRun *run);
