@@ -14,22 +14,23 @@
 
 /*
  * The parameters that libpq and its callers ask for.  libpq has no call to
- * enumerate what the remote has reported.
+ * enumerate what the remote has reported.  It looks first at what came last, so
+ * those come last for which a session asks after every statement.
  */
 static const char *const names[POOL_PARAMETERS_COUNT] = {
 	"server_version",
 	"server_encoding",
-	"client_encoding",
 	"application_name",
+	"integer_datetimes",
+	"in_hot_standby",
 	"is_superuser",
 	"session_authorization",
+	"standard_conforming_strings",
+	"default_transaction_read_only",
+	"client_encoding",
 	"DateStyle",
 	"IntervalStyle",
 	"TimeZone",
-	"integer_datetimes",
-	"standard_conforming_strings",
-	"default_transaction_read_only",
-	"in_hot_standby",
 };
 
 static void
