@@ -142,8 +142,7 @@ pool_lease_open(PoolLease *lease)
 												   request->pool),
 						   &lease->prepared);
 		lease->touched = lease->left_state = lease->silent = false;
-		if (OidIsValid(lease->holder.userid) &&
-			lease->target.options.leak_threshold > 0)
+		if (lease->noted && lease->target.options.leak_threshold > 0)
 			pool_holder_note(request->slot, request->generation, &lease->holder);
 		lease->copy =
 			pool_conn_cache_get(request->slot, request->generation, deadline);
@@ -166,6 +165,7 @@ pool_lease_note_holder(PoolLease *lease)
 	PoolHolder *holder = &lease->holder;
 	char *context = GetErrorContextStack();
 
+	memset(holder, 0, sizeof(*holder));
 	if (context != NULL) /* NULL: not in a function */
 	{
 		int len =
@@ -177,6 +177,7 @@ pool_lease_note_holder(PoolLease *lease)
 	namestrcpy(&holder->user, GetUserNameFromId(lease->userid, false));
 	namestrcpy(&holder->application, application_name ? application_name : "");
 	holder->userid = GetSessionUserId(); /* as pg_stat_activity */
+	lease->noted = true;
 }
 
 /* Raises 55006 if a statement is running on the lease. */

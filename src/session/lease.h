@@ -35,16 +35,23 @@ typedef struct PoolLease
 	char *name;		  /* of the server, as the user gave it */
 	int64 timeout_ms; /* of acquiring, as in pool_acquire_slot() */
 	int64 started;	  /* when the session began to acquire, pool_clock_us() */
-	PoolTarget target;
-	PoolHolder holder;			/* to be told of each slot that it has */
 	PoolAcquireRequest request; /* request.slot: the slot, or POOL_NONE */
 	PoolCopy *copy;				/* NULL: there is none yet, or no more */
-	PoolPreparedCopy prepared;	/* what the connection has prepared */
 	bool prove;					/* the handover is still to be proven */
 	bool touched;				/* something was sent in this lease */
 	bool running;				/* a statement is under way */
 	bool left_state;			/* the remote session may not be as before */
 	bool silent;				/* the remote did not answer in time */
+	bool noted;					/* "holder" is filled in */
+
+	/*
+	 * Large, and filled in when they are needed; a new lease has zeros only up to
+	 * here.  "prepared" is what the connection has prepared, from when there is
+	 * a slot; "holder" is to be told of each slot.
+	 */
+	PoolTarget target;
+	PoolPreparedCopy prepared;
+	PoolHolder holder;
 } PoolLease;
 
 extern void pool_lease_open(PoolLease *lease);

@@ -72,7 +72,9 @@ pool_session_lease(const char *server_name, PoolLeaseScope scope,
 	refuse_parallel_worker();
 	register_callbacks();
 	name = MemoryContextStrdup(TopMemoryContext, server_name);
-	lease = MemoryContextAllocZero(TopMemoryContext, sizeof(PoolLease));
+	lease = MemoryContextAlloc(TopMemoryContext, sizeof(PoolLease));
+	memset(lease, 0, offsetof(PoolLease, target));
+	pool_prepared_init(&lease->prepared);
 	lease->name = name;
 	lease->scope = scope;
 	lease->subid = GetCurrentSubTransactionId();

@@ -41,6 +41,17 @@ copy_list(PoolPrepared *to, const PoolPrepared *from)
 	memcpy(to->entries, from->entries, sizeof(PoolPreparedEntry) * count);
 }
 
+/* Before a slot's list is loaded, there is nothing to be stored either. */
+void
+pool_prepared_init(PoolPreparedCopy *copy)
+{
+	copy->list.role = InvalidOid;
+	copy->list.parts = false;
+	copy->list.count = 0;
+	copy->generation = 0;
+	copy->known = copy->changed = copy->doubt = false;
+}
+
 /* Nothing is known to be prepared. */
 void
 pool_prepared_clear(PoolPreparedCopy *copy)

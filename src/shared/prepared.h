@@ -49,6 +49,7 @@ typedef struct PoolPreparedCopy
 	bool doubt;		   /* something is under way after which it may be wrong */
 } PoolPreparedCopy;
 
+extern void pool_prepared_init(PoolPreparedCopy *copy);
 extern void pool_prepared_load(const struct PoolSlot *slot, uint64 generation,
 							   Oid role, bool enabled, PoolPreparedCopy *copy);
 extern void pool_prepared_store(int slot, PoolPreparedCopy *copy);
