@@ -95,7 +95,8 @@ pool_by_name_choose(PoolLease *lease, PoolRun *run)
 	if (run->caching && plain && !pool_statement_is_several(run->statement))
 		cached =
 			pool_statement_cache_get(lease->request.pool_id, run->statement);
-	run->cached = cached != NULL;
+	run->cached = cached;
+	run->removals = pool_statement_cache_removals();
 	if (cached == NULL || run->describe ||
 		(!pool_prepared_has_parts(run->prepared) &&
 		 !pool_statement_cache_is_ripe(cached)))
@@ -246,7 +247,6 @@ void
 pool_by_name_settle(PoolLease *lease, const PoolRun *run)
 {
 	PoolStats *stats = &lease->request.pool->stats;
-	PoolCachedStatement *cached;
 
 	if (run->outcome == POOL_RUN_DONE && run->how == POOL_HOW_PREPARE)
 	{
@@ -259,9 +259,8 @@ pool_by_name_settle(PoolLease *lease, const PoolRun *run)
 		pool_stats_add(stats, POOL_COUNT_STATEMENT_HITS, 1);
 	if (run->unsettles)
 		pool_prepared_clear(&lease->prepared);
-	cached = run->cached ? pool_statement_cache_find(lease->request.pool_id,
-													 run->statement)
-						 : NULL;
-	if (cached != NULL)
-		pool_statement_cache_note(cached, run->outcome == POOL_RUN_DONE);
+
+	/* Reading the rows may have run other statements, in a function of a domain. */
+	if (run->cached != NULL && run->removals == pool_statement_cache_removals())
+		pool_statement_cache_note(run->cached, run->outcome == POOL_RUN_DONE);
 }

@@ -22,8 +22,6 @@
  */
 #include "postgres.h"
 
-#include "common/hashfn.h"
-
 #include "base/clock.h"
 #include "base/fault.h"
 #include "session/describe.h"
@@ -56,12 +54,11 @@ typedef struct LargeText
 
 static LargeText large_texts[NTEXTS];
 
-/* Where the text is, or would be; *hash is what tells. */
+/* Where the statement's text is, or would be; the hash tells. */
 static LargeText *
-find_text(const char *sql, uint64 *hash)
+find_text(const PoolStatement *statement)
 {
-	*hash = hash_bytes_extended((const unsigned char *) sql, strlen(sql), 0);
-	return &large_texts[*hash % NTEXTS];
+	return &large_texts[statement->hash % NTEXTS];
 }
 
 /* Is the statement to be described before it is executed? */
@@ -69,14 +66,13 @@ bool
 pool_describe_pays(const PoolRun *run)
 {
 	const LargeText *text;
-	uint64 hash;
 
 	if (!pool_result_wants_binary(run->result) ||
 		pool_statement_is_several(run->statement) ||
 		PQserverVersion(run->copy->pg) < MIN_VERSION)
 		return false;
-	text = find_text(run->statement->sql, &hash);
-	return text->hash == hash && text->slow < MAX_SLOW;
+	text = find_text(run->statement);
+	return text->hash == run->statement->hash && text->slow < MAX_SLOW;
 }
 
 /* How the text does after that run: what LargeText.slow becomes. */
@@ -101,12 +97,12 @@ void
 pool_describe_note(const PoolRun *run)
 {
 	bool large = pool_result_rows(run->result) >= MIN_ROWS;
+	uint64 hash = run->statement->hash;
 	LargeText *text;
-	uint64 hash;
 
 	if (!large && !run->describe)
 		return;
-	text = find_text(run->statement->sql, &hash);
+	text = find_text(run->statement);
 	if (!large)
 		text->hash = 0; /* with other parameters, say */
 	else if (text->hash != hash)

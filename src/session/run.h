@@ -77,7 +77,8 @@ typedef struct PoolRun
 
 	/* What is prepared on the connection, and what becomes of it. */
 	bool caching; /* statements, and the reset, may be prepared */
-	bool cached;  /* the session's table has the statement */
+	PoolCachedStatement *cached; /* in the session's table, or NULL */
+	uint64 removals;			 /* from that table by then */
 	PoolHow how;
 	int max_prepared;			/* option statement_cache */
 	PoolPreparedCopy *prepared; /* of the lease */

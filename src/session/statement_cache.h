@@ -25,8 +25,7 @@ typedef struct PoolCachedStatement PoolCachedStatement;
 
 extern PoolCachedStatement *
 pool_statement_cache_get(uint64 pool_id, const PoolStatement *statement);
-extern PoolCachedStatement *
-pool_statement_cache_find(uint64 pool_id, const PoolStatement *statement);
+extern uint64 pool_statement_cache_removals(void);
 extern const PoolStatementName *
 pool_statement_cache_name(PoolCachedStatement *cached);
 extern bool pool_statement_cache_is_new(const PoolCachedStatement *cached);

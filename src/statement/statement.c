@@ -17,6 +17,7 @@
 
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -178,7 +179,7 @@ set_params(PoolStatement *stmt, const Datum *args, const Oid *arg_types,
 		   const bool *nulls)
 {
 	int nparams = stmt->nparams;
-	size_t bytes = strlen(stmt->sql) + (size_t) nparams * BYTES_PER_PARAM;
+	size_t bytes = stmt->length + (size_t) nparams * BYTES_PER_PARAM;
 	ParamTypes types = {0};
 	int nestlevel;
 
@@ -225,6 +226,9 @@ pool_statement_from_args(FunctionCallInfo fcinfo, int sql_arg)
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 						errmsg("query must not be null")));
 	stmt->sql = text_to_cstring(PG_GETARG_TEXT_PP(sql_arg));
+	stmt->length = strlen(stmt->sql);
+	stmt->hash = hash_bytes_extended((const unsigned char *) stmt->sql,
+									 (int) stmt->length, 0);
 
 	if (PG_NARGS() > sql_arg + 1)
 		stmt->nparams = extract_variadic_args(fcinfo, sql_arg + 1, false, &args,
@@ -237,7 +241,7 @@ pool_statement_from_args(FunctionCallInfo fcinfo, int sql_arg)
 		set_params(stmt, args, types, nulls);
 	else
 		stmt->nparams = 0;
-	refuse_if_too_large(strlen(stmt->sql));
+	refuse_if_too_large(stmt->length);
 	return stmt;
 }
 
@@ -245,7 +249,7 @@ pool_statement_from_args(FunctionCallInfo fcinfo, int sql_arg)
 size_t
 pool_statement_size(const PoolStatement *stmt)
 {
-	size_t size = strlen(stmt->sql);
+	size_t size = stmt->length;
 
 	for (int i = 0; i < stmt->nparams; i++)
 	{

@@ -10,6 +10,8 @@
 typedef struct PoolStatement
 {
 	const char *sql;
+	size_t length; /* of the text */
+	uint64 hash;   /* of the text */
 	int nparams;
 	Oid *types;			 /* 0: let the remote infer it */
 	const char **values; /* NULL: SQL NULL */
