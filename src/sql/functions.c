@@ -14,6 +14,7 @@
 #include "session/lease_run.h"
 #include "session/session.h"
 #include "sql/args.h"
+#include "statement/call_site.h"
 #include "statement/result.h"
 #include "statement/statement.h"
 
@@ -31,11 +32,13 @@ static PoolResult *
 run_on_server(FunctionCallInfo fcinfo, PoolResultMode mode)
 {
 	char *server = pool_args_server(fcinfo);
-	PoolStatement *statement = pool_statement_from_args(fcinfo, 1);
-	PoolResult *result = pool_result_create(fcinfo, mode, server);
+	PoolCallSite *site = pool_call_site_enter(fcinfo->flinfo);
+	PoolStatement *statement = pool_statement_from_args(fcinfo, 1, site);
+	PoolResult *result = pool_result_create(fcinfo, mode, server, site);
 
 	pool_session_run(server, statement, result);
 	pool_result_finish(result);
+	pool_call_site_leave(site);
 	return result;
 }
 
@@ -43,17 +46,20 @@ run_on_server(FunctionCallInfo fcinfo, PoolResultMode mode)
 static PoolResult *
 run_on_lease(FunctionCallInfo fcinfo, PoolResultMode mode)
 {
+	PoolCallSite *site;
 	PoolLease *lease;
 	PoolStatement *statement;
 	PoolResult *result;
 
 	pool_args_refuse_null(fcinfo, 0, "lease");
-	statement = pool_statement_from_args(fcinfo, 1);
+	site = pool_call_site_enter(fcinfo->flinfo);
+	statement = pool_statement_from_args(fcinfo, 1, site);
 	lease = pool_session_find(PG_GETARG_INT64(0));
-	result =
-		pool_result_create(fcinfo, mode, NameStr(lease->target.server_name));
+	result = pool_result_create(fcinfo, mode,
+								NameStr(lease->target.server_name), site);
 	pool_lease_run(lease, statement, result);
 	pool_result_finish(result);
+	pool_call_site_leave(site);
 	return result;
 }
 

@@ -64,6 +64,31 @@ pool_columns_note(const PGresult *res)
 	return columns;
 }
 
+/*
+ * Are the columns of that result, to be read as that row type, the ones for which
+ * these were prepared?
+ */
+bool
+pool_columns_match(const PoolColumns *columns, const PGresult *res,
+				   TupleDesc desc)
+{
+	if (columns->count != PQnfields(res) || columns->count != desc->natts)
+		return false;
+	for (int i = 0; i < columns->count; i++)
+	{
+		const PoolColumn *column = &columns->items[i];
+		Form_pg_attribute attr = TupleDescAttr(desc, i);
+
+		if (column->type != PQftype(res, i) || column->typmod != PQfmod(res, i) ||
+			column->binary != (PQfformat(res, i) != 0) ||
+			column->input_type != attr->atttypid ||
+			column->input_typmod != attr->atttypmod ||
+			strcmp(column->name, PQfname(res, i)) != 0)
+			return false;
+	}
+	return true;
+}
+
 /* The columns for a message: name and type of each, within reason. */
 char *
 pool_columns_list(const PoolColumns *columns)
@@ -163,17 +188,14 @@ pool_columns_row_type(const PoolColumns *columns)
  */
 void
 pool_columns_check_stable(const PoolColumns *columns, TupleDesc desc,
-						  FmgrInfo *caller)
+						  PoolCallSite *site)
 {
-	int32 *first = caller->fn_extra;
-
-	if (first == NULL)
+	if (!site->has_row_type)
 	{
-		first = MemoryContextAlloc(caller->fn_mcxt, sizeof(int32));
-		*first = desc->tdtypmod;
-		caller->fn_extra = first;
+		site->row_type = desc->tdtypmod;
+		site->has_row_type = true;
 	}
-	else if (*first != desc->tdtypmod)
+	else if (site->row_type != desc->tdtypmod)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg(
@@ -232,6 +254,7 @@ pool_columns_prepare(PoolColumns *columns, TupleDesc desc)
 		else
 			getTypeInputInfo(attr->atttypid, &function, &column->input_param);
 		fmgr_info(function, &column->input);
+		column->input_type = attr->atttypid;
 		column->input_typmod = attr->atttypmod;
 	}
 }

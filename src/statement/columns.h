@@ -9,6 +9,7 @@
 #include "fmgr.h"
 #include "libpq-fe.h"
 
+#include "statement/call_site.h"
 #include "statement/styles.h"
 
 /* A value as it came, followed by a zero byte; NULL for a null. */
@@ -35,6 +36,7 @@ typedef struct PoolColumn
 	bool receive;	/* ... and by the receive function, not as text */
 	FmgrInfo input; /* or the receive function */
 	Oid input_param;
+	Oid input_type;
 	int32 input_typmod;
 } PoolColumn;
 
@@ -46,11 +48,13 @@ typedef struct PoolColumns
 } PoolColumns;
 
 extern PoolColumns *pool_columns_note(const PGresult *res);
+extern bool pool_columns_match(const PoolColumns *columns, const PGresult *res,
+							   TupleDesc desc);
 extern char *pool_columns_list(const PoolColumns *columns);
 extern void pool_columns_check(const PoolColumns *columns, TupleDesc expected);
 extern TupleDesc pool_columns_row_type(const PoolColumns *columns);
 extern void pool_columns_check_stable(const PoolColumns *columns,
-									  TupleDesc desc, FmgrInfo *caller);
+									  TupleDesc desc, PoolCallSite *site);
 extern void pool_columns_prepare(PoolColumns *columns, TupleDesc desc);
 extern void pool_columns_refuse_binary(const PoolColumns *columns);
 extern void pool_columns_read(PoolColumns *columns, const PoolField *fields,

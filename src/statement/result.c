@@ -40,7 +40,8 @@ struct PoolResult
 	PoolResultMode mode;
 	char *server_name;
 	ReturnSetInfo *rsinfo; /* NULL in mode COUNT */
-	FmgrInfo *caller; /* the SQL function, once for each place in a query */
+	FmgrInfo *caller;	/* the SQL function, once for each place in a query */
+	PoolCallSite *site; /* what is kept there; NULL: do without */
 	MemoryContext call_context; /* this struct */
 	MemoryContext set_context;	/* reset for each set */
 	MemoryContext row_context;	/* reset for each row */
@@ -88,7 +89,7 @@ push_error_context(PoolResult *result, ErrorContextCallback *callback)
  */
 PoolResult *
 pool_result_create(FunctionCallInfo fcinfo, PoolResultMode mode,
-				   const char *server_name)
+				   const char *server_name, PoolCallSite *site)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	MemoryContext context;
@@ -116,6 +117,7 @@ pool_result_create(FunctionCallInfo fcinfo, PoolResultMode mode,
 	result->mode = mode;
 	result->server_name = pstrdup(server_name);
 	result->caller = fcinfo->flinfo;
+	result->site = site;
 	result->call_context = context;
 
 	if (mode != POOL_RESULT_COUNT)
@@ -174,11 +176,13 @@ pool_result_expect_several(PoolResult *result)
 	MemoryContextSwitchTo(old_context);
 }
 
-/* Settles the row type of the set, and how its columns are read. */
+/*
+ * Settles the row type of the set, and how its columns are read, in the current
+ * memory context.
+ */
 static void
 settle_columns(PoolResult *result)
 {
-	MemoryContext old_context = MemoryContextSwitchTo(result->set_context);
 	bool as_rows = (result->mode == POOL_RESULT_ROWS);
 
 	if (as_rows && result->rsinfo->expectedDesc != NULL)
@@ -191,10 +195,40 @@ settle_columns(PoolResult *result)
 		result->desc = pool_columns_row_type(result->columns);
 		if (as_rows)
 			pool_columns_check_stable(result->columns, result->desc,
-									  result->caller);
+									  pool_call_site_of(result->caller));
 	}
 
 	pool_columns_prepare(result->columns, result->desc);
+}
+
+/*
+ * Notes and settles the columns of a set for a column list.  They are those of the
+ * call before at the same place, if the remote describes them alike; else those
+ * are forgotten, and these kept.
+ */
+static void
+settle_listed_columns(PoolResult *result, const PGresult *res)
+{
+	PoolCallSite *site = result->site;
+	MemoryContext old_context;
+
+	if (site->columns != NULL &&
+		pool_columns_match(site->columns, res, result->rsinfo->expectedDesc))
+	{
+		result->columns = site->columns;
+		result->desc = result->rsinfo->expectedDesc;
+		return;
+	}
+	site->columns = NULL;
+	if (site->columns_context == NULL)
+		site->columns_context =
+			AllocSetContextCreate(site->context, "pool call site",
+								  ALLOCSET_SMALL_SIZES);
+	MemoryContextReset(site->columns_context);
+	old_context = MemoryContextSwitchTo(site->columns_context);
+	result->columns = pool_columns_note(res);
+	settle_columns(result);
+	site->columns = result->columns;
 	MemoryContextSwitchTo(old_context);
 }
 
@@ -204,6 +238,7 @@ begin_set(PoolResult *result, const PGresult *res)
 {
 	ExecStatusType status = PQresultStatus(res);
 	MemoryContext old_context;
+	bool listed;
 	int ncolumns;
 
 	result->columns = NULL;
@@ -216,7 +251,13 @@ begin_set(PoolResult *result, const PGresult *res)
 		return;
 
 	old_context = MemoryContextSwitchTo(result->set_context);
-	result->columns = pool_columns_note(res);
+	listed = result->site != NULL && result->staging == NULL &&
+			 result->mode == POOL_RESULT_ROWS &&
+			 result->rsinfo->expectedDesc != NULL;
+	if (listed)
+		settle_listed_columns(result, res);
+	else
+		result->columns = pool_columns_note(res);
 	ncolumns = result->columns->count;
 	result->fields = palloc(ncolumns * sizeof(PoolField));
 	result->values = palloc(ncolumns * sizeof(Datum));
@@ -228,7 +269,7 @@ begin_set(PoolResult *result, const PGresult *res)
 			TupleDescInitEntry(result->staging_desc, i + 1, NULL, CSTRINGOID,
 							   -1, 0);
 	}
-	else
+	else if (!listed)
 		settle_columns(result);
 	MemoryContextSwitchTo(old_context);
 }
@@ -342,11 +383,14 @@ static void
 read_staged_rows(PoolResult *result)
 {
 	ErrorContextCallback callback;
+	MemoryContext old_context;
 	TupleTableSlot *slot;
 
 	push_error_context(result, &callback);
 	pool_columns_refuse_binary(result->columns);
+	old_context = MemoryContextSwitchTo(result->set_context);
 	settle_columns(result);
+	MemoryContextSwitchTo(old_context);
 	slot = MakeSingleTupleTableSlot(result->staging_desc, &TTSOpsMinimalTuple);
 	while (tuplestore_gettupleslot(result->staging, true, false, slot))
 	{

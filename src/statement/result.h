@@ -5,8 +5,9 @@
 #ifndef POOL_RESULT_H
 #define POOL_RESULT_H
 
-#include "fmgr.h"
 #include "libpq-fe.h"
+
+#include "statement/call_site.h"
 
 typedef enum PoolResultMode
 {
@@ -19,7 +20,8 @@ typedef struct PoolResult PoolResult;
 
 extern PoolResult *pool_result_create(FunctionCallInfo fcinfo,
 									  PoolResultMode mode,
-									  const char *server_name);
+									  const char *server_name,
+									  PoolCallSite *site);
 extern bool pool_result_wants_binary(const PoolResult *result);
 extern bool pool_result_takes_binary(const PoolResult *result, int count,
 									 const Oid *types);

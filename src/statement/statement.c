@@ -49,17 +49,33 @@ typedef struct ParamType
 	FmgrInfo output; /* or the send function */
 } ParamType;
 
-typedef struct ParamTypes
+typedef struct PoolParamTypes
 {
-	ParamType *entries;
+	MemoryContext context; /* of this, and of what the functions keep */
 	int count;
 	int last;		  /* most values are of their neighbor's type */
 	bool any_private; /* is one not common to both sides? */
-} ParamTypes;
+	ParamType entries[FLEXIBLE_ARRAY_MEMBER];
+} PoolParamTypes;
+
+/*
+ * An empty table for the types of so many arguments, an array counting as one: its
+ * values have one type.
+ */
+static PoolParamTypes *
+make_types(MemoryContext context, int nargs)
+{
+	PoolParamTypes *types =
+		MemoryContextAllocZero(context, offsetof(PoolParamTypes, entries) +
+											nargs * sizeof(ParamType));
+
+	types->context = context;
+	return types;
+}
 
 /* The entry of a type, made when the type is seen for the first time. */
 static ParamType *
-lookup_type(ParamTypes *types, Oid type)
+lookup_type(PoolParamTypes *types, Oid type)
 {
 	ParamType *entry;
 	Oid base;
@@ -89,7 +105,7 @@ lookup_type(ParamTypes *types, Oid type)
 		getTypeBinaryOutputInfo(base, &output, &varlena);
 	else
 		getTypeOutputInfo(type, &output, &varlena);
-	fmgr_info(output, &entry->output);
+	fmgr_info_cxt(output, &entry->output, types->context);
 	types->last = types->count++;
 	return entry;
 }
@@ -176,11 +192,10 @@ refuse_if_too_large(size_t bytes)
  */
 static void
 set_params(PoolStatement *stmt, const Datum *args, const Oid *arg_types,
-		   const bool *nulls)
+		   const bool *nulls, PoolParamTypes *types)
 {
 	int nparams = stmt->nparams;
 	size_t bytes = stmt->length + (size_t) nparams * BYTES_PER_PARAM;
-	ParamTypes types = {0};
 	int nestlevel;
 
 	stmt->types = palloc(nparams * sizeof(Oid));
@@ -188,18 +203,16 @@ set_params(PoolStatement *stmt, const Datum *args, const Oid *arg_types,
 	stmt->lengths = palloc0(nparams * sizeof(int));
 	stmt->formats = palloc0(nparams * sizeof(int));
 
-	/* An array has one type, and a list is no longer than this. */
-	types.entries = palloc(Min(nparams, FUNC_MAX_ARGS) * sizeof(ParamType));
 	for (int i = 0; i < nparams; i++)
-		stmt->types[i] = lookup_type(&types, arg_types[i])->sent_as;
+		stmt->types[i] = lookup_type(types, arg_types[i])->sent_as;
 
-	nestlevel = begin_portable_output(types.any_private);
+	nestlevel = begin_portable_output(types->any_private);
 	for (int i = 0; i < nparams; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (!nulls[i])
 			bytes +=
-				set_param(stmt, i, lookup_type(&types, arg_types[i]), args[i]);
+				set_param(stmt, i, lookup_type(types, arg_types[i]), args[i]);
 		refuse_if_too_large(bytes);
 	}
 	end_portable_output(nestlevel);
@@ -210,14 +223,19 @@ set_params(PoolStatement *stmt, const Datum *args, const Oid *arg_types,
  * and what follows it, which is nothing, a list of any types, or an array
  * given as VARIADIC.  A null array is an array without elements.
  *
+ * What is looked up of the types goes into the site, if there is one.
+ *
  * Raises 22004 if the text is null, 54023 for more parameters than the protocol
  * can number, 54000 for more bytes than it can send, and whatever an output
  * function raises.
  */
 PoolStatement *
-pool_statement_from_args(FunctionCallInfo fcinfo, int sql_arg)
+pool_statement_from_args(FunctionCallInfo fcinfo, int sql_arg,
+						 PoolCallSite *site)
 {
 	PoolStatement *stmt = palloc0(sizeof(PoolStatement));
+	PoolParamTypes *known = site != NULL ? site->params : NULL;
+	int nargs = PG_NARGS() - (sql_arg + 1);
 	Datum *args = NULL;
 	Oid *types = NULL;
 	bool *nulls = NULL;
@@ -230,7 +248,7 @@ pool_statement_from_args(FunctionCallInfo fcinfo, int sql_arg)
 	stmt->hash = hash_bytes_extended((const unsigned char *) stmt->sql,
 									 (int) stmt->length, 0);
 
-	if (PG_NARGS() > sql_arg + 1)
+	if (nargs > 0)
 		stmt->nparams = extract_variadic_args(fcinfo, sql_arg + 1, false, &args,
 											  &types, &nulls);
 	if (stmt->nparams > MAX_PARAMS)
@@ -238,7 +256,15 @@ pool_statement_from_args(FunctionCallInfo fcinfo, int sql_arg)
 						errmsg("a query can have at most %d parameters, not %d",
 							   MAX_PARAMS, stmt->nparams)));
 	if (stmt->nparams > 0 && types != NULL)
-		set_params(stmt, args, types, nulls);
+	{
+		if (known == NULL)
+			known =
+				make_types(site != NULL ? site->context : CurrentMemoryContext,
+						   nargs);
+		if (site != NULL)
+			site->params = known;
+		set_params(stmt, args, types, nulls, known);
+	}
 	else
 		stmt->nparams = 0;
 	refuse_if_too_large(stmt->length);

@@ -5,7 +5,7 @@
 #ifndef POOL_STATEMENT_H
 #define POOL_STATEMENT_H
 
-#include "fmgr.h"
+#include "statement/call_site.h"
 
 typedef struct PoolStatement
 {
@@ -20,7 +20,7 @@ typedef struct PoolStatement
 } PoolStatement;
 
 extern PoolStatement *pool_statement_from_args(FunctionCallInfo fcinfo,
-											   int sql_arg);
+											   int sql_arg, PoolCallSite *site);
 extern size_t pool_statement_size(const PoolStatement *stmt);
 extern bool pool_statement_is_several(const PoolStatement *stmt);
 
