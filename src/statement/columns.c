@@ -79,7 +79,7 @@ pool_columns_match(const PoolColumns *columns, const PGresult *res,
 		const PoolColumn *column = &columns->items[i];
 		Form_pg_attribute attr = TupleDescAttr(desc, i);
 
-		if (column->type != PQftype(res, i) || column->typmod != PQfmod(res, i) ||
+		if (column->type != PQftype(res, i) ||
 			column->binary != (PQfformat(res, i) != 0) ||
 			column->input_type != attr->atttypid ||
 			column->input_typmod != attr->atttypmod ||
