@@ -10,7 +10,7 @@ ROOMS = base options shared statement session worker sql
 OBJS = $(patsubst %.c,%.o,src/pool.c $(sort $(wildcard $(ROOMS:%=src/%/*.c))))
 
 EXTENSION = pool
-DATA = sql/pool--1.0.sql
+DATA = sql/pool--1.0.sql sql/pool--1.0--1.1.sql
 PGFILEDESC = "pool - connection pool inside the server"
 
 # Of both kinds the test "init" makes what the others use, and so comes first.
