@@ -6,7 +6,7 @@
 # it in throw-away clusters of its own.
 
 MODULE_big = pool
-ROOMS = base options shared statement session worker sql
+ROOMS = base options shared metrics statement session worker sql
 OBJS = $(patsubst %.c,%.o,src/pool.c $(sort $(wildcard $(ROOMS:%=src/%/*.c))))
 
 EXTENSION = pool
@@ -18,7 +18,7 @@ REGRESS = init options options_names params params_values result result_statemen
 	query query_statements query_errors query_leftovers \
 	lease lease_errors lease_hold lease_savepoint lease_transaction lease_broken lease_callers \
 	stats stats_failures stats_prewarm stats_roles stats_objects stats_drop \
-	security security_roles security_servers
+	security security_roles security_servers metrics
 
 ISOLATION = init $(filter-out init, \
 	$(basename $(notdir $(sort $(wildcard test/isolation/specs/*.spec)))))
@@ -104,10 +104,11 @@ check-symbols: all
 USES_base =
 USES_options = base
 USES_shared = options base
+USES_metrics = shared options base
 USES_statement = options base
 USES_session = statement shared options base
 USES_worker = shared options base
-USES_sql = session statement shared options base
+USES_sql = session statement metrics shared options base
 
 check-layers:
 	@bad=$$($(foreach room,$(ROOMS), \

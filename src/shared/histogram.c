@@ -12,8 +12,8 @@
 void
 pool_histogram_init(PoolHistogram *histogram)
 {
-	for (int i = 0; i < POOL_NBUCKETS; i++)
-		pg_atomic_init_u64(&histogram->buckets[i], 0);
+	for (size_t i = 0; i < lengthof(histogram->parts); i++)
+		pg_atomic_init_u64(&histogram->parts[i], 0);
 	pg_atomic_init_u64(&histogram->sum_us, 0);
 	pg_atomic_init_u64(&histogram->max_us, 0);
 }
@@ -22,23 +22,35 @@ pool_histogram_init(PoolHistogram *histogram)
 void
 pool_histogram_zero(PoolHistogram *histogram)
 {
-	for (int i = 0; i < POOL_NBUCKETS; i++)
-		pg_atomic_write_u64(&histogram->buckets[i], 0);
+	for (size_t i = 0; i < lengthof(histogram->parts); i++)
+		pg_atomic_write_u64(&histogram->parts[i], 0);
 	pg_atomic_write_u64(&histogram->sum_us, 0);
 	pg_atomic_write_u64(&histogram->max_us, 0);
 }
 
-/* Copies a histogram; its count is the sum of its buckets. */
+/*
+ * Copies a histogram; its count is the sum of its buckets.  Each part is read
+ * once, so that the counts up to the edges are of the same times.
+ */
 void
 pool_histogram_read(const PoolHistogram *histogram, PoolTimes *times)
 {
 	PoolHistogram *from = unconstify(PoolHistogram *, histogram);
+	int edge = 0;
 
 	times->count = 0;
 	for (int i = 0; i < POOL_NBUCKETS; i++)
 	{
-		times->buckets[i] = pg_atomic_read_u64(&from->buckets[i]);
-		times->count += times->buckets[i];
+		uint64 before = times->count;
+
+		times->count += pg_atomic_read_u64(&from->parts[i + edge]);
+		while (edge < POOL_NEDGES &&
+			   pool_histogram_bucket(pool_histogram_edges[edge]) == i)
+		{
+			times->up_to[edge++] = times->count;
+			times->count += pg_atomic_read_u64(&from->parts[i + edge]);
+		}
+		times->buckets[i] = times->count - before;
 	}
 	times->sum_us = pg_atomic_read_u64(&from->sum_us);
 	times->max_us = pg_atomic_read_u64(&from->max_us);
@@ -56,6 +68,8 @@ pool_histogram_subtract(PoolTimes *times, const PoolTimes *before)
 		return;
 	for (int i = 0; i < POOL_NBUCKETS; i++)
 		times->buckets[i] -= Min(before->buckets[i], times->buckets[i]);
+	for (int i = 0; i < POOL_NEDGES; i++)
+		times->up_to[i] -= Min(before->up_to[i], times->up_to[i]);
 	times->count -= before->count;
 	times->sum_us -= Min(before->sum_us, times->sum_us);
 }

@@ -7,6 +7,11 @@
  * times of less than 16 us are exact, as far as the clock's microseconds are.
  * What takes longer than POOL_HISTOGRAM_LIMIT_US is in the last bucket.
  *
+ * Metrics have edges of their own, pool_histogram_edges, at which counts must be
+ * exact.  So each edge divides the bucket that it lies in: into times up to the
+ * edge, with it, and longer ones.  pool_histogram_read() puts the two together
+ * again, and counts what is up to each edge.
+ *
  * All are atomics, so any process can add at any time, without a lock.  For that
  * the following races are accepted:
  *
@@ -35,9 +40,16 @@
 		 POOL_HISTOGRAM_WIDTH +                              \
 	 1)
 
+#define POOL_NEDGES 16
+
+/* In microseconds, ascending. */
+static const uint32 pool_histogram_edges[POOL_NEDGES] =
+	{100,	250,	500,	1000,	2500,	 5000,	  10000,   25000,
+	 50000, 100000, 250000, 500000, 1000000, 2500000, 5000000, 10000000};
+
 typedef struct PoolHistogram
 {
-	pg_atomic_uint64 buckets[POOL_NBUCKETS];
+	pg_atomic_uint64 parts[POOL_NBUCKETS + POOL_NEDGES];
 	pg_atomic_uint64 sum_us;
 	pg_atomic_uint64 max_us;
 } PoolHistogram;
@@ -46,6 +58,7 @@ typedef struct PoolHistogram
 typedef struct PoolTimes
 {
 	uint64 buckets[POOL_NBUCKETS];
+	uint64 up_to[POOL_NEDGES]; /* no longer than that edge */
 	uint64 count;
 	uint64 sum_us;
 	uint64 max_us;
@@ -65,6 +78,20 @@ pool_histogram_bucket(uint64 us)
 	return power * POOL_HISTOGRAM_WIDTH + (int) (us >> power);
 }
 
+/*
+ * The part of a bucket that counts a time: the parts before it are those of the
+ * buckets before, and one more for each edge that the time is beyond.
+ */
+static inline int
+pool_histogram_part(uint64 us)
+{
+	int beyond = 0;
+
+	while (beyond < POOL_NEDGES && us > pool_histogram_edges[beyond])
+		beyond++;
+	return pool_histogram_bucket(us) + beyond;
+}
+
 /* Notes that something took so many microseconds. */
 static inline void
 pool_histogram_add(PoolHistogram *histogram, int64 time_us)
@@ -72,7 +99,7 @@ pool_histogram_add(PoolHistogram *histogram, int64 time_us)
 	uint64 us = (uint64) Max(time_us, 0);
 	uint64 max = pg_atomic_read_u64(&histogram->max_us);
 
-	pg_atomic_fetch_add_u64(&histogram->buckets[pool_histogram_bucket(us)], 1);
+	pg_atomic_fetch_add_u64(&histogram->parts[pool_histogram_part(us)], 1);
 	pg_atomic_fetch_add_u64(&histogram->sum_us, us);
 	while (us > max &&
 		   !pg_atomic_compare_exchange_u64(&histogram->max_us, &max, us))

@@ -98,6 +98,7 @@ typedef struct Pool
 	int nslots[POOL_NSLOT_STATES];
 	int nplaces;		/* all of them; written with registry_lock, too */
 	int nremote_closed; /* of those LEASED, how many are remote_closed */
+	int nleaked;		/* and how many are leaked */
 	int peak_active;
 	int idle_head; /* most recently used first; idle_list.c */
 	int idle_tail;
@@ -130,6 +131,9 @@ typedef struct Pool
 	 * under either.
 	 */
 	PoolLimit limited_by;
+
+	/* Health checks failed in a row.  Written with the lock by the worker. */
+	int check_failures;
 
 	/*
 	 * Connecting and the circuit breaker.  Written with the lock by the worker,

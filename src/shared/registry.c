@@ -61,7 +61,7 @@ empty_place(Pool *pool)
 	pg_atomic_write_u32(&pool->statements_lost, 0);
 	memset(&pool->last_error, 0, sizeof(pool->last_error));
 	pool->limit = 0;
-	pool->nremote_closed = 0;
+	pool->nremote_closed = pool->nleaked = pool->check_failures = 0;
 	pool->leased_at_reset = pool->open_at_reset = 0;
 	pool->peak_active = 0;
 	pool->busy_us = 0;

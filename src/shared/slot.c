@@ -156,6 +156,11 @@ pool_slot_move(Pool *pool, PoolSlot *slot, PoolSlotState to)
 		pool->nremote_closed--;
 		slot->remote_closed = false;
 	}
+	if (slot->leaked)
+	{
+		pool->nleaked--;
+		slot->leaked = false;
+	}
 	if (to == POOL_SLOT_IDLE)
 		pool_idle_list_add(pool, slot, from == POOL_SLOT_CHECKING);
 	if (to != POOL_SLOT_LEASED)
@@ -176,7 +181,6 @@ pool_slot_lease(Pool *pool, PoolSlot *slot, const PoolSessionRef *session,
 {
 	pool_slot_move(pool, slot, POOL_SLOT_LEASED);
 	slot->owner = *session;
-	slot->leaked = false;
 	pg_atomic_write_u64(&slot->statement,
 						2 * pg_atomic_read_u64(&slot->generation));
 	slot->holder.userid = InvalidOid;
@@ -216,6 +220,17 @@ pool_slot_note_remote_closed(Pool *pool, PoolSlot *slot)
 		return;
 	slot->remote_closed = true;
 	pool->nremote_closed++;
+}
+
+/* The lease is found to be leaked, until it ends.  Needs the pool's lock. */
+void
+pool_slot_note_leaked(Pool *pool, PoolSlot *slot)
+{
+	POOL_ASSERT_LOCKED(pool);
+	Assert(slot->state == POOL_SLOT_LEASED && !slot->leaked);
+	slot->leaked = true;
+	pool->nleaked++;
+	pool_stats_add(&pool->stats, POOL_COUNT_LEAKS, 1);
 }
 
 /*

@@ -170,6 +170,7 @@ extern void pool_slot_lease(struct Pool *pool, PoolSlot *slot,
 extern void pool_slot_retire(struct Pool *pool, PoolSlot *slot,
 							 PoolCloseReason reason);
 extern void pool_slot_retire_all(struct Pool *pool, PoolCloseReason reason);
+extern void pool_slot_note_leaked(struct Pool *pool, PoolSlot *slot);
 extern void pool_slot_close(struct Pool *pool, PoolSlot *slot,
 							PoolCloseReason reason, bool cancel);
 extern void pool_slot_reclaim(struct Pool *pool, PoolSlot *slot,

@@ -320,10 +320,7 @@ handle_leak(Pool *pool, PoolSlot *slot, bool reclaim)
 			 (!reclaim || pool_holder_bar_statements(slot));
 	lease = *slot;
 	if (leaked)
-	{
-		slot->leaked = true;
-		pool_stats_add(&pool->stats, POOL_COUNT_LEAKS, 1);
-	}
+		pool_slot_note_leaked(pool, slot);
 	if (leaked && reclaim)
 	{
 		pool_slot_reclaim(pool, slot, POOL_CLOSE_RECLAIMED);

@@ -50,6 +50,8 @@ reset_failed(PoolConn *conn, PoolCloseReason reason, bool silent)
 	if (conn->is_health_check && reason == POOL_CLOSE_RESET_FAILED)
 		reason = POOL_CLOSE_CHECK_FAILED;
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	if (conn->is_health_check)
+		pool->check_failures++;
 	if (silent)
 		pool_slot_give_up(pool, conn->slot, reason);
 	else
@@ -75,7 +77,9 @@ reset_done(PoolConn *conn)
 				   1);
 
 	LWLockAcquire(&conn->pool->lock, LW_EXCLUSIVE);
-	if (!conn->is_health_check)
+	if (conn->is_health_check)
+		conn->pool->check_failures = 0;
+	else
 		slot->used = slot->in_transaction = false;
 	pool_queue_offer(conn->pool, slot, &wakes);
 	POOL_FAULT_POINT(reset_offered_locked);

@@ -26,7 +26,11 @@ foreach my $line (split /\n/, $output)
 {
 	my ($name, $what, $exact, $computed) = split / /, $line;
 
-	if ($what =~ /^[\d.]+$/)
+	if ($name eq 'edge')
+	{
+		is($computed, $exact, "what took up to $what s is counted exactly");
+	}
+	elsif ($what =~ /^[\d.]+$/)
 	{
 		my $error = abs($computed - $exact) / $exact;
 

@@ -3,7 +3,8 @@
  *		For 026_times.pl: percentiles of known series, computed by src/shared/histogram.c
  *		and exactly.
  *
- * Prints a line for each: name, fraction, exact, computed.
+ * Prints a line for each: name, fraction, exact, computed.  And times beside the
+ * edges of metrics, with how many are up to each edge.
  */
 #include "../../src/shared/histogram.c"
 
@@ -61,6 +62,28 @@ report(const char *name, int n)
 		   times.max_us);
 }
 
+/* Times before, at and after each edge are counted up to it exactly. */
+static void
+check_edges(void)
+{
+	static PoolHistogram histogram;
+	PoolTimes times;
+
+	for (int i = 0; i < POOL_NEDGES; i++)
+	{
+		for (int us = -1; us <= 1; us++)
+			pool_histogram_add(&histogram, (int64) pool_histogram_edges[i] + us);
+	}
+	pool_histogram_add(&histogram, 0);
+	pool_histogram_add(&histogram, INT64CONST(1) << 40);
+	pool_histogram_read(&histogram, &times);
+	for (int i = 0; i < POOL_NEDGES; i++)
+		printf("edge %g %d " UINT64_FORMAT "\n",
+			   pool_histogram_edges[i] / 1e6, 3 * i + 3, times.up_to[i]);
+	printf("edges count %d " UINT64_FORMAT "\n", 3 * POOL_NEDGES + 2,
+		   times.count);
+}
+
 int
 main(void)
 {
@@ -78,6 +101,7 @@ main(void)
 		last = low;
 	}
 
+	check_edges();
 	for (int i = 0; i < N; i++)
 		series[i] = i + 1;
 	report("linear", N);
