@@ -9,6 +9,12 @@ MODULE_big = pool
 ROOMS = base options shared metrics statement session worker sql
 OBJS = $(patsubst %.c,%.o,src/pool.c $(sort $(wildcard $(ROOMS:%=src/%/*.c))))
 
+# The module that serves metrics by HTTP, in a library of its own, since it needs
+# GNU libmicrohttpd.  with_metrics=yes or no; without it as that library is there.
+METRICS = pool_metrics
+ALL_ROOMS = $(ROOMS) http
+METRICS_OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/http/*.c)))
+
 EXTENSION = pool
 DATA = sql/pool--1.0.sql sql/pool--1.0--1.1.sql
 PGFILEDESC = "pool - connection pool inside the server"
@@ -43,13 +49,37 @@ PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
+with_metrics ?= $(shell echo '\#include <microhttpd.h>' | $(CC) $(CPPFLAGS) -E - \
+	>/dev/null 2>&1 && echo yes || echo no)
+
+ifeq ($(with_metrics), yes)
+all: $(METRICS)$(DLSUFFIX)
+install: install-metrics
+endif
+
+$(METRICS)$(DLSUFFIX): $(METRICS_OBJS)
+	$(CC) $(CFLAGS) $^ $(LDFLAGS) $(LDFLAGS_SL) -shared -o $@ -lmicrohttpd
+
+.PHONY: install-metrics uninstall-metrics clean-metrics
+
+install-metrics: $(METRICS)$(DLSUFFIX) installdirs
+	$(INSTALL_SHLIB) $< '$(DESTDIR)$(pkglibdir)/$<'
+
+uninstall: uninstall-metrics
+uninstall-metrics:
+	rm -f '$(DESTDIR)$(pkglibdir)/$(METRICS)$(DLSUFFIX)'
+
+clean: clean-metrics
+clean-metrics:
+	rm -f $(METRICS)$(DLSUFFIX) $(METRICS_OBJS)
+
 # PGXS tracks no header dependencies.
-$(OBJS): $(wildcard $(ROOMS:%=src/%/*.h))
+$(OBJS) $(METRICS_OBJS): $(wildcard $(ALL_ROOMS:%=src/%/*.h))
 
 CLANG_FORMAT ?= clang-format
 CPPCHECK ?= cppcheck
 SCAN_BUILD ?= scan-build
-SOURCES = $(sort $(wildcard src/*.c $(ROOMS:%=src/%/*.[ch])))
+SOURCES = $(sort $(wildcard src/*.c $(ALL_ROOMS:%=src/%/*.[ch])))
 
 .PHONY: format format-check lint check-symbols check-layers
 
@@ -84,7 +114,8 @@ lint:
 # and each must tell the file that has it: pool_FILE or pool_FILE_...; the
 # functions that SQL calls are pool_sql_..., whichever file of src/sql has them.
 check-symbols: all
-	@bad=$$(for object in $(filter-out src/pool.o, $(OBJS)); do \
+	@bad=$$(for object in $(filter-out src/pool.o, $(OBJS)) \
+		$(if $(filter yes, $(with_metrics)), $(METRICS_OBJS)); do \
 		file=$$(basename $$object .o); \
 		nm -g --defined-only $$object | awk 'NF == 3 { print $$3 }' | \
 			sed 's/^pg_finfo_//' | \
@@ -105,15 +136,16 @@ USES_base =
 USES_options = base
 USES_shared = options base
 USES_metrics = shared options base
+USES_http = metrics base
 USES_statement = options base
 USES_session = statement shared options base
 USES_worker = shared options base
 USES_sql = session statement metrics shared options base
 
 check-layers:
-	@bad=$$($(foreach room,$(ROOMS), \
+	@bad=$$($(foreach room,$(ALL_ROOMS), \
 		grep -nE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"' src/$(room)/*.[ch] | \
-			awk -F'"' -v rooms='$(ROOMS)' -v allowed='$(room) $(USES_$(room))' ' \
+			awk -F'"' -v rooms='$(ALL_ROOMS)' -v allowed='$(room) $(USES_$(room))' ' \
 				BEGIN { split(rooms, r, " "); for (i in r) own[r[i]]; \
 					split(allowed, a, " "); for (i in a) may[a[i]] } \
 				{ split($$2, part, "/"); parent = $$2 ~ /(^|\/)\.\.?\// } \

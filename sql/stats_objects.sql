@@ -49,7 +49,7 @@ group by 1, 2;
 select proname, provolatile, proparallel from pg_proc
 where oid in (select objid from stats_members where classid = 'pg_proc'::regclass)
 	and proname not in ('pool_stats_all', 'pool_connections', 'pool_waiters', 'pool_histogram',
-		'pool_fdw_validator')
+		'pool_metrics', 'pool_fdw_validator')
 	and (provolatile, proparallel) <> ('v', 'u');
 
 drop view stats_members;

@@ -8,6 +8,7 @@
 #include "miscadmin.h"
 
 #include "base/guc.h"
+#include "metrics/endpoint.h"
 #include "session/pending_drop.h"
 #include "shared/shmem.h"
 #include "worker/worker.h"
@@ -31,5 +32,6 @@ _PG_init(void)
 	pool_guc_init();
 	pool_shmem_install_hooks();
 	pool_worker_register();
+	pool_endpoint_register();
 	pool_pending_drop_install();
 }

@@ -23,7 +23,7 @@ keep=					# '', 'files', or 'clusters' too
 declare -A port			# of each cluster, by name
 
 packages=("postgresql-$pg" "postgresql-server-dev-$pg" libpq-dev gcc make
-	libc6-dev perl libipc-run-perl strace openssl)
+	libc6-dev libmicrohttpd-dev perl libipc-run-perl strace openssl)
 
 die()
 {

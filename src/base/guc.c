@@ -7,12 +7,15 @@
 #include "postgres.h"
 
 #include <limits.h>
+#include <unistd.h>
 
+#include "miscadmin.h"
 #include "utils/guc.h"
 #include "utils/varlena.h"
 
 #include "base/fault.h"
 #include "base/guc.h"
+#include "base/listen_address.h"
 
 int pool_guc_max_connections = 100;
 int pool_guc_max_pools = 64;
@@ -28,6 +31,7 @@ int pool_guc_log_min_duration = -1;
 int pool_guc_log_summary_interval = 0;
 int pool_guc_catalog_check_interval = 30000;
 char *pool_guc_warm_databases = NULL;
+char *pool_guc_metrics_listen = NULL;
 
 /* Whether the value is a list of names, as pool.warm_databases wants it. */
 static bool
@@ -42,6 +46,44 @@ check_names(char **value, void **extra, GucSource source)
 	list_free(list);
 	pfree(names);
 	return valid;
+}
+
+/*
+ * Whether metrics can be served there, as far as that is known without trying.  At
+ * the server's start a value that is refused is a warning, as it is for each setting
+ * of an extension, and there are no metrics: no reason for a database to be down.
+ */
+static bool
+check_metrics_listen(char **value, void **extra, GucSource source)
+{
+	PoolListenAddress address;
+	char path[MAXPGPATH];
+
+	if ((*value)[0] == '\0')
+		return true;
+	if (!pool_listen_address_parse(*value, &address))
+	{
+		GUC_check_errdetail("It must be an IP address and a port, with an IPv6 "
+							"address in brackets.");
+		GUC_check_errhint("For example \"127.0.0.1:9899\" or \"[::1]:9899\".");
+		return false;
+	}
+	snprintf(path, sizeof(path), "%s/" POOL_METRICS_LIBRARY "%s", pkglib_path,
+			 DLSUFFIX);
+	if (access(path, R_OK) != 0)
+	{
+		int access_errno = errno;
+
+		GUC_check_errmsg("metrics cannot be served: module \"%s\" is not installed",
+						 POOL_METRICS_LIBRARY);
+		errno = access_errno;
+		GUC_check_errdetail("Could not access file \"%s\": %m.", path);
+		GUC_check_errhint(
+			"It is in a package of its own, or not built for want of "
+			"GNU libmicrohttpd; pool_metrics() needs no module.");
+		return false;
+	}
+	return true;
 }
 
 /* Defines the settings; _PG_init() calls it, in the postmaster. */
@@ -134,6 +176,12 @@ pool_guc_init(void)
 		"They are filled up to min_size, for the user mappings of roles.",
 		&pool_guc_warm_databases, "", PGC_POSTMASTER, GUC_LIST_INPUT,
 		check_names, NULL, NULL);
+
+	DefineCustomStringVariable("pool.metrics_listen",
+							   "Sets the address and port where metrics are served by HTTP.",
+							   "An empty string turns it off.",
+							   &pool_guc_metrics_listen, "", PGC_POSTMASTER, 0,
+							   check_metrics_listen, NULL, NULL);
 
 #ifdef POOL_FAULT_POINTS
 	pool_fault_init();

@@ -10,6 +10,9 @@
 #define POOL_MAX_POOLS 10000
 #define POOL_MAX_PRIORITY 1000
 
+/* The module that serves metrics; the server finds it beside this library. */
+#define POOL_METRICS_LIBRARY "pool_metrics"
+
 extern PGDLLIMPORT int pool_guc_max_connections;
 extern PGDLLIMPORT int pool_guc_max_pools;
 extern PGDLLIMPORT int pool_guc_max_role_connections;
@@ -24,6 +27,7 @@ extern PGDLLIMPORT int pool_guc_log_min_duration;
 extern PGDLLIMPORT int pool_guc_log_summary_interval;
 extern PGDLLIMPORT int pool_guc_catalog_check_interval;
 extern PGDLLIMPORT char *pool_guc_warm_databases;
+extern PGDLLIMPORT char *pool_guc_metrics_listen;
 
 extern void pool_guc_init(void);
 

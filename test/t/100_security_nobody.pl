@@ -74,6 +74,7 @@ my %outcome = (
 	'pool_drain(text,interval)' => $refused,
 	(map { ("pool_$_(integer)" => $refused) } 'cancel', 'reclaim'),
 	(map { ("pool_$_()" => $empty) } 'stats_all', 'connections', 'waiters'),
+	'pool_metrics()' => $refused,
 	'pool_histogram(text,integer)' => $empty,
 	'pool_fdw_validator(text[],oid)' => $empty);
 
