@@ -39,7 +39,7 @@
 #define MAX_CONNECTIONS 32
 #define MAX_CONNECTIONS_OF_ADDRESS 16
 #define CONNECTION_MEMORY (16 * 1024) /* for the head of a request, in bytes */
-#define IDLE_SECONDS 10
+#define IDLE_SECONDS 5
 #define LIFETIME_US (20 * POOL_CLOCK_US_PER_S)
 #define BACKLOG 64
 

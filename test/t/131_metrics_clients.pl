@@ -17,7 +17,7 @@ use lib $FindBin::RealBin;
 use IO::Socket::INET;
 use PoolTest;
 use PoolTest::Http;
-use Socket qw(SOL_SOCKET SO_RCVBUF);
+use Socket qw(SOL_SOCKET SO_LINGER SO_RCVBUF);
 use Test::More;
 
 my $seed = $ENV{POOL_TEST_SEED} || int(rand(2**31));
@@ -81,7 +81,8 @@ sub idle
 	return wait_until(60, sub { return scalar(descriptors($pid)) == $descriptors });
 }
 
-wait_until(10, sub { return !grep { /socket/ } (descriptors($pid))[ 10 .. 100 ] });
+# Without clients it has one socket, to listen.
+wait_until(30, sub { return 1 == grep { /^socket/ } descriptors($pid) });
 $descriptors = descriptors($pid);
 http_get($port, '/metrics') for 1 .. 20;
 my $memory = memory_of($pid, 'RssAnon');
@@ -160,14 +161,16 @@ foreach my $turn (1 .. 400)
 	my $bytes = $turn % 4 == 0
 	  ? join('', map { chr int rand 256 } 1 .. rand 500)
 	  : ($turn % 2 ? 'GET /metrics HTTP/1.1' : '')
-	  . join('', map { $words[ rand @words ] } 1 .. rand 40);
-	my $socket = http_connect($port) or die "nobody listens at turn $turn of seed $seed";
+	  . join('', map { $words[ rand @words ] } 1 .. rand 40)
+	  . ($turn % 3 ? "\r\n\r\n" : '');
+	my $socket = hostile() or die "nobody listens at turn $turn of seed $seed";
 
+	# Closed with a reset: where a client may only be slow, its place is kept a while.
+	setsockopt $socket, SOL_SOCKET, SO_LINGER, pack('ii', 1, 0);
 	syswrite $socket, $bytes;
-	shutdown $socket, 1;
-	my ($answer, $closed) = http_rest($socket, 60);
+	my ($answer) = http_rest($socket, 0.05);
 	$answers{ $answer =~ m{^HTTP/1\.[01] (\d+)} ? $1 : $answer eq '' ? 'none' : 'strange' }++;
-	$answers{open}++ if !$closed;
+	close $socket;
 }
 note(join ', ', map { "$_: $answers{$_}" } sort keys %answers);
 is(join(' ', grep { !/^(none|200|400|404|405|408|411|413|414|417|431|500|501|505)$/ } sort keys %answers),

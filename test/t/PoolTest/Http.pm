@@ -69,7 +69,7 @@ sub http_rest
 
 	while (time < $deadline)
 	{
-		next if !$select->can_read(0.2);
+		next if !$select->can_read(0.05);
 		my $got = sysread $socket, $text, 65536, length $text;
 		return ($text, 1) if !$got;
 	}
