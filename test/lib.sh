@@ -62,6 +62,23 @@ need()
 		die "could not install ${missing[*]}:"$'\n'"$(tail -n 20 <<<"$output")"
 }
 
+# test_packages argument...: try to install what the TAP tests that are named, or all,
+# need besides, as they say in a line.  A test that cannot have it is skipped.
+test_packages()
+{
+	local file name line tests=$(dirname "${BASH_SOURCE[0]}")/t
+	local names
+
+	[ -z "$stage" ] || return 0
+	names=" $(sed -E 's/(^| )--(jobs|without) [^ ]+//g; s/(^| )--[a-z]+//g' <<<"$*") "
+	for file in "$tests"/*.pl; do
+		name=$(basename "$file" .pl)
+		[[ -z ${names// /} || $names == *' tap '* || $names == *"${name#*_}"* ]] || continue
+		line=$(grep -oP '^# Needs the package \K[a-z-]+(?=\.$)' "$file") || continue
+		(need "$line") || true
+	done
+}
+
 # copy_tree directory: the sources without what a build or a test left there
 copy_tree()
 {

@@ -160,6 +160,7 @@ done
 if [ -n "$check" ]; then
 	cd "$(dirname "${BASH_SOURCE[0]}")/.."
 else
+	test_packages
 	enter_stage "$0" "${arguments[@]}"
 fi
 

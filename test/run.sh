@@ -31,6 +31,7 @@
 # shellcheck source=test/memory.sh
 . "$(dirname "${BASH_SOURCE[0]}")/memory.sh"
 memory_packages "$@"
+test_packages "$@"
 enter_stage "$0" "$@"
 
 kinds=

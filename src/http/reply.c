@@ -18,7 +18,7 @@
 #include "base/clock.h"
 #include "http/reply.h"
 
-#define AGE 10
+#define AGE 4
 #define MAX_TEXTS 4
 
 static const PoolEndpoint *endpoint;
