@@ -81,7 +81,7 @@ CPPCHECK ?= cppcheck
 SCAN_BUILD ?= scan-build
 SOURCES = $(sort $(wildcard src/*.c $(ALL_ROOMS:%=src/%/*.[ch])))
 
-.PHONY: format format-check lint check-symbols check-layers
+.PHONY: format format-check lint check-symbols check-layers check-version dist
 
 format:
 	$(CLANG_FORMAT) -i $(SOURCES)
@@ -156,6 +156,30 @@ check-layers:
 		printf '%s\n' "$$bad" "$$flat"; exit 1; \
 	fi; \
 	echo "every include goes downwards"
+
+# The version is that of pool.control.  What is published elsewhere has a third number
+# (META.json, as PGXN wants it) or one of its own for the packaging (debian/changelog).
+VERSION = $(shell sed -n "s/^default_version = '\(.*\)'$$/\1/p" $(srcdir)/pool.control)
+
+check-version:
+	@version='$(VERSION)'; bad=; \
+	is() { \
+		[ "$$2" = "$$3" ] || bad="$$bad$$1 has '$$2' instead of '$$3'; "; \
+	}; \
+	is META.json "$$(sed -n '/meta-spec/,$$d; s/.*"version": "\(.*\)".*/\1/p' META.json | \
+		sort -u)" "$$version.0"; \
+	is CHANGELOG.md "$$(sed -n '1s/^# \([^ ]*\) (.*)$$/\1/p' CHANGELOG.md)" "$$version"; \
+	is debian/changelog "$$(sed -n '1s/.*(\(.*\)-[^-]*).*/\1/p' debian/changelog)" "$$version"; \
+	is sql "$$(ls sql/pool--*--"$$version".sql 2>/dev/null | wc -l) steps" '1 steps'; \
+	if [ -n "$$bad" ]; then \
+		echo "pool.control has version $$version, but $$bad"; exit 1; \
+	fi; \
+	echo "every file has version $$version"
+
+# What is committed, for PGXN and as the sources of a package
+dist: check-version
+	git archive --format=zip --prefix=pool-$(VERSION)/ -o pool-$(VERSION).zip HEAD
+	git archive --format=tar.gz --prefix=pool-$(VERSION)/ -o pool-$(VERSION).tar.gz HEAD
 
 # make -s print-REGRESS: a variable's value, for test/run.sh
 print-%:
