@@ -36,7 +36,8 @@ in_system()
 # build_packages: what debian/control wants for the build
 build_packages()
 {
-	sed -n 's/^Build-Depends: //p' "$top/debian/control" | tr ',' '\n' |
+	sed -n '/^Build-Depends: /,/^[A-Z].*:/ { s/^Build-Depends: //; /:/!p }' \
+		"$top/debian/control" | tr ',' '\n' |
 		sed 's/ *(.*//; s/debhelper-compat/debhelper/'
 }
 

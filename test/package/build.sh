@@ -38,6 +38,8 @@ own_tests()
 }
 
 needed 'the sources can be unpacked' unpack
+check 'what the build needs can be had as the README says' \
+	in_build apt-get -qy build-dep .
 needed 'the packages can be built' in_build dpkg-buildpackage -us -uc -j"$(nproc)"
 check 'lintian finds no error' lint
 lint 2>&1 | grep '^[EWI]:' | sed 's/^/    /'

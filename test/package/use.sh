@@ -23,7 +23,7 @@ block()
 		here && inside && n == want' README.md
 }
 
-# installed: the files that packages have brought
+# files: those that packages have brought
 files()
 {
 	find /usr /etc /lib/ -xdev -path /etc/postgresql -prune -o -type f -print | sort
@@ -62,7 +62,8 @@ make_remote()
 # refused: CREATE EXTENSION says what is missing
 refused()
 {
-	! sql 5433 'CREATE EXTENSION pool' 2>/tmp/refused && grep -q shared_preload_libraries /tmp/refused
+	! sql 5433 'CREATE EXTENSION pool' 2>/tmp/refused &&
+		grep shared_preload_libraries /tmp/refused
 }
 
 # five_statements: with the results that the README shows
@@ -76,6 +77,34 @@ five_statements()
 works()
 {
 	[ "$(sql 5433 "SELECT * FROM pool_query('srv', 'select 41 + 1') AS t(a int)")" = 42 ]
+}
+
+# gone: what a session says when the library is no more where it was
+gone()
+{
+	! works 2>/tmp/gone && grep 'could not access file ".libdir/pool"' /tmp/gone
+}
+
+# no_module: without the package for metrics, the setting is refused at the start
+no_module()
+{
+	echo "pool.metrics_listen = '127.0.0.1:9899'" >>"$conf"
+	! restart && tail -n 5 "/var/log/postgresql/postgresql-$major-local.log" |
+		grep 'pool_metrics'
+}
+
+# metrics: are served
+metrics()
+{
+	local connection=
+
+	for _ in {1..100}; do
+		! { exec {connection}<>/dev/tcp/127.0.0.1/9899; } 2>/dev/null || break
+		sleep 0.2
+	done
+	printf 'GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' \
+		>&"$connection" || return
+	timeout 20 cat <&"$connection" | grep '^pg_pool_connections_limit{.*server="srv"'
 }
 
 # does_not_start: because the library is gone, which the log says
@@ -96,7 +125,8 @@ drop_without()
 # nothing_left: of the packages
 nothing_left()
 {
-	apt-get -qy purge "postgresql-$major-pool*" &&
+	dpkg --purge "postgresql-$major-pool" "postgresql-$major-pool-metrics" &&
+		apt-get -qy autoremove --purge &&
 		! dpkg-query -W "postgresql-$major-pool*" 2>/dev/null | grep . &&
 		diff /tmp/files.before <(files)
 }
@@ -105,6 +135,8 @@ if [ "${2:-}" != alone ]; then
 	needed 'PostgreSQL can be installed' install "postgresql-$major"
 	files >/tmp/files.before
 	needed 'the package can be installed with the line of the README' readme_install
+	check 'the package for metrics can be fetched with what it needs' \
+		install --download-only "$packages/postgresql-$major-pool-metrics"_*.deb
 	exec unshare --net "$BASH" "$0" "$packages" alone
 fi
 
@@ -120,8 +152,16 @@ check 'the package can be replaced while the server runs' \
 	dpkg -i "$packages/postgresql-$major-pool"_*.deb
 check 'the server goes on with the library that it has' works
 check 'and works after a restart' eval 'restart && works'
+check 'the setting for metrics is refused without their package' no_module
+check 'which can be installed' install "$packages/postgresql-$major-pool-metrics"_*.deb
+check 'and then the server starts' restart
+check 'the pool works beside it' works
+check 'metrics are served' metrics
+check 'that package can be removed' apt-get -qy remove "postgresql-$major-pool-metrics"
+check 'and a server that runs goes on' works
+sed -i '/^pool.metrics_listen/d' "$conf"
 check 'the package can be removed' apt-get -qy remove "postgresql-$major-pool"
-check 'a server that runs goes on without it' works
+check 'then a new session says that the library is not there' gone
 check 'without it, a server that wants it does not start, and says why' does_not_start
 check 'with the setting taken out it starts, and the extension can be dropped' drop_without
 check 'after a purge nothing is left' nothing_left

@@ -26,7 +26,8 @@ like($_, qr/^\d+\.\d+\.\d+$/, 'the version has three numbers')
   foreach $meta->{version}, $meta->{provides}{pool}{version}, $meta->{'meta-spec'}{version},
   $meta->{prereqs}{runtime}{requires}{PostgreSQL};
 is($meta->{license}, 'postgresql', 'the licence is one that PGXN knows');
-ok(-e "$top/$meta->{provides}{pool}{$_}", "the $_ that it names is there") foreach 'file', 'docfile';
+ok(-e "$top/$meta->{provides}{pool}{$_}", "the $_ that it names is there")
+  foreach 'file', 'docfile';
 
 # check_version(file, from, to): what make says with that file changed
 sub check_version
