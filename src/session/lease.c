@@ -30,13 +30,21 @@
 #define FETCH_TIMEOUT_MS 2000
 
 /*
- * Were the settings changed by which text is written and read, and will no
- * reset set them back?  The next user would read other values than were meant.
+ * Were settings changed by which text is written and read, so that the next user
+ * would read other values than were meant?  DISCARD ALL sets them back.  After
+ * another reset nobody could tell: the worker, which says to sessions how they are,
+ * has not seen the change, and the remote reports no setting that stays as it is.
  */
 static bool
 would_be_misread(const PoolLease *lease)
 {
-	return lease->left_state && lease->target.options.reset_query[0] == '\0' &&
+	const char *reset_query = lease->target.options.reset_query;
+
+	if (!lease->left_state || strcmp(reset_query, POOL_DEFAULT_RESET) == 0)
+		return false;
+	if (pool_conn_cache_misread(lease->copy) != NULL)
+		return true;
+	return reset_query[0] == '\0' &&
 		   pool_conn_cache_fingerprint(lease->copy) != lease->copy->fingerprint;
 }
 

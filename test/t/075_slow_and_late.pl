@@ -69,6 +69,25 @@ is($first->query("SELECT pool_exec($lease, 'select from kept')")->{state},
 	'00000', 'the lease still has its temporary table');
 $first->query('COMMIT');
 
+# A reset that does not set back what changes how text is read, or changes it itself.
+# The worker hears nothing of that: what it sets is what is set already.
+my $date = "SELECT d FROM pool_query('%s', 'select date ''2026-02-01''') AS r(d date)";
+my $weak = server(reset_query => 'reset work_mem');
+$lease = $first->acquire($weak);
+is($first->query("SELECT pool_exec($lease, 'set datestyle = german')")->{state},
+	'00000', 'a lease sets another style of dates');
+$first->query("SELECT pool_release($lease)");
+$answer = $second->query(sprintf $date, $weak);
+is($answer->{out} . $answer->{err},
+	'2026-02-01', 'no date is misread after a reset that leaves their style as it is');
+my $german = server(reset_query => 'set datestyle = german');
+$first->query(sprintf $date, $german);
+foreach my $session ($second, $first, $second)
+{
+	is($session->query(sprintf $date, $german)->{state},
+		'55000', 'rows are refused after a reset that sets another style of dates');
+}
+
 # A lease whose remote is gone is no want of connections.
 my $gone = server(acquire_timeout => '2s', breaker_threshold => 0, retry_attempts => 1000);
 $first->query(select_42($gone));
