@@ -29,6 +29,11 @@
 #error "pool needs libpq 14 or newer"
 #endif
 
+/* Of a function that does not return; stands before "extern". */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn __attribute__((noreturn))
+#endif
+
 /* The number of this process's PGPROC. */
 #if PG_VERSION_NUM >= 170000
 #define pool_my_procno() (MyProcNumber)
