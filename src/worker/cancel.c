@@ -7,9 +7,9 @@
  * has the key and never waits for one connection alone.  The slot is not free
  * until the remote has gone, so no cancel can hit a later session.
  *
- * libpq's own PQcancel() blocks, so the request is made here: 16 bytes on a
- * connection of its own (PostgreSQL documentation, "Frontend/Backend
- * Protocol", CancelRequest).  The key comes from cancel_key.c.
+ * libpq's own PQcancel() blocks, so the request is sent here, on a connection
+ * of its own (PostgreSQL documentation, "Frontend/Backend Protocol",
+ * CancelRequest).  It comes from cancel_key.c.
  *
  * The key of an encrypted connection is not sent in the clear.  libpq makes an
  * encrypted connection with the same options to the same host.  Where libpq
@@ -21,7 +21,6 @@
 #include <poll.h>
 #include <unistd.h>
 
-#include "port/pg_bswap.h"
 #include "storage/latch.h"
 
 #include "base/clock.h"
@@ -41,22 +40,6 @@
 
 /* Parameters of a connection, the ending NULL included. */
 #define MAX_PARAMETERS 128
-
-/* The code of a cancel request is 1234 and 5678. */
-typedef struct CancelPacket
-{
-	uint32 words[4];
-} CancelPacket;
-
-static CancelPacket
-make_packet(const PoolCancelKey *key)
-{
-	CancelPacket packet = {
-		{pg_hton32(sizeof(CancelPacket)), pg_hton32((1234 << 16) | 5678),
-		 pg_hton32((uint32) key->pid), pg_hton32((uint32) key->secret)}};
-
-	return packet;
-}
 
 /* Begins to connect to the address that the connection has. */
 static void
@@ -165,14 +148,14 @@ begin(PoolCancel *cancel, const PoolCancelKey *key, PGconn *conn)
  * if it fails.
  */
 static bool
-send_plain(PoolCancel *cancel, const CancelPacket *packet)
+send_plain(PoolCancel *cancel, const PoolCancelKey *key)
 {
-	ssize_t sent = send(cancel->sock, packet, sizeof(*packet),
-						MSG_DONTWAIT | MSG_NOSIGNAL);
+	ssize_t sent =
+		send(cancel->sock, key->request, key->len, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 	if (sent < 0 && errno != EAGAIN && errno != ENOTCONN && errno != EINTR)
 		pool_cancel_end(cancel);
-	return sent == sizeof(*packet);
+	return sent == (ssize_t) key->len;
 }
 
 /*
@@ -195,7 +178,7 @@ is_ready(const PoolCancel *cancel)
  * encrypted by now; returns whether it did.  Ends it if it fails.
  */
 static bool
-send_encrypted(PoolCancel *cancel, const CancelPacket *packet)
+send_encrypted(PoolCancel *cancel, const PoolCancelKey *key)
 {
 	PostgresPollingStatusType status;
 
@@ -210,8 +193,8 @@ send_encrypted(PoolCancel *cancel, const CancelPacket *packet)
 		pool_cancel_end(cancel);
 	else if (PQstatus(cancel->pg) == CONNECTION_MADE && PQsslInUse(cancel->pg))
 	{
-		if (SSL_write(PQsslStruct(cancel->pg, "OpenSSL"), packet,
-					  sizeof(*packet)) == sizeof(*packet))
+		if (SSL_write(PQsslStruct(cancel->pg, "OpenSSL"), key->request,
+					  (int) key->len) == (int) key->len)
 			return true;
 		pool_cancel_end(cancel); /* libpq would go on to log in */
 	}
@@ -229,7 +212,7 @@ pool_cancel_continue(PoolCancel *cancel, const PoolCancelKey *key, PGconn *conn)
 	char waste[1024];
 	ssize_t got;
 
-	if (!key->known)
+	if (key->len == 0)
 	{
 		cancel->next = PG_INT64_MAX;
 		return false;
@@ -240,10 +223,8 @@ pool_cancel_continue(PoolCancel *cancel, const PoolCancelKey *key, PGconn *conn)
 		return false;
 	if (!cancel->sent)
 	{
-		CancelPacket packet = make_packet(key);
-
-		cancel->sent = cancel->pg ? send_encrypted(cancel, &packet)
-								  : send_plain(cancel, &packet);
+		cancel->sent =
+			cancel->pg ? send_encrypted(cancel, key) : send_plain(cancel, key);
 		if (cancel->sent)
 		{
 			cancel->events = WL_SOCKET_READABLE;

@@ -162,7 +162,7 @@ continue_cancel(PoolConn *conn)
 static bool
 enough_cancels(const PoolConn *conn)
 {
-	return !conn->cancel_needed || !conn->cancel_key.known ||
+	return !conn->cancel_needed || conn->cancel_key.len == 0 ||
 		   conn->cancel.requests >= CANCELS_AFTER_CUT ||
 		   (conn->cancel.attempts >= CANCELS_AFTER_CUT &&
 			conn->cancel.sock == PGINVALID_SOCKET);
@@ -244,7 +244,7 @@ static bool
 is_given_up(const PoolConn *conn)
 {
 	return conn->slot->silent &&
-		   (conn->cancel.requests > 0 || !conn->cancel_key.known);
+		   (conn->cancel.requests > 0 || conn->cancel_key.len == 0);
 }
 
 /*

@@ -29,8 +29,8 @@ GRANT SELECT ON orders TO app;
 CREATE ROLE clerk;
 CREATE POLICY all_of_them ON orders TO clerk USING (true);
 GRANT SELECT ON orders TO clerk;
-GRANT clerk TO app;
 ALTER ROLE app NOINHERIT;
+GRANT clerk TO app;
 CREATE FUNCTION become(tenant text) RETURNS text LANGUAGE sql AS
 $$ SELECT set_config('app.tenant', tenant, false) $$;
 SQL

@@ -16,6 +16,7 @@
 #include "storage/shmem.h"
 #include "utils/builtins.h"
 
+#include "base/compat.h"
 #include "shared/pool.h"
 #include "shared/queue.h"
 #include "shared/slot.h"

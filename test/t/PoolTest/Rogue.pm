@@ -95,8 +95,8 @@ sub preload_peer
 sub load_rogue
 {
 	my ($local) = @_;
-	my ($include) = run_command([ 'pg_config', '--includedir-server' ]);
-	my $library = compile('rogue', "-I$include", "-I$FindBin::RealBin/../../src");
+	my @include = map { (run_command([ 'pg_config', $_ ]))[0] } '--includedir-server', '--includedir';
+	my $library = compile('rogue', (map { "-I$_" } @include), "-I$FindBin::RealBin/../../src");
 
 	sql($local, <<"SQL");
 CREATE FUNCTION rogue_slot(bigint, int) RETURNS text AS '$library' LANGUAGE C STRICT;

@@ -133,8 +133,9 @@ my @scalars = (
 		END $f$; CREATE INDEX ON fuzz_rows ((g())); CREATE INDEX ON fuzz_rows (n) WHERE g() = 1;
 		ROLLBACK',
 	'BEGIN; CREATE FUNCTION g() RETURNS int IMMUTABLE PARALLEL SAFE LANGUAGE plpgsql AS $f$ BEGIN
-		PERFORM C; RETURN 1; END $f$; SET LOCAL force_parallel_mode = on; SELECT g() FROM fuzz_rows;
-		ROLLBACK',
+		PERFORM C; RETURN 1; END $f$; SELECT set_config(name, $s$on$s$, true) FROM
+		pg_settings WHERE name ~ $s$^(force_parallel_mode|debug_parallel_query)$$s$;
+		SELECT g() FROM fuzz_rows; ROLLBACK',
 	'BEGIN; ALTER TABLE fuzz_rows ADD CHECK (C IS NOT NULL OR true); INSERT INTO fuzz_rows VALUES
 	(1);
 		ROLLBACK',
