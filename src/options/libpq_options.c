@@ -32,11 +32,18 @@ static const PoolLibpqOption libpq_rules[] = {
 	{"client_encoding", 0, false, false},
 	{"fallback_application_name", 0, false, false},
 	{"replication", 0, false, false},
-	{"min_protocol_version", 0, false, false},
-	{"max_protocol_version", 0, false, false},
 
 	/* It would have the server write a file of anybody's choice. */
 	{"sslkeylogfile", 0, false, false},
+
+	/*
+	 * A person would have to log in with a browser for each connection, and the
+	 * server would go to any address for it.
+	 */
+	{"oauth_issuer", 0, false, false},
+	{"oauth_client_id", 0, false, false},
+	{"oauth_client_secret", 0, false, false},
+	{"oauth_scope", 0, false, false},
 };
 
 static PoolLibpqOption *libpq_table = NULL;

@@ -29,11 +29,10 @@ my %place = (
 
 	# libpq 16, 17 and 18
 	(map { ($_ => 's') } qw(require_auth load_balance_hosts sslcertmode sslnegotiation
-		oauth_issuer oauth_client_id oauth_scope)),
-	oauth_client_secret => 'm',
+		min_protocol_version max_protocol_version)),
 	gssdelegation => 'S', servicefile => 'S',
-	(map { ($_ => '-') } qw(min_protocol_version max_protocol_version sslkeylogfile
-		scram_client_key scram_server_key)));
+	(map { ($_ => '-') } qw(oauth_issuer oauth_client_id oauth_client_secret oauth_scope
+		sslkeylogfile scram_client_key scram_server_key)));
 
 # A value that is right where the value is looked at
 my %value = (sslmode => 'require', gssencmode => 'disable', connect_timeout => '5');
