@@ -1,6 +1,6 @@
 #!/bin/bash
 # chroot.sh [--with PACKAGE]... [--bind DIRECTORY]... SUITE COMMAND [ARGUMENT]...
-#	Run a command in a bare system of a Debian or Ubuntu suite, which is made for
+#	Run a command in a bare system of a Debian suite, which is made for
 #	that and removed afterwards.
 #
 # The command runs as root in /pool, a copy of the sources, with processes, mounts
@@ -16,8 +16,9 @@
 # Needs root and a mirror: that of the host's own sources, or the usual one.  The
 # exit status is the command's, or 77 if there can be no such system here.
 
+# No version matters here.
 # shellcheck source=test/lib.sh
-. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+PG_MAJOR=${PG_MAJOR:-0} . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 with=
 binds=
@@ -30,35 +31,19 @@ impossible()
 	exit 77
 }
 
-# mirror_of suite: its mirror, its components, and the script of debootstrap
-# and the keys that fit.  Of Ubuntu a suite has an adjective's name; those that
-# are newer than debootstrap are made as all of the last twenty years.
-mirror_of()
+# find_mirror: that of the host, if it is a Debian that has its suite from one
+find_mirror()
 {
-	local id codename uri
+	local codename
 
-	case $1 in
-		bookworm | trixie | forky | sid)
-			id=debian
-			script=sid
-			mirror=http://deb.debian.org/debian
-			components=main
-			keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-			;;
-		*)
-			id=ubuntu
-			script=gutsy
-			mirror=http://archive.ubuntu.com/ubuntu
-			components=main,universe
-			keyring=/usr/share/keyrings/ubuntu-archive-keyring.gpg
-			;;
-	esac
+	mirror=http://deb.debian.org/debian
 	# shellcheck disable=SC1091	# the host's
-	codename=$(. /etc/os-release && [ "$ID" = "$id" ] && echo "$VERSION_CODENAME") || return 0
+	codename=$(. /etc/os-release && [ "$ID" = debian ] && echo "$VERSION_CODENAME") || return 0
 	# shellcheck disable=SC2016	# apt-get expands it
-	uri=$(apt-get indextargets --format '$(RELEASE) $(REPO_URI)' 'Identifier: Packages' |
+	codename=$(apt-get indextargets --format '$(RELEASE) $(REPO_URI)' 'Identifier: Packages' |
 		sed -n "s/^$codename //p" | head -n 1)
-	[ -z "$uri" ] || mirror=${uri%/}
+	mirror=${codename:-$mirror}
+	mirror=${mirror%/}
 }
 
 # in_namespace function argument...: what it starts and mounts goes when it ends
@@ -70,19 +55,19 @@ in_namespace()
 	wait "$child"
 }
 
-# make_root root suite mirror script components keyring package...: it is root's
-# own copy of apt that installs the packages, as the host's is set up to reach mirrors
+# make_root root suite mirror package...: its own apt installs the packages, set up to
+# reach mirrors as the host's is
 make_root()
 {
 	local root=$1
 
-	debootstrap --variant=minbase --components="$5" --include=ca-certificates \
-		--keyring="$6" "$2" "$root" "$3" "/usr/share/debootstrap/scripts/$4"
+	debootstrap --variant=minbase --include=ca-certificates "$2" "$root" "$3" \
+		/usr/share/debootstrap/scripts/sid
 	printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
 	chmod +x "$root/usr/sbin/policy-rc.d"
 	apt-config dump Acquire >"$root/etc/apt/apt.conf.d/00host"
 	echo force-unsafe-io >"$root/etc/dpkg/dpkg.cfg.d/pool"
-	shift 6
+	shift 3
 	[ $# -gt 0 ] || return 0
 
 	mkdir -p "$root/etc/postgresql-common/createcluster.d"
@@ -142,13 +127,11 @@ fill()
 		fi
 	fi
 
-	mirror_of "$suite"
-	need debootstrap "$(basename "$keyring" -archive-keyring.gpg |
-		sed 's/debian/debian-archive-keyring/; s/ubuntu/ubuntu-keyring/')"
+	find_mirror
+	need debootstrap
 	printf 'making a system of %s from %s\n' "$suite" "$mirror" >&2
 	# shellcheck disable=SC2086	# one word per package
-	in_namespace make_root "$root" "$suite" "$mirror" "$script" "$components" \
-		"$keyring" $with >"$work/log" 2>&1 ||
+	in_namespace make_root "$root" "$suite" "$mirror" $with >"$work/log" 2>&1 ||
 		impossible "there is no system of $suite from $mirror:"$'\n'"$(tail -n 20 "$work/log")"
 	[ -n "$archive" ] || return 0
 	tar -C "$root" --numeric-owner --one-file-system -cf "$archive.new" .
@@ -157,13 +140,15 @@ fill()
 }
 
 # The first process in the namespace, so that we go on when all are gone.
+# shellcheck disable=SC2086	# a space behind it
 leave()
 {
 	local first
 
 	trap '' HUP INT TERM
 	[ -z "$child" ] || {
-		read -r first _ <"/proc/$child/task/$child/children" && kill -KILL "$first"
+		first=$(cat "/proc/$child/task/$child/children") # without a newline
+		[ -z "$first" ] || kill -KILL $first
 		wait "$child"
 	} 2>/dev/null || true
 	[ -z "$work" ] || rm -rf --one-file-system "$work"

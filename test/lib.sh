@@ -17,18 +17,26 @@
 
 set -euo pipefail
 
-pg=${PG_MAJOR:-15}
 stage=${POOL_STAGE:-}
 keep=					# '', 'files', or 'clusters' too
 declare -A port			# of each cluster, by name
-
-packages=("postgresql-$pg" "postgresql-server-dev-$pg" libpq-dev gcc make
-	libc6-dev libmicrohttpd-dev perl libipc-run-perl strace openssl)
 
 die()
 {
 	printf '%s: %s\n' "${0##*/}" "$*" >&2
 	exit 1
+}
+
+# distribution_version: of PostgreSQL; the newest that is installed where apt knows none
+distribution_version()
+{
+	local version
+
+	version=$(LC_ALL=C apt-cache depends postgresql 2>/dev/null |
+		sed -n 's/.*Depends: postgresql-\([0-9]*\)$/\1/p' | head -n 1)
+	[ -n "$version" ] || version=$(find /usr/lib/postgresql -mindepth 1 -maxdepth 1 \
+		-printf '%f\n' 2>/dev/null | sort -n | tail -n 1)
+	echo "$version"
 }
 
 # need package...: install those that are missing
@@ -62,6 +70,14 @@ need()
 		die "could not install ${missing[*]}:"$'\n'"$(tail -n 20 <<<"$output")"
 }
 
+pg=${PG_MAJOR:-$(distribution_version)}
+if [ -z "$pg" ]; then # a system that has never asked its mirror
+	need postgresql
+	pg=$(distribution_version)
+fi
+packages=("postgresql-$pg" "postgresql-server-dev-$pg" libpq-dev gcc make
+	libc6-dev libmicrohttpd-dev perl libipc-run-perl strace openssl)
+
 # test_packages argument...: try to install what the TAP tests that are named, or all,
 # need besides, as they say in a line.  A test that cannot have it is skipped.
 test_packages()
@@ -89,11 +105,29 @@ copy_tree()
 		tar -C "$1" --no-same-owner -xf -
 }
 
+# enter_suite script argument...: run it where $pg is the distribution's version
+enter_suite()
+{
+	local suite package options=()
+
+	case $pg in
+		15) suite=bookworm ;;
+		17) suite=trixie ;;
+		18) suite=forky ;;
+		*) die "there is no suite of Debian with PostgreSQL $pg" ;;
+	esac
+	[[ " $* " != *' --keep '* ]] || die '--keep is not for a system that is removed'
+	for package in "${packages[@]}"; do
+		options+=(--with "$package")
+	done
+	exec "$BASH" "$(dirname "${BASH_SOURCE[0]}")/chroot.sh" "${options[@]}" "$suite" bash "$@"
+}
+
 # enter_stage script argument...: return in the second run of the script only,
 # in the copy of the sources
 enter_stage()
 {
-	local script base=${TMPDIR:-/tmp} as_user=() name environment=()
+	local script base=${TMPDIR:-/tmp} as_user=() name environment=("PG_MAJOR=$pg")
 
 	script=$(realpath --relative-to="$(dirname "${BASH_SOURCE[0]}")/.." "$1")
 	shift
@@ -113,7 +147,7 @@ enter_stage()
 		[ "$EUID" -ne 0 ] || chown -R postgres: "$stage"
 
 		# Of the environment only what cannot change a result: no PG*, no LC_*.
-		for name in TERM PG_MAJOR PG_TEST_EXTRA PG_TEST_TIMEOUT_DEFAULT \
+		for name in TERM PG_TEST_EXTRA PG_TEST_TIMEOUT_DEFAULT \
 			POOL_TEST_STATEMENTS POOL_TEST_SEED POOL_TEST_SECONDS POOL_TEST_SESSIONS \
 			POOL_TEST_HANDOVERS POOL_TEST_CUT_EVERY; do
 			[ -z "${!name:-}" ] || environment+=("$name=${!name}")

@@ -1,5 +1,6 @@
 #!/bin/bash
-# run.sh [--keep] [--plain | --tls] [--jobs N] [--long | --sanitize | --valgrind]
+# run.sh [--pg VERSION] [--keep] [--plain | --tls] [--jobs N]
+#		[--fast | --long | --sanitize | --valgrind]
 #		[--without OPTION]... [regress | isolation | tap | file | test name]...
 #	Build the extension and run its tests in throw-away clusters.
 #
@@ -10,6 +11,10 @@
 # the others use.  --keep leaves the directory with the results and logs.  What a
 # test could not look at here is shown below its line, and counted at the end.  The
 # last line is "N passed, N failed".
+#
+# --pg, which comes first, has another version of PostgreSQL: the tests run in a system
+# of the Debian suite that has it, which chroot.sh makes.  --fast runs those that depend
+# most on the version, once.
 #
 # --sanitize has AddressSanitizer and UBSan look on, --valgrind valgrind, with
 # which a server takes 20 times as long: without a name some tests run then.
@@ -24,8 +29,10 @@
 # tests of a round, and all isolation tests: they share a cluster and run one
 # after the other.  What a job has to say is shown when it is over.
 
+[ "${1:-}" != --pg ] || export PG_MAJOR=${2:-}
 # shellcheck source=test/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+[ "${1:-}" != --pg ] || enter_suite test/run.sh "${@:3}"
 # shellcheck source=test/jobs.sh
 . "$(dirname "${BASH_SOURCE[0]}")/jobs.sh"
 # shellcheck source=test/memory.sh
@@ -37,6 +44,7 @@ enter_stage "$0" "$@"
 kinds=
 rounds=(plain tls)
 lanes=$((2 * $(nproc)))
+names=				# of --fast
 everything=			# whether no test was named
 long=					# whether tests that take long run without being named
 
@@ -52,6 +60,12 @@ no_memory='# Not with sanitizers or valgrind.'
 
 # These take longest and start first, so that none is left alone at the end.
 longest='002_tokens 006_remote 015_ageing 023_storm 024_soak'
+
+# What --fast runs
+fast='regress isolation 003_cancel 007_databases 009_error_paths 014_tls 051_catalogs
+	064_local_roles 083_late_cancels 085_fault_caught 092_forged_messages
+	095_nothing_in_the_clear 096_sql_fuzz 100_security_libpq 103_security_tenants
+	110_statement_cache 111_reset_parts 128_binary 140_versions'
 
 # Options that are off, and what the compiler is told of that
 without=()
@@ -280,6 +294,10 @@ while [[ ${1:-} == --* ]]; do
 	case $1 in
 		--keep) keep=files ;;
 		--long) long=yes ;;
+		--fast)
+			rounds=(plain)
+			names=$fast
+			;;
 		--sanitize | --valgrind) memory=${1#--} ;;
 		--without)
 			[[ ${2:-} == @(statement_cache|fairness_round) ]] ||
@@ -298,6 +316,8 @@ while [[ ${1:-} == --* ]]; do
 	esac
 	shift
 done
+# shellcheck disable=SC2086	# one word per test
+[ -z "$names" ] || set -- $names
 if [ $# -eq 0 ]; then
 	everything=yes
 	set -- regress isolation tap
