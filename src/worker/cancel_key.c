@@ -34,12 +34,12 @@ typedef struct CancelAddress
 	socklen_t salen;
 } CancelAddress;
 
-/* How struct pg_cancel begins up to version 17. */
+/* How struct pg_cancel begins up to version 17; in this machine's byte order. */
 typedef struct CancelBefore18
 {
 	CancelAddress raddr;
 	int32 be_pid;
-	uint8 be_key[sizeof(int32)];
+	int32 be_key;
 } CancelBefore18;
 
 /* The whole of it in version 18; in network byte order from "len" on. */
@@ -60,9 +60,9 @@ typedef union CancelCopy
 	Cancel18 v18;
 } CancelCopy;
 
-/* Puts the request together for a key of that length. */
+/* Puts the request together for a key of that length, in network byte order. */
 static void
-make_request(PoolCancelKey *key, int32 pid, const uint8 *secret, size_t len)
+make_request(PoolCancelKey *key, int32 pid, const void *secret, size_t len)
 {
 	uint32 begin[3] = {0, pg_hton32(CANCEL_CODE), pg_hton32((uint32) pid)};
 
@@ -84,9 +84,10 @@ read_key(PoolCancelKey *key, const CancelCopy *copy, size_t size, int32 pid)
 		return;
 	if (PQlibVersion() < 180000)
 	{
+		uint32 secret = pg_hton32((uint32) copy->before18.be_key);
+
 		if (size >= sizeof(copy->before18) && copy->before18.be_pid == pid)
-			make_request(key, pid, copy->before18.be_key,
-						 sizeof(copy->before18.be_key));
+			make_request(key, pid, &secret, sizeof(secret));
 	}
 	else if (size > offsetof(Cancel18, be_key) &&
 			 pg_ntoh32(copy->v18.code) == CANCEL_CODE &&
