@@ -66,6 +66,9 @@ on_panic(void *cls, const char *file, unsigned int line, const char *reason)
 }
 
 /* What it says is about clients, who must not fill the log. */
+static void on_log(void *cls, const char *format, va_list args)
+	pg_attribute_printf(2, 0);
+
 static void
 on_log(void *cls, const char *format, va_list args)
 {
