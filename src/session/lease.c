@@ -42,7 +42,7 @@ would_be_misread(const PoolLease *lease)
 
 	if (!lease->left_state || strcmp(reset_query, POOL_DEFAULT_RESET) == 0)
 		return false;
-	if (pool_conn_cache_misread(lease->copy) != NULL)
+	if (lease->copy->readable && pool_conn_cache_misread(lease->copy) != NULL)
 		return true;
 	return reset_query[0] == '\0' &&
 		   pool_conn_cache_fingerprint(lease->copy) != lease->copy->fingerprint;
@@ -66,11 +66,11 @@ pool_lease_condition(const PoolLease *lease)
 	if (PQstatus(copy->pg) != CONNECTION_OK || copy->notices.protocol_doubt ||
 		PQpipelineStatus(copy->pg) != PQ_PIPELINE_OFF)
 		return POOL_CONDITION_BROKEN;
+	if (would_be_misread(lease))
+		return POOL_CONDITION_BROKEN;
 	switch (PQtransactionStatus(copy->pg))
 	{
 		case PQTRANS_IDLE:
-			if (would_be_misread(lease))
-				return POOL_CONDITION_BROKEN;
 			return lease->left_state || lease->scope != POOL_LEASE_STATEMENT
 					   ? POOL_CONDITION_USED
 					   : POOL_CONDITION_CLEAN;

@@ -80,6 +80,11 @@ $first->query("SELECT pool_release($lease)");
 $answer = $second->query(sprintf $date, $weak);
 is($answer->{out} . $answer->{err},
 	'2026-02-01', 'no date is misread after a reset that leaves their style as it is');
+$lease = $first->acquire($weak);
+$first->query("SELECT pool_exec($lease, '$_')") foreach 'set datestyle = german', 'begin';
+$first->query("SELECT pool_release($lease)");
+is($second->query(sprintf $date, $weak)->{out},
+	'2026-02-01', 'no date is misread if the lease has left a transaction open, too');
 my $german = server(reset_query => 'set datestyle = german');
 $first->query(sprintf $date, $german);
 foreach my $session ($second, $first, $second)
