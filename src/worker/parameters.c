@@ -27,6 +27,7 @@ static const char *const names[POOL_PARAMETERS_COUNT] = {
 	"session_authorization",
 	"standard_conforming_strings",
 	"default_transaction_read_only",
+	"search_path",
 	"client_encoding",
 	"DateStyle",
 	"IntervalStyle",

@@ -9,7 +9,7 @@
 #include "libpq-fe.h"
 
 /* How many of them are kept, the bytes of a value with its end, and of all. */
-#define POOL_PARAMETERS_COUNT 13
+#define POOL_PARAMETERS_COUNT 14
 #define POOL_PARAMETERS_LEN 512
 #define POOL_PARAMETERS_MAX \
 	(POOL_PARAMETERS_COUNT * (POOL_PARAMETERS_LEN + NAMEDATALEN))
