@@ -141,20 +141,40 @@ pool_libpq_options_check_value(const char *name, const char *value)
 											NULL};
 	static const char *const gss_modes[] = {"disable", "prefer", "require",
 											NULL};
-	bool gss = strcmp(name, "gssencmode") == 0;
+	static const char *const protocols[] = {"3.0", "3.2", NULL};
+	const char *const *valid;
+	const char *list;
 
-	if ((!gss && strcmp(name, "sslmode") != 0) || value[0] == '\0')
-		return;
-	for (const char *const *mode = gss ? gss_modes : ssl_modes; *mode; mode++)
+	if (strcmp(name, "sslmode") == 0)
 	{
-		if (strcmp(*mode, value) == 0)
+		valid = ssl_modes;
+		list = "\"disable\", \"allow\", \"prefer\", \"require\", "
+			   "\"verify-ca\" or \"verify-full\"";
+	}
+	else if (strcmp(name, "gssencmode") == 0)
+	{
+		valid = gss_modes;
+		list = "\"disable\", \"prefer\" or \"require\"";
+	}
+	else if (strcmp(name, "min_protocol_version") == 0 ||
+			 strcmp(name, "max_protocol_version") == 0)
+	{
+		/* Not "latest": sessions must know the protocol, too. */
+		valid = protocols;
+		list = "\"3.0\" or \"3.2\"";
+	}
+	else
+		return;
+
+	if (value[0] == '\0')
+		return;
+	for (; *valid != NULL; valid++)
+	{
+		if (strcmp(*valid, value) == 0)
 			return;
 	}
-
 	ereport(ERROR,
 			(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
 			 errmsg("invalid value for option \"%s\": \"%s\"", name, value),
-			 gss ? errdetail("It must be \"disable\", \"prefer\" or \"require\".")
-				 : errdetail("It must be \"disable\", \"allow\", \"prefer\", "
-							 "\"require\", \"verify-ca\" or \"verify-full\".")));
+			 errdetail("It must be %s.", list)));
 }
