@@ -52,6 +52,7 @@ typedef struct ParamType
 typedef struct PoolParamTypes
 {
 	MemoryContext context; /* of this, and of what the functions keep */
+	int size;			   /* of "entries" */
 	int count;
 	int last;		  /* most values are of their neighbor's type */
 	bool any_private; /* is one not common to both sides? */
@@ -70,6 +71,7 @@ make_types(MemoryContext context, int nargs)
 											nargs * sizeof(ParamType));
 
 	types->context = context;
+	types->size = nargs;
 	return types;
 }
 
@@ -93,6 +95,7 @@ lookup_type(PoolParamTypes *types, Oid type)
 		}
 	}
 
+	Assert(types->count < types->size);
 	base = pool_types_base(type);
 	entry = &types->entries[types->count];
 	entry->type = type;
