@@ -177,18 +177,22 @@ select pg_temp.metric('queries_total', 'metrics_name') as old_name,
 	pg_temp.metric('queries_total', 'metrics_renamed') as new_name;
 
 --
--- The series of a pool end with its server
+-- The series of a pool end with its server, though a lease of it goes on
 --
-begin;
-select pool_acquire('metrics_renamed') as lease \gset
-set local client_min_messages = warning;
+select pool_acquire('metrics_renamed', hold => true) as lease \gset
+set client_min_messages = warning;
 drop server metrics_renamed cascade;
-commit;
+reset client_min_messages;
+select active from pool_stats where server = 'metrics_renamed';
 select count(*) from pg_temp.samples() where labels like '%"metrics_renamed"%';
+select pool_release(:lease);
 
 --
 -- No password, no query, no process
 --
+alter user mapping for current_user server metrics_here options (add password 'metrics_secret');
+select pool_query('metrics_here', 'select ''metrics_secret''');
+select pool_metrics() ~ 'metrics_here' as shown, pool_metrics() ~ 'metrics_secret' as secret;
 select count(*) from pg_temp.samples() where labels ~ 'pid|query|password';
 
 set client_min_messages = warning;

@@ -93,6 +93,7 @@ note(sprintf 'a text of %d kB, %d kB of memory, %d descriptors', $text_kb, $memo
 # Those that say nothing, or half of it
 #
 my @silent = map { hostile() } 1 .. 60;
+cmp_ok(scalar(grep { defined } @silent), '>', 16, 'more connect than one address may have');
 syswrite $_, "GET /metrics HTTP/1.1\r\nHost: x" foreach grep { defined } @silent[ 0 .. 29 ];
 serves('while 60 connections say nothing');
 cmp_ok(scalar(descriptors($pid)), '<=', $descriptors + 16,
@@ -137,6 +138,7 @@ undef @deaf;
 # By the thousand
 #
 my @crowd = map { hostile(Timeout => 5) } 1 .. 1000;
+cmp_ok(scalar(grep { defined } @crowd), '>', 32, 'more connect than all may have');
 serves('in a crowd of 1,000');
 cmp_ok(scalar(descriptors($pid)), '<=', $descriptors + 32, 'descriptors have a bound');
 undef @crowd;
@@ -175,6 +177,7 @@ foreach my $turn (1 .. 400)
 note(join ', ', map { "$_: $answers{$_}" } sort keys %answers);
 is(join(' ', grep { !/^(none|200|400|404|405|408|411|413|414|417|431|500|501|505)$/ } sort keys %answers),
 	'', 'nonsense is refused or not answered');
+ok(grep({ /^4/ } keys %answers), 'some of it is refused');
 my $huge = http_ask($port, "GET /metrics HTTP/1.1\r\n" . ('X-Header: ' . 'y' x 1000 . "\r\n") x 1000);
 like($huge, qr{^(HTTP/1\.1 4\d\d|$)}, 'a head of 1 MB is refused');
 $huge = http_ask($port, 'GET /' . 'x' x 1_000_000 . " HTTP/1.1\r\n\r\n");
