@@ -85,6 +85,12 @@ $first->query("SELECT pool_exec($lease, '$_')") foreach 'set datestyle = german'
 $first->query("SELECT pool_release($lease)");
 is($second->query(sprintf $date, $weak)->{out},
 	'2026-02-01', 'no date is misread if the lease has left a transaction open, too');
+my $none = server(reset_query => '');
+$lease = $first->acquire($none);
+$first->query("SELECT pool_exec($lease, 'set timezone = ''Asia/Tokyo''')");
+$first->query("SELECT pool_release($lease)");
+unlike($second->query("SELECT t FROM pool_query('$none', 'show timezone') AS r(t text)")->{out},
+	qr/Tokyo/, 'no time zone is passed on without a reset');
 my $german = server(reset_query => 'set datestyle = german');
 $first->query(sprintf $date, $german);
 foreach my $session ($second, $first, $second)

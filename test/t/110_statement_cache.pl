@@ -173,7 +173,10 @@ $cache->attempt(
 #
 # Off: as if there were none
 #
-foreach my $options ([ 'off', statement_cache => 0 ], [ 'own', reset_query => 'RESET ALL' ])
+foreach my $options (
+	[ 'off', statement_cache => 0 ],
+	[ 'own', reset_query => 'RESET ALL' ],
+	[ 'less', reset_query => 'DISCARD TEMP' ])
 {
 	my ($name, %options) = @$options;
 

@@ -477,9 +477,23 @@ $cache->attempt(
 		my $text = $cache->text('select %d');
 
 		prepare('srv', $text) or return;
-		sql($local, q(SELECT pool_reconnect('srv')));
+		my $place = q(SELECT slot FROM pool_connections WHERE server = 'srv');
+		my $slot = sql($local, $place);
+		my $before = $cache->count('invalidations', 'srv');
+
+		# A second one leads back to the place of the first one.
+		foreach (1 .. 2)
+		{
+			sql($local, q(SELECT pool_reconnect('srv')));
+			wait_for_value($local, q(SELECT count(*) FROM pool_connections WHERE server = 'srv'),
+				0, 'the connection is closed');
+			sql($local, q(SELECT pool_prewarm('srv', 1)));
+			last if sql($local, $place) eq $slot;
+		}
+		return if sql($local, $place) ne $slot;
 		my $from = log_offset($remote);
 		is($cache->run($_, 'srv', $text), $cache->number, 'the answer is right') foreach $one, $two;
+		is($cache->count('invalidations', 'srv'), $before, 'nothing was missing');
 		return log_since($remote, $from) !~ /execute pool_\w+: (select|RESET)/;
 	});
 $cache->attempt(
