@@ -23,12 +23,16 @@ leave()
 # in_system argument...: of chroot.sh, whose results are shown and kept
 in_system()
 {
-	local status=0
+	local status=0 out shown
 
-	"$BASH" "$top/test/chroot.sh" "$@" </dev/null > >(tee -a "$work/results") &
+	exec {out}> >(exec tee -a "$work/results")
+	shown=$!
+	"$BASH" "$top/test/chroot.sh" "$@" </dev/null >&"$out" {out}>&- &
 	child=$!
 	wait "$child" || status=$?
 	child=
+	exec {out}>&-
+	wait "$shown" # else the count comes before the last lines
 	[ "$status" -ne 77 ] || exit 77
 	return "$status"
 }
