@@ -14,7 +14,8 @@
 # To have newer packages remove the archive.
 #
 # Needs root and a mirror: that of the host's own sources, or the usual one.  The
-# exit status is the command's, or 77 if there can be no such system here.
+# exit status is the command's, or 77 if there can be no such system here.  That the suite
+# does not have a package is no reason for 77: then something has to be changed.
 
 # No version matters here.
 # shellcheck source=test/lib.sh
@@ -56,13 +57,13 @@ in_namespace()
 }
 
 # make_root root suite mirror package...: its own apt installs the packages, set up to
-# reach mirrors as the host's is
+# reach mirrors as the host's is; returns 3 if the suite does not have them
 make_root()
 {
 	local root=$1
 
 	debootstrap --variant=minbase --include=ca-certificates "$2" "$root" "$3" \
-		/usr/share/debootstrap/scripts/sid
+		/usr/share/debootstrap/scripts/sid || return
 	printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
 	chmod +x "$root/usr/sbin/policy-rc.d"
 	apt-config dump Acquire >"$root/etc/apt/apt.conf.d/00host"
@@ -74,7 +75,8 @@ make_root()
 	echo 'create_main_cluster = false' \
 		>"$root/etc/postgresql-common/createcluster.d/pool-tests.conf"
 	run_in_root "$root" '' / env DEBIAN_FRONTEND=noninteractive sh -ec '
-		apt-get -q update
+		apt-get -q update --error-on=any
+		apt-get -qs install --no-install-recommends "$@" || exit 3
 		apt-get -qy install --no-install-recommends "$@"
 		apt-get clean' sh "$@"
 }
@@ -112,7 +114,7 @@ export -f make_root run_in_root
 # fill root suite: as it is in POOL_ROOTS, or new
 fill()
 {
-	local root=$1 suite=$2 archive='' lock name
+	local root=$1 suite=$2 archive='' lock name status=0
 
 	name=$suite-$(md5sum <<<"$with" | cut -c 1-8)
 	if [ -n "${POOL_ROOTS:-}" ]; then
@@ -132,7 +134,12 @@ fill()
 	printf 'making a system of %s from %s\n' "$suite" "$mirror" >&2
 	# shellcheck disable=SC2086	# one word per package
 	in_namespace make_root "$root" "$suite" "$mirror" $with >"$work/log" 2>&1 ||
-		impossible "there is no system of $suite from $mirror:"$'\n'"$(tail -n 20 "$work/log")"
+		status=$?
+	case $status in
+		0) ;;
+		3) die "$suite does not have$with:"$'\n'"$(tail -n 20 "$work/log")" ;;
+		*) impossible "there is no system of $suite from $mirror:"$'\n'"$(tail -n 20 "$work/log")" ;;
+	esac
 	[ -n "$archive" ] || return 0
 	tar -C "$root" --numeric-owner --one-file-system -cf "$archive.new" .
 	mv "$archive.new" "$archive"

@@ -31,3 +31,14 @@ install()
 {
 	DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends "$@"
 }
+
+# reach_mirror: have the lists of today; without a mirror nothing can be said
+reach_mirror()
+{
+	local output
+
+	output=$(apt-get -q update --error-on=any 2>&1) || {
+		printf 'there is no mirror:\n%s\n' "$output" >&2
+		exit 77
+	}
+}

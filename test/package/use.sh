@@ -134,6 +134,7 @@ nothing_left()
 }
 
 if [ "${2:-}" != alone ]; then
+	reach_mirror
 	needed 'PostgreSQL can be installed' install "postgresql-$major"
 	files >/tmp/files.before
 	needed 'the package can be installed with the line of the README' readme_install
