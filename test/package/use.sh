@@ -12,6 +12,7 @@
 
 packages=$1
 major=$(find "$packages" -name '*-pool_*.deb' | sed 's/.*postgresql-\([0-9]*\)-.*/\1/')
+later=/tmp/later
 conf=/etc/postgresql/$major/local/postgresql.conf
 
 # block number heading: a block of code of that section of the README
@@ -30,6 +31,36 @@ files()
 		grep -E 'postgresql|pool|microhttpd' | sort
 }
 
+# make_later: packages like ours of the next version, in $later
+make_later()
+{
+	local file name
+
+	mkdir "$later"
+	for file in "$packages/postgresql-$major-pool"{,-metrics}_*.deb; do
+		name=$later/$(basename "$file" .deb)
+		dpkg-deb -R "$file" "$name" &&
+			sed -i -E 's/^(Version: .*)/\1+later/
+				/^Depends: / s/(postgresql-[0-9]+-pool \(= [^)]*)/\1+later/' \
+				"$name/DEBIAN/control" &&
+			dpkg-deb -b "$name" "$name.deb" && rm -r "$name" || return
+	done
+}
+
+# upgrade: as the manual tells it for who has metrics; both packages are there after it
+upgrade()
+{
+	local line
+
+	make_later && line=$(grep -m 1 'apt install .*-metrics' doc/operations.md) || return
+	line=${line/sudo /}
+	line=${line//..\//$later/}
+	DEBIAN_FRONTEND=noninteractive sh -c "${line//..\//$later/} -y -q" &&
+		[ "$(dpkg-query -W -f '${db:Status-Status} ${Version}\n' \
+			"postgresql-$major-pool" "postgresql-$major-pool-metrics" |
+			grep -c '^installed .*+later$')" = 2 ]
+}
+
 # readme_install: the line with apt, for the version of PostgreSQL that is here
 readme_install()
 {
@@ -37,7 +68,7 @@ readme_install()
 
 	line=$(block 1 Install | grep 'apt install') || return
 	line=${line/sudo /}
-	line=${line//15/$major}
+	line=${line//..\//$later/}
 	DEBIAN_FRONTEND=noninteractive sh -c "${line/..\//$packages/} -y -q"
 }
 
@@ -160,6 +191,9 @@ check 'which can be installed' install "$packages/postgresql-$major-pool-metrics
 check 'and then the server starts' restart
 check 'the pool works beside it' works
 check 'metrics are served' metrics
+check 'both can be upgraded with the line of the manual' upgrade
+check 'and the server starts with them' restart
+check 'and serves metrics' metrics
 check 'that package can be removed' apt-get -qy remove "postgresql-$major-pool-metrics"
 check 'and a server that runs goes on' works
 sed -i '/^pool.metrics_listen/d' "$conf"
