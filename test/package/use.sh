@@ -54,7 +54,7 @@ upgrade()
 
 	make_later && line=$(grep -m 1 'apt install .*-metrics' doc/operations.md) || return
 	line=${line/sudo /}
-	line=${line//..\//$later/}
+	line=${line//15/$major}
 	DEBIAN_FRONTEND=noninteractive sh -c "${line//..\//$later/} -y -q" &&
 		[ "$(dpkg-query -W -f '${db:Status-Status} ${Version}\n' \
 			"postgresql-$major-pool" "postgresql-$major-pool-metrics" |
@@ -68,7 +68,7 @@ readme_install()
 
 	line=$(block 1 Install | grep 'apt install') || return
 	line=${line/sudo /}
-	line=${line//..\//$later/}
+	line=${line//15/$major}
 	DEBIAN_FRONTEND=noninteractive sh -c "${line/..\//$packages/} -y -q"
 }
 
