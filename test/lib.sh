@@ -56,16 +56,27 @@ need()
 		as_root=(sudo -n)
 	fi
 
-	# Debian would create a cluster on port 5432 and start it; not for our sake.
+	# Debian would create a cluster on port 5432 and start it, and start other services
+	# that a package has; not for our sake.  Who has forbidden that goes on doing so.
+	# One at a time: what forbids it for one installation must not go in the next one.
 	printf 'installing %s\n' "${missing[*]}"
 	# shellcheck disable=SC2016	# the inner shell expands it
 	output=$("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive sh -ec '
 		no_cluster=/etc/postgresql-common/createcluster.d/pool-tests.conf
-		trap "rm -f $no_cluster" EXIT
+		no_service=/usr/sbin/policy-rc.d
+		exec 9</usr/sbin
+		flock 9
+		ours=$no_cluster
+		trap "rm -f \$ours" EXIT
+		trap "exit 1" HUP INT TERM
+		if (set -C; printf "#!/bin/sh\nexit 101\n" >"$no_service") 2>/dev/null; then
+			ours="$ours $no_service"
+			chmod 755 "$no_service"
+		fi
 		mkdir -p "${no_cluster%/*}"
 		echo "create_main_cluster = false" >"$no_cluster"
-		apt-get -q update
-		apt-get -qy -o DPkg::Lock::Timeout=300 install --no-install-recommends "$@"
+		apt-get -q update 9<&-
+		apt-get -qy -o DPkg::Lock::Timeout=300 install --no-install-recommends "$@" 9<&-
 		' sh "${missing[@]}" 2>&1 </dev/null) ||
 		die "could not install ${missing[*]}:"$'\n'"$(tail -n 20 <<<"$output")"
 }
