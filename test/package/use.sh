@@ -61,6 +61,20 @@ upgrade()
 			grep -c '^installed .*+later$')" = 2 ]
 }
 
+# links: of the pages that the package has, each leads to a file that it has
+links()
+{
+	local doc=/usr/share/doc/postgresql-$major-pool bad=0 page link
+
+	[ -e "$doc/doc/options.md" ] && [ -e "$doc/monitoring/alerts.yml" ] || return
+	while read -r page; do
+		while read -r link; do
+			[ -e "${page%/*}/$link" ] || { echo "$page: $link"; bad=1; }
+		done < <(grep -oP '\]\((?!https?:)\K[^)#]+' "$page")
+	done < <(find "$doc" -name '*.md')
+	return "$bad"
+}
+
 # readme_install: the line with apt, for the version of PostgreSQL that is here
 readme_install()
 {
@@ -169,7 +183,8 @@ if [ "${2:-}" != alone ]; then
 	needed 'PostgreSQL can be installed' install "postgresql-$major"
 	files >/tmp/files.before
 	needed 'the package can be installed with the line of the README' readme_install
-	check 'the package for metrics can be fetched with what it needs' \
+	check 'the links of the manual in it lead to files' links
+check 'the package for metrics can be fetched with what it needs' \
 		install --download-only "$packages/postgresql-$major-pool-metrics"_*.deb
 	exec unshare --net "$BASH" "$0" "$packages" alone
 fi
