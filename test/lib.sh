@@ -89,20 +89,21 @@ fi
 packages=("postgresql-$pg" "postgresql-server-dev-$pg" libpq-dev gcc make
 	libc6-dev libmicrohttpd-dev perl libipc-run-perl strace openssl)
 
-# test_packages argument...: try to install what the TAP tests that are named, or all,
-# need besides, as they say in a line.  A test that cannot have it is skipped.
+# test_packages test...: try to install what the TAP tests that are named, or all, need
+# besides, as they say in a line.  A test that cannot have it is skipped.
 test_packages()
 {
-	local file name line tests=$(dirname "${BASH_SOURCE[0]}")/t
-	local names
+	local file name line names=" $* " wanted=()
 
 	[ -z "$stage" ] || return 0
-	names=" $(sed -E 's/(^| )--(jobs|without) [^ ]+//g; s/(^| )--[a-z]+//g' <<<"$*") "
-	for file in "$tests"/*.pl; do
+	for file in "$(dirname "${BASH_SOURCE[0]}")"/t/*.pl; do
 		name=$(basename "$file" .pl)
-		[[ -z ${names// /} || $names == *' tap '* || $names == *"${name#*_}"* ]] || continue
+		[[ $# -eq 0 || $names =~ [\ /](tap|($name|${name#*_})(\.pl)?)\  ]] || continue
 		line=$(grep -oP '^# Needs the package \K[a-z-]+(?=\.$)' "$file") || continue
-		(need "$line") || true
+		[[ " ${wanted[*]} " == *" $line "* ]] || wanted+=("$line")
+	done
+	for name in "${wanted[@]}"; do
+		(need "$name") || true
 	done
 }
 

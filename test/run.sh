@@ -37,10 +37,6 @@
 . "$(dirname "${BASH_SOURCE[0]}")/jobs.sh"
 # shellcheck source=test/memory.sh
 . "$(dirname "${BASH_SOURCE[0]}")/memory.sh"
-memory_packages "$@"
-test_packages "$@"
-enter_stage "$0" "$@"
-
 kinds=
 rounds=(plain tls)
 lanes=$((2 * $(nproc)))
@@ -65,11 +61,51 @@ longest='002_tokens 006_remote 015_ageing 023_storm 024_soak'
 fast='regress isolation 003_cancel 007_databases 009_error_paths 014_tls 051_catalogs
 	064_local_roles 083_late_cancels 085_fault_caught 092_forged_messages
 	095_nothing_in_the_clear 096_sql_fuzz 100_security_libpq 103_security_tenants
-	110_statement_cache 111_reset_parts 128_binary 140_versions'
+	110_statement_cache 111_reset_parts 128_binary 130_metrics_endpoint 140_versions'
 
 # Options that are off, and what the compiler is told of that
 without=()
 flags=()
+
+memory_packages "$@"
+arguments=("$@")
+while [[ ${1:-} == --* ]]; do
+	case $1 in
+		--keep) keep=files ;;
+		--long) long=yes ;;
+		--fast)
+			rounds=(plain)
+			names=$fast
+			;;
+		--sanitize | --valgrind) memory=${1#--} ;;
+		--without)
+			[[ ${2:-} == @(statement_cache|fairness_round) ]] ||
+				die '--without needs statement_cache or fairness_round'
+			without+=("$2")
+			flags+=("-DPOOL_DEFAULT_${2^^}=0")
+			shift
+			;;
+		--plain | --tls) rounds=("${1#--}") ;;
+		--jobs)
+			[[ ${2:-} =~ ^[1-9][0-9]*$ ]] || die '--jobs needs a number'
+			lanes=$2
+			shift
+			;;
+		*) die "unknown option $1" ;;
+	esac
+	shift
+done
+# shellcheck disable=SC2086	# one word per test
+[ -z "$names" ] || set -- $names
+if [ $# -eq 0 ]; then
+	everything=yes
+	set -- regress isolation tap
+	# Under valgrind these say most for their time.
+	[ "$memory" != valgrind ] || set -- query query_errors lease_errors lease_savepoint \
+		002_tokens.pl 006_remote.pl 012_options.pl
+fi
+test_packages "$@"
+enter_stage "$0" "${arguments[@]}"
 
 regress=()
 isolation=()
@@ -290,41 +326,6 @@ run_other()
 	failed=$((failed + BASH_REMATCH[2]))
 }
 
-while [[ ${1:-} == --* ]]; do
-	case $1 in
-		--keep) keep=files ;;
-		--long) long=yes ;;
-		--fast)
-			rounds=(plain)
-			names=$fast
-			;;
-		--sanitize | --valgrind) memory=${1#--} ;;
-		--without)
-			[[ ${2:-} == @(statement_cache|fairness_round) ]] ||
-				die '--without needs statement_cache or fairness_round'
-			without+=("$2")
-			flags+=("-DPOOL_DEFAULT_${2^^}=0")
-			shift
-			;;
-		--plain | --tls) rounds=("${1#--}") ;;
-		--jobs)
-			[[ ${2:-} =~ ^[1-9][0-9]*$ ]] || die '--jobs needs a number'
-			lanes=$2
-			shift
-			;;
-		*) die "unknown option $1" ;;
-	esac
-	shift
-done
-# shellcheck disable=SC2086	# one word per test
-[ -z "$names" ] || set -- $names
-if [ $# -eq 0 ]; then
-	everything=yes
-	set -- regress isolation tap
-	# Under valgrind these say most for their time.
-	[ "$memory" != valgrind ] || set -- query query_errors lease_errors lease_savepoint \
-		002_tokens.pl 006_remote.pl 012_options.pl
-fi
 for argument in "$@"; do
 	choose "$argument"
 done
