@@ -15,6 +15,9 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
+my ($lib) = run_command([ 'pg_config', '--pkglibdir' ]);
+plan skip_all => 'the module for metrics was not built' if !-e "$lib/pool_metrics.so";
+
 my $port = metrics_port();
 my $remote = start_remote();
 my $local = start_local('pool.metrics_listen' => "'127.0.0.1:$port'");
@@ -176,28 +179,37 @@ is((sql_state($local, "ALTER SYSTEM SET pool.metrics_listen = '$_'"))[0], '00000
 $local->stop;
 
 # Without the module: an installation of its own, since others use this one.
-my ($bin) = run_command([ 'pg_config', '--bindir' ]);
-my $installed = $bin =~ s{/lib/postgresql/[^/]+/bin$}{}r;
-my $copy = PostgreSQL::Test::Utils::tempdir . '/usr';
-system_or_bail('cp', '-al', $installed, $copy);
-my $home = $copy . substr($bin, length $installed) =~ s{/bin$}{}r;
-unlink "$home/lib/pool_metrics.so" or die "cannot remove the module: $!";
+SKIP:
+{
+	my ($bin) = run_command([ 'pg_config', '--bindir' ]);
+	my ($usr, $version) = $bin =~ m{^(/.*)/lib/postgresql/(\d+)/bin$}
+	  or skip 'this installation is not laid out as Debian does it', 7;
+	my $copy = PostgreSQL::Test::Utils::tempdir . '/usr';
+	my $home = "$copy/lib/postgresql/$version";
 
-my $bare = PostgreSQL::Test::Cluster->new('bare', install_path => $home);
-$bare->init;
-$bare->append_conf('postgresql.conf',
-	"shared_preload_libraries = 'pool'\npool.metrics_listen = '127.0.0.1:$port'\n");
-$bare->start;
-$log = log_since($bare);
-is(sql($bare, 'SHOW pool.metrics_listen'), '',
-	'the server starts without the module, and serves no metrics');
-like($log, qr/WARNING:  metrics cannot be served: module "pool_metrics"/, 'and warns');
-my ($state, $err) = sql_state($bare, "ALTER SYSTEM SET pool.metrics_listen = '127.0.0.1:$port'");
-is($state, '22023', 'without the module the setting is refused');
-like($err, qr/metrics cannot be served: module "pool_metrics" is not installed/, 'it says why');
-like($err, qr/DETAIL:  Could not access file ".*pool_metrics\.so": No such file/, 'which file');
-like($err, qr/HINT:  It is in a package of its own/, 'and what to do');
-$bare->stop;
-no_crash($local, $remote, $bare);
+	system_or_bail('mkdir', '-p', "$copy/lib/postgresql", "$copy/share/postgresql");
+	system_or_bail('cp', '-a', "$usr/$_/postgresql/$version", "$copy/$_/postgresql/")
+	  foreach 'lib', 'share';
+	unlink "$home/lib/pool_metrics.so" or die "cannot remove the module: $!";
+
+	my $bare = PostgreSQL::Test::Cluster->new('bare', install_path => $home);
+	$bare->init;
+	$bare->append_conf('postgresql.conf',
+		"shared_preload_libraries = 'pool'\npool.metrics_listen = '127.0.0.1:$port'\n");
+	$bare->start;
+	$log = log_since($bare);
+	is(sql($bare, 'SHOW pool.metrics_listen'), '',
+		'the server starts without the module, and serves no metrics');
+	like($log, qr/WARNING:  metrics cannot be served: module "pool_metrics"/, 'and warns');
+	my ($state, $err) =
+	  sql_state($bare, "ALTER SYSTEM SET pool.metrics_listen = '127.0.0.1:$port'");
+	is($state, '22023', 'without the module the setting is refused');
+	like($err, qr/metrics cannot be served: module "pool_metrics" is not installed/, 'it says why');
+	like($err, qr/DETAIL:  Could not access file ".*pool_metrics\.so": No such file/, 'which file');
+	like($err, qr/HINT:  It is in a package of its own/, 'and what to do');
+	$bare->stop;
+	no_crash($bare);
+}
+no_crash($local, $remote);
 
 done_testing();
