@@ -208,7 +208,8 @@ check 'the pool works beside it' works
 check 'metrics are served' metrics
 check 'both can be upgraded with the line of the manual' upgrade
 check 'and the server starts with them' restart
-check 'and serves metrics' metrics
+check 'the pool works with them' works
+check 'and metrics are served' metrics
 check 'that package can be removed' apt-get -qy remove "postgresql-$major-pool-metrics"
 check 'and a server that runs goes on' works
 sed -i '/^pool.metrics_listen/d' "$conf"
