@@ -152,7 +152,7 @@ foreach my $alert (@loaded)
 {
 	$metrics{$_} = 1 foreach $alert->{query} =~ /\b(pg_pool_\w+|up)\b/g;
 	next if $alert->{name} eq 'PoolMetricsAbsent';
-	foreach my $part (split / (?:or|and) /, $alert->{query})
+	foreach my $part (split / (?:or|and|unless) /, $alert->{query})
 	{
 		like($part, qr/ [>=]=? [\d.]+$/, "$alert->{name} compares with a number");
 		gives("$alert->{name} compares something", $part =~ s/ [>=]=? [\d.]+$//r);
