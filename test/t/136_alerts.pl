@@ -31,7 +31,7 @@ plan skip_all => without_prometheus() if without_prometheus();
 # the time that a breaker has to be open, by some scrapes.
 my $rules = slurp_file("$FindBin::RealBin/../../monitoring/alerts.yml");
 my $copy = "$PostgreSQL::Test::Utils::tmp_check/alerts.yml";
-$rules =~ s/\[5m\]/[10s]/g;
+$rules =~ s/\[1?5m\]/[10s]/g;
 $rules =~ s/for: 10m$/for: 8s/mg;
 $rules =~ s/for: \dm$/for: 2s/mg;
 $rules =~ s/breaker_open_seconds > 300\b/breaker_open_seconds > 3/g;
