@@ -33,7 +33,10 @@ my ($status, $body, $head) = http_get($port, '/metrics');
 is($status, '200', 'GET /metrics');
 like($head, qr{^Content-Type: text/plain; version=0\.0\.4; charset=utf-8\r?$}m,
 	'its type is that of the exposition format');
-like($head, qr/^Connection: close\r?$/m, 'the connection is for one request');
+my $pipeline = http_connect($port);
+syswrite $pipeline, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" x 2;
+my ($answers) = http_rest($pipeline, 20);
+is(scalar(() = $answers =~ /^HTTP/mg), 1, 'a connection is for one request');
 my %of_server = samples(sql($local, 'SELECT pool_metrics()'));
 my %of_endpoint = samples($body);
 is_deeply([ sort keys %of_endpoint ], [ sort keys %of_server ],
