@@ -144,6 +144,8 @@ enter_stage()
 	script=$(realpath --relative-to="$(dirname "${BASH_SOURCE[0]}")/.." "$1")
 	shift
 
+	[ "$pg" -ge 15 ] ||
+		die "the pool needs PostgreSQL 15 or newer, not $pg; PG_MAJOR chooses another one"
 	if [ -z "$stage" ]; then
 		need "${packages[@]}"
 		[ "$EUID" -ne 0 ] ||
