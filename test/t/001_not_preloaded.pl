@@ -46,8 +46,10 @@ $session->quit;
 # session_preload_libraries is no substitute: it comes too late, and only for
 # that session.
 my ($code, $out);
+
+# No statement: psql may have ended before it could be written.
 ($code, $out, $err) = $node->psql(
-	'postgres', 'SELECT 1',
+	'postgres', '',
 	connstr => $node->connstr('postgres')
 	  . q( options='-c session_preload_libraries=pool'));
 isnt($code, 0, 'a session with session_preload_libraries is refused');
