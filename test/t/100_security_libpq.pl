@@ -35,7 +35,12 @@ my %place = (
 		sslkeylogfile scram_client_key scram_server_key)));
 
 # A value that is right where the value is looked at
-my %value = (sslmode => 'require', gssencmode => 'disable', connect_timeout => '5');
+my %value = (
+	sslmode => 'require',
+	gssencmode => 'disable',
+	connect_timeout => '5',
+	min_protocol_version => '3.0',
+	max_protocol_version => '3.0');
 
 my $program = PostgreSQL::Test::Utils::tempdir . '/options';
 my ($include) = `pg_config --includedir` =~ /(.*)/;
