@@ -7,6 +7,7 @@
 #
 # Runs in the plain round only.
 # Needs the package prometheus.
+# Needs statement_cache.
 
 use strict;
 use warnings;
