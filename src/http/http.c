@@ -22,16 +22,12 @@
 
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "postmaster/bgworker.h"
-#include "postmaster/interrupt.h"
-#include "storage/fd.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
-#include "utils/guc.h"
-#include "utils/memutils.h"
 
 #include "base/clock.h"
 #include "base/compat.h"
+#include "base/signals.h"
 #include "http/http.h"
 #include "http/reply.h"
 #include "metrics/endpoint.h"
@@ -191,19 +187,6 @@ time_to_wait(struct MHD_Daemon *daemon, int64 next_deadline)
 	return ours < 0 ? (long) theirs : Min(ours, (long) theirs);
 }
 
-static void
-handle_signals(void)
-{
-	CHECK_FOR_INTERRUPTS();
-	if (ShutdownRequestPending)
-		proc_exit(1); /* 1: to be started again, if the server runs */
-	if (ConfigReloadPending)
-	{
-		ConfigReloadPending = false;
-		ProcessConfigFile(PGC_SIGHUP);
-	}
-}
-
 /* Where the process begins. */
 void
 pool_http_main(Datum arg)
@@ -214,10 +197,7 @@ pool_http_main(Datum arg)
 	const union MHD_DaemonInfo *info;
 	WaitEventSet *set;
 
-	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
-	pqsignal(SIGINT, SIG_IGN);
-	BackgroundWorkerUnblockSignals();
+	pool_signals_accept();
 	if (endpoint == NULL || endpoint->version != POOL_ENDPOINT_VERSION)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -244,7 +224,7 @@ pool_http_main(Datum arg)
 		WaitEventSetWait(set, time_to_wait(daemon, next), &event, 1,
 						 PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
-		handle_signals();
+		pool_signals_handle();
 		MHD_run(daemon);
 	}
 }

@@ -22,7 +22,6 @@
 
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
-#include "postmaster/interrupt.h"
 #include "storage/fd.h"
 #include "storage/ipc.h"
 #include "storage/procsignal.h"
@@ -34,6 +33,7 @@
 #include "base/compat.h"
 #include "base/fault.h"
 #include "base/guc.h"
+#include "base/signals.h"
 #include "shared/pool.h"
 #include "shared/queue.h"
 #include "shared/registry.h"
@@ -285,19 +285,6 @@ pools_on_round(void)
 		pool_check_launch_on_round();
 }
 
-static void
-handle_signals(void)
-{
-	CHECK_FOR_INTERRUPTS();
-	if (ShutdownRequestPending)
-		proc_exit(1); /* 1: to be started again, if the server runs */
-	if (ConfigReloadPending)
-	{
-		ConfigReloadPending = false;
-		ProcessConfigFile(PGC_SIGHUP);
-	}
-}
-
 /* Where a worker process begins; "arg" is its number, from 0. */
 void
 pool_worker_main(Datum arg)
@@ -306,10 +293,7 @@ pool_worker_main(Datum arg)
 
 	my_number = DatumGetInt32(arg);
 	on_proc_exit(pool_lookup_at_exit, (Datum) 0); /* the first to come is last */
-	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
-	pqsignal(SIGINT, SIG_IGN); /* pg_cancel_backend() is not for us */
-	BackgroundWorkerUnblockSignals();
+	pool_signals_accept();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 
 	/*
@@ -338,7 +322,7 @@ pool_worker_main(Datum arg)
 			conns_on_round();
 		}
 		n = pool_loop_wait(&messages_ready, ready);
-		handle_signals();
+		pool_signals_handle();
 		if (messages_ready)
 			pool_requests_serve(listener, my_number);
 		for (int i = 0; i < n; i++)
