@@ -10,8 +10,8 @@ use warnings;
 
 use FindBin;
 use lib $FindBin::RealBin;
-use IPC::Run;
 use PoolTest;
+use PoolTest::Loops;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -30,13 +30,7 @@ foreach my $round (1, 2)
 {
 	my $lease = $holder->acquire('srv');
 	my ($out, $err) = ('', '');
-	my $bench = IPC::Run::start(
-		[
-			'bash', '-c', 'ulimit -n $(ulimit -Hn); exec "$@"', 'bash',
-			'pgbench', '-n', '-c', $clients, '-j', 4, '-t', 1, '-f', $script,
-			'-h', $local->host, '-p', $local->port, 'postgres'
-		],
-		'>', \$out, '2>', \$err);
+	my $bench = start_crowd($local, $clients, $script, \$out, \$err);
 
 	wait_for_value($local, 'SELECT sum(waiting) FROM pool_stats', $clients,
 		"round $round: a thousand sessions wait", seconds => 300);

@@ -11,8 +11,8 @@ use warnings;
 
 use FindBin;
 use lib $FindBin::RealBin;
-use IPC::Run;
 use PoolTest;
+use PoolTest::Loops;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -41,13 +41,7 @@ append_to_file($script,
 my ($holder, $control) = map { session($local) } 1, 2;
 $control->query('SELECT pg_advisory_lock(1)');
 my ($out, $err) = ('', '');
-my $bench = IPC::Run::start(
-	[
-		'bash', '-c', 'ulimit -n $(ulimit -Hn); exec "$@"', 'bash',
-		'pgbench', '-n', '-c', $clients, '-j', 4, '-t', 1, '-f', $script,
-		'-h', $local->host, '-p', $local->port, 'postgres'
-	],
-	'>', \$out, '2>', \$err);
+my $bench = start_crowd($local, $clients, $script, \$out, \$err);
 wait_for_value($local, q(SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted),
 	$clients, 'a thousand sessions have asked, and wait for the test', seconds => 300);
 my $lease = $holder->acquire('srv');

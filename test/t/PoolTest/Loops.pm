@@ -1,6 +1,6 @@
 # Loops.pm
 #	Sessions that ask for one row after the other, in one statement, until they are
-#	told to stop.
+#	told to stop; and a crowd of those that run a script.
 
 package PoolTest::Loops;
 
@@ -8,9 +8,10 @@ use strict;
 use warnings;
 
 use Exporter qw(import);
+use IPC::Run;
 use PoolTest;
 
-our @EXPORT = qw(create_loops start_loop begin_loop stop_loops);
+our @EXPORT = qw(create_loops start_loop begin_loop stop_loops start_crowd);
 
 # create_loops(local): what the sessions run: asks(server, n) asks n times, or, for
 # 0, until it is to stop, and returns how often
@@ -72,6 +73,21 @@ sub stop_loops
 	$_->quit foreach @sessions;
 	sql($local, 'DELETE FROM stop');
 	return map { $_->{state} eq '00000' ? $_->{out} : "$_->{state}: $_->{err}" } @results;
+}
+
+# start_crowd(local, clients, script, out, err): so many sessions that run the script
+# of pgbench once; its output and errors go to these references
+sub start_crowd
+{
+	my ($local, $clients, $script, $out, $err) = @_;
+
+	return IPC::Run::start(
+		[
+			'bash', '-c', 'ulimit -n $(ulimit -Hn); exec "$@"', 'bash',
+			'pgbench', '-n', '-c', $clients, '-j', 4, '-t', 1, '-f', $script,
+			'-h', $local->host, '-p', $local->port, 'postgres'
+		],
+		'>', $out, '2>', $err);
 }
 
 1;
