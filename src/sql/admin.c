@@ -229,8 +229,28 @@ drain(Pool *pool, const void *arg)
 }
 
 /*
+ * Has the pool connections that this session may wait for?  Not for its own
+ * leases: they do not end while it waits.  Needs the lock.
+ */
+static bool
+has_others(const Pool *pool)
+{
+	int own = 0;
+
+	for (int i = 0; i < pool_shmem->nslots; i++)
+	{
+		const PoolSlot *slot = &pool_shmem_slots[i];
+
+		if (slot->pool == pool_index(pool) && slot->state == POOL_SLOT_LEASED &&
+			slot->owner.serial == pool_self()->serial)
+			own++;
+	}
+	return pool_slot_count_all(pool) > own;
+}
+
+/*
  * Counts the leased connections of the server.  *busy is one of its pools that
- * still have connections, or NULL.
+ * have connections to wait for, or NULL.
  */
 static int
 count_leased(Oid server, Pool **busy)
@@ -243,10 +263,11 @@ count_leased(Oid server, Pool **busy)
 		Pool *pool = &pool_shmem_pools[i];
 
 		LWLockAcquire(&pool->lock, LW_SHARED);
-		if (is_pool_of(pool, server) && pool_slot_count_all(pool) > 0)
+		if (is_pool_of(pool, server))
 		{
 			leased += pool->nslots[POOL_SLOT_LEASED];
-			*busy = pool;
+			if (has_others(pool))
+				*busy = pool;
 		}
 		LWLockRelease(&pool->lock);
 	}
@@ -255,7 +276,8 @@ count_leased(Oid server, Pool **busy)
 
 /*
  * Pauses, and closes each connection as soon as it is not leased.  Waits until
- * all are closed or the timeout is over, and returns how many are still leased.
+ * all are closed but those that this session has leased, or the timeout is over,
+ * and returns how many are still leased.
  * Raises 22023 for a timeout that is out of range.
  */
 Datum

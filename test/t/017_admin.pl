@@ -128,6 +128,8 @@ cmp_ok(stat_of($local, 'closed_reconnect'), '>=', 2,
 ($lease, $pid) = acquire_lease($one, 'srv');
 is(sql($local, q(SELECT pool_drain('srv', '200ms'))), '1',
 	'pool_drain tells how many connections are left after its time');
+is($one->query(q(SELECT pool_drain('srv', NULL)), 20)->{out}, '1',
+	'pool_drain does not wait for what its own session has leased');
 $two->begin(q(SELECT pool_query('srv', 'select 2')));
 my $drain = session($local);
 $drain->begin(q(SELECT pool_drain('srv')));
