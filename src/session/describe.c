@@ -127,42 +127,8 @@ takes_binary(const PoolRun *run, const PGresult *description)
 }
 
 /*
- * Reads the answer to one message, up to the NULL that ends it.  False: it is
- * none that can come here.  run->binary tells whether the columns in it allow that.
- */
-static bool
-read_answer(PoolRun *run)
-{
-	PoolCopy *copy = run->copy;
-	bool timed_out = false;
-	PGresult *res;
-
-	while ((res = pool_remote_io_next(run, run->deadline, &timed_out)) != NULL)
-	{
-		ExecStatusType status = PQresultStatus(res);
-
-		copy->result = res; /* freed with the copy after an error */
-		if (status == PGRES_COMMAND_OK)
-			run->binary = takes_binary(run, res);
-		else if (status == PGRES_FATAL_ERROR && run->error == NULL)
-			run->error = pool_remote_report_error(res);
-		copy->result = NULL;
-		PQclear(res);
-		if ((status != PGRES_COMMAND_OK && status != PGRES_FATAL_ERROR &&
-			 status != PGRES_PIPELINE_ABORTED) ||
-			PQstatus(copy->pg) != CONNECTION_OK)
-			return false;
-	}
-	if (timed_out)
-		pool_remote_io_raise_timeout(run);
-	return true;
-}
-
-/*
- * Sends the statement in two parts; pool_remote_io_send() calls it.  True: its
- * results are next, in pipeline mode; an error in the first part is in run->error
- * already.  False: nothing of
- * the statement was executed, and the connection is not to be used again.
+ * Sends the first part; pool_remote_io_send() calls it.  Its two answers are next,
+ * in pipeline mode.  False: libpq has refused, or the connection is lost.
  */
 bool
 pool_describe_send(PoolRun *run)
@@ -171,16 +137,47 @@ pool_describe_send(PoolRun *run)
 	PGconn *pg = run->copy->pg;
 
 	POOL_FAULT_POINT(describe_begin);
-	if (!PQenterPipelineMode(pg) ||
-		!PQsendPrepare(pg, "", stmt->sql, stmt->nparams, stmt->types) ||
-		!PQsendDescribePrepared(pg, "") || !PQsendFlushRequest(pg) ||
-		!read_answer(run) || !read_answer(run))
-		return false;
+	return PQenterPipelineMode(pg) &&
+		   PQsendPrepare(pg, "", stmt->sql, stmt->nparams, stmt->types) &&
+		   PQsendDescribePrepared(pg, "") && PQsendFlushRequest(pg);
+}
+
+/*
+ * Takes one result of the first part.  False: it is none that can come here, and
+ * nothing of the statement was executed.
+ */
+bool
+pool_describe_take(PoolRun *run, PGresult *res)
+{
+	PoolCopy *copy = run->copy;
+	ExecStatusType status = PQresultStatus(res);
+
+	copy->result = res; /* freed with the copy after an error */
+	if (status == PGRES_COMMAND_OK)
+		run->binary = takes_binary(run, res);
+	else if (status == PGRES_FATAL_ERROR && run->error == NULL)
+		run->error = pool_remote_report_error(res);
+	copy->result = NULL;
+	PQclear(res);
+	return (status == PGRES_COMMAND_OK || status == PGRES_FATAL_ERROR ||
+			status == PGRES_PIPELINE_ABORTED) &&
+		   PQstatus(copy->pg) == CONNECTION_OK;
+}
+
+/*
+ * Sends the second part, also after an error in the first one: the remote skips
+ * it then.  The results are next.  False as above.
+ */
+bool
+pool_describe_execute(PoolRun *run)
+{
+	const PoolStatement *stmt = run->statement;
+	PGconn *pg = run->copy->pg;
+
 	run->describe_us = pool_clock_us() - run->sent_at;
 	POOL_FAULT_POINT(describe_read);
-	if (!PQsendQueryPrepared(pg, "", stmt->nparams, stmt->values, stmt->lengths,
-							 stmt->formats, run->binary ? 1 : 0) ||
-		!PQpipelineSync(pg))
-		return false;
-	return true;
+	return PQsendQueryPrepared(pg, "", stmt->nparams, stmt->values,
+							   stmt->lengths, stmt->formats,
+							   run->binary ? 1 : 0) &&
+		   PQpipelineSync(pg);
 }

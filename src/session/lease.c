@@ -197,3 +197,36 @@ pool_lease_refuse_if_running(const PoolLease *lease)
 						errmsg("lease " INT64_FORMAT " is running a statement",
 							   lease->id)));
 }
+
+/* Was the slot reclaimed from this session?  Its connection is cut then. */
+bool
+pool_lease_is_reclaimed(const PoolLease *lease)
+{
+	const PoolSlot *slot = &pool_shmem_slots[lease->request.slot];
+
+	return slot->owner.serial != pool_self()->serial ||
+		   pg_atomic_read_u64(unconstify(pg_atomic_uint64 *, &slot->generation)) !=
+			   lease->request.generation;
+}
+
+/*
+ * The lease runs a statement from here to pool_lease_end_statement(), on the slot
+ * that it has now.  Returns false if that was reclaimed.
+ */
+bool
+pool_lease_begin_statement(PoolLease *lease)
+{
+	lease->running = true;
+	return pool_holder_begin_statement(lease->request.slot,
+									   lease->request.generation);
+}
+
+/* No statement is running on the lease any more.  Raises nothing. */
+void
+pool_lease_end_statement(PoolLease *lease)
+{
+	lease->running = false;
+	if (lease->request.slot != POOL_NONE)
+		pool_holder_end_statement(lease->request.slot,
+								  lease->request.generation);
+}

@@ -59,5 +59,8 @@ extern void pool_lease_note_holder(PoolLease *lease);
 extern void pool_lease_close(PoolLease *lease, PoolCloseReason reason);
 extern PoolCondition pool_lease_condition(const PoolLease *lease);
 extern void pool_lease_refuse_if_running(const PoolLease *lease);
+extern bool pool_lease_is_reclaimed(const PoolLease *lease);
+extern bool pool_lease_begin_statement(PoolLease *lease);
+extern void pool_lease_end_statement(PoolLease *lease);
 
 #endif /* POOL_LEASE_H */

@@ -3,28 +3,26 @@
  *		Running a statement on a lease.
  *
  * run.c runs the statement on the lease's connection; here is what that means
- * for the lease.  A run ends in one of two ways: it comes back, and what there
- * is to raise is in the PoolRun (run_error.c); or this session raises an error
- * in the middle, a cancel for instance.  Either way the lease is settled first:
- * no statement is running on it any more, and a slot that is not to be kept is
- * released.  Only then is anything raised.
+ * for the lease: with which connection it begins, whether it goes to another one,
+ * and, when it has ended, that no statement is running on the lease any more and a
+ * slot that is not to be kept is released (pool_lease_settle(); or
+ * pool_lease_settle_failed() when this session raised an error in the middle, a cancel for
+ * instance).  Only then is anything raised.
  */
 #include "postgres.h"
 
 #include "base/clock.h"
 #include "base/fault.h"
-#include "base/guc.h"
 #include "options/options.h"
 #include "session/acquire.h"
 #include "session/by_name.h"
 #include "session/describe.h"
 #include "session/lease_run.h"
-#include "session/run.h"
+#include "session/lease_settle.h"
+#include "session/remote_io.h"
 #include "session/run_error.h"
-#include "session/run_log.h"
-#include "shared/holder.h"
+#include "session/socket_wait.h"
 #include "shared/queue.h"
-#include "shared/self.h"
 #include "shared/shmem.h"
 #include "shared/slot.h"
 #include "shared/stats.h"
@@ -34,39 +32,6 @@
  * the time to say so, in milliseconds.
  */
 #define MIN_PROOF_MS 500
-
-/* Was the slot reclaimed from this session?  Its connection is cut then. */
-static bool
-is_reclaimed(const PoolLease *lease)
-{
-	const PoolSlot *slot = &pool_shmem_slots[lease->request.slot];
-
-	return slot->owner.serial != pool_self()->serial ||
-		   pg_atomic_read_u64(unconstify(pg_atomic_uint64 *, &slot->generation)) !=
-			   lease->request.generation;
-}
-
-/*
- * The lease runs a statement from here to end_run(), on the slot that it has
- * now.  Returns false if that was reclaimed.
- */
-static bool
-begin_run(PoolLease *lease)
-{
-	lease->running = true;
-	return pool_holder_begin_statement(lease->request.slot,
-									   lease->request.generation);
-}
-
-/* No statement is running on the lease any more.  Raises nothing. */
-static void
-end_run(PoolLease *lease)
-{
-	lease->running = false;
-	if (lease->request.slot != POOL_NONE)
-		pool_holder_end_statement(lease->request.slot,
-								  lease->request.generation);
-}
 
 /*
  * How long the remote may take to prove that it is there, in milliseconds.
@@ -114,17 +79,6 @@ prepare_run(PoolLease *lease, const PoolStatement *statement,
 	pool_by_name_choose(lease, run);
 }
 
-/* Why a connection is closed after a proof that failed. */
-static PoolCloseReason
-proof_close_reason(const PoolRun *run)
-{
-	if (run->proof == POOL_PROOF_ENDED)
-		return POOL_CLOSE_REMOTE_CLOSED;
-	if (run->proof == POOL_PROOF_OPEN || pool_run_error_is_reset_refused(run))
-		return POOL_CLOSE_RESET_FAILED;
-	return POOL_CLOSE_PROOF_FAILED;
-}
-
 /*
  * Has the remote certainly executed nothing of the statement, for a reason that
  * may not be so on another connection?
@@ -138,213 +92,209 @@ may_go_again(const PoolRun *run)
 }
 
 /*
- * Runs until the statement has gone out once.  While nothing of it was sent,
- * and nothing in this lease before, a connection that turns out to be dead is
- * replaced without the user noticing, within acquire_timeout.  That counts from
- * the lease's begin if it is for this statement alone, else from now.  So is,
+ * Sends the statement on the connection that the lease has now.  While nothing of
+ * it was sent, and nothing in this lease before, a connection that turns out to be
+ * dead is replaced without the user noticing, within acquire_timeout.  That counts
+ * from the lease's begin if it is for this statement alone, else from now.  So is,
  * once, one whose remote session ended before the statement began, or gave an
  * answer to the proof that is none.
- */
-static void
-run_once_alive(PoolLease *lease, const PoolStatement *statement,
-			   PoolResult *result, PoolRun *run)
-{
-	bool again = true; /* may go out another time */
-
-	if (lease->scope != POOL_LEASE_STATEMENT)
-		lease->started = pool_clock_us();
-	for (;;)
-	{
-		const PoolAcquireRequest *request = &lease->request;
-		PoolStats *stats = &request->pool->stats;
-		int64 began = pool_clock_us();
-		bool fresh = !lease->touched;
-
-		prepare_run(lease, statement, result, began, run);
-		lease->touched = true;
-		if (run->validate)
-			pool_stats_add(stats, POOL_COUNT_VALIDATIONS, 1);
-		POOL_FAULT_POINT(run_allowed);
-		if (begin_run(lease))
-			pool_run_statement(run);
-		else
-			run->outcome = POOL_RUN_NOT_SENT;
-		if (run->outcome == POOL_RUN_NOT_SENT && run->validate)
-			pool_stats_add(stats, POOL_COUNT_VALIDATION_FAILURES, 1);
-		lease->silent = run->proof == POOL_PROOF_LATE;
-		if (run->reset_lost)
-			pool_by_name_note_lost(lease);
-		if (pool_by_name_goes_again(lease, run))
-		{
-			end_run(lease);
-			lease->copy->unproven = false;
-			lease->prove = run->reset_undone;
-			continue;
-		}
-		if (!fresh)
-			return;
-		if (run->outcome == POOL_RUN_NOT_SENT)
-		{
-			if (run->copy->busy)
-				pool_queue_doubt(request->pool, request->pool_id, began);
-			pool_lease_close(lease, POOL_CLOSE_CHECK_FAILED);
-		}
-		else if (again && may_go_again(run))
-		{
-			again = false;
-			pool_lease_close(lease, proof_close_reason(run));
-		}
-		else
-			return;
-		POOL_FAULT_POINT(run_again);
-		pool_lease_open(lease);
-		if (run->reset_lost)
-			pool_by_name_do_without(lease);
-	}
-}
-
-/* Counts a statement, if it was sent. */
-static void
-count_run(const PoolLease *lease, const PoolRun *run, bool failed)
-{
-	PoolStats *stats = &lease->request.pool->stats;
-
-	if (!run->sent)
-		return;
-	pool_stats_add(stats, POOL_COUNT_QUERIES, 1);
-	pool_stats_time(stats, POOL_TIMED_QUERY, pool_clock_us() - run->sent_at);
-	pool_stats_add(stats, POOL_COUNT_ROWS, pool_result_rows(run->result));
-	if (failed)
-		pool_stats_add(stats, POOL_COUNT_QUERY_ERRORS, 1);
-}
-
-/*
- * Settles the lease after an error that this session raised while the
- * statement ran: whatever ran was not seen to its end.  Raises nothing.
- */
-static void
-settle_after_error(PoolLease *lease, const PoolRun *run, int sqlstate)
-{
-	end_run(lease);
-	count_run(lease, run, true);
-	lease->left_state = true;
-
-	/* What came was refused here: the statement, and the reset, succeeded. */
-	if (lease->copy != NULL && !lease->copy->busy && run->sent)
-		lease->copy->unproven = lease->prove = false;
-	if (lease->copy != NULL && lease->copy->busy)
-		pool_lease_close(lease, sqlstate == ERRCODE_QUERY_CANCELED
-									? POOL_CLOSE_CANCELED
-									: POOL_CLOSE_ERROR);
-	else if (lease->copy == NULL || lease->scope == POOL_LEASE_STATEMENT)
-		pool_lease_close(lease, POOL_CLOSE_NONE);
-}
-
-/* The connection is not to be used after this run; its slot is released. */
-static void
-close_after_run(PoolLease *lease, PoolRun *run)
-{
-	bool reclaimed = is_reclaimed(lease);
-
-	switch (run->outcome)
-	{
-		case POOL_RUN_NOT_SENT:
-			pool_lease_close(lease, POOL_CLOSE_CHECK_FAILED);
-			if (reclaimed)
-				run->outcome = POOL_RUN_RECLAIMED_BEFORE;
-			break;
-		case POOL_RUN_NOT_BEGUN:
-		case POOL_RUN_NOT_PROVEN:
-			pool_lease_close(lease, proof_close_reason(run));
-			if (reclaimed)
-				run->outcome = POOL_RUN_RECLAIMED;
-			break;
-		default:
-			pool_lease_close(lease, POOL_CLOSE_REMOTE_CLOSED);
-			if (reclaimed)
-				run->outcome = POOL_RUN_RECLAIMED;
-			break;
-	}
-}
-
-/*
- * Settles the lease after a run that came back.  If the lease ends with the
- * statement, its slot is released here.  run->outcome is what pool_run_error_raise()
- * has to raise then.  Raises nothing.
- */
-static void
-settle(PoolLease *lease, PoolRun *run)
-{
-	end_run(lease);
-	count_run(lease, run, run->outcome != POOL_RUN_DONE);
-	if (run->outcome == POOL_RUN_DONE || run->outcome == POOL_RUN_FAILED)
-	{
-		lease->copy->unproven = false;
-		if (!is_reclaimed(lease))
-			pool_shmem_slots[lease->request.slot].heard = pool_clock_us();
-		lease->prove = run->error != NULL && run->reset_undone;
-		lease->left_state = lease->left_state || run->left_state;
-	}
-	else
-		close_after_run(lease, run);
-	pool_by_name_settle(lease, run);
-
-	if (lease->scope == POOL_LEASE_STATEMENT)
-	{
-		if (run->outcome == POOL_RUN_DONE &&
-			pool_lease_condition(lease) == POOL_CONDITION_IN_TRANSACTION)
-			run->outcome = POOL_RUN_LEFT_OPEN;
-		pool_lease_close(lease, POOL_CLOSE_NONE);
-	}
-}
-
-/*
- * Runs a statement on the lease.  The caller ends the lease; if it is one for
- * a single statement, its slot is released here already, whatever happens.
  *
- * Raises the remote's errors as they are; 55006 when the lease is running a
- * statement already; 08003 when it has no connection any more; 08006 when the
- * connection is lost; the remote's SQLSTATE when it refuses the reset; 25000 when
- * a lease for a single statement ends in a transaction; and errors of this
- * session, 57014 for a cancel or query_timeout.
+ * Raises errors of this session; pool_lease_settle_failed() has to be called then.
  */
 void
-pool_lease_run(PoolLease *lease, const PoolStatement *statement,
-			   PoolResult *result)
+pool_lease_run_start(PoolLeaseRun *lease_run)
 {
-	PoolRun run = {0};
+	PoolLease *lease = lease_run->lease;
+	PoolRun *run = &lease_run->run;
+	PoolStats *stats = &lease->request.pool->stats;
 
+	if (run->reset_lost) /* by the run before */
+		pool_by_name_do_without(lease);
+	lease_run->began = pool_clock_us();
+	lease_run->fresh = !lease->touched;
+	prepare_run(lease, lease_run->statement, lease_run->result,
+				lease_run->began, run);
+	lease->touched = true;
+	if (run->validate)
+		pool_stats_add(stats, POOL_COUNT_VALIDATIONS, 1);
+	POOL_FAULT_POINT(run_allowed);
+	if (pool_lease_begin_statement(lease))
+		pool_run_begin(run);
+	else
+	{
+		run->phase = POOL_RUN_PHASE_OVER;
+		run->outcome = POOL_RUN_NOT_SENT;
+	}
+}
+
+/*
+ * A run is over: OVER if that is the end, WAIT if the statement was sent again on
+ * the same connection, OPEN if it may go on another one; the lease has none then.
+ */
+static PoolLeaseRunStep
+judge(PoolLeaseRun *lease_run)
+{
+	PoolLease *lease = lease_run->lease;
+	PoolRun *run = &lease_run->run;
+	PoolAcquireRequest *request = &lease->request;
+
+	if (run->outcome == POOL_RUN_NOT_SENT && run->validate)
+		pool_stats_add(&request->pool->stats, POOL_COUNT_VALIDATION_FAILURES, 1);
+	lease->silent = run->proof == POOL_PROOF_LATE;
+	if (run->reset_lost)
+		pool_by_name_note_lost(lease);
+	if (pool_by_name_goes_again(lease, run))
+	{
+		pool_lease_end_statement(lease);
+		lease->copy->unproven = false;
+		lease->prove = run->reset_undone;
+		pool_lease_run_start(lease_run);
+		return POOL_LEASE_RUN_WAIT;
+	}
+	if (!lease_run->fresh)
+		return POOL_LEASE_RUN_OVER;
+	if (run->outcome == POOL_RUN_NOT_SENT)
+	{
+		if (run->copy->busy)
+			pool_queue_doubt(request->pool, request->pool_id, lease_run->began);
+		pool_lease_close(lease, POOL_CLOSE_CHECK_FAILED);
+	}
+	else if (!lease_run->gone_again && may_go_again(run))
+	{
+		lease_run->gone_again = true;
+		pool_lease_close(lease, pool_lease_settle_close_reason(run));
+	}
+	else
+		return POOL_LEASE_RUN_OVER;
+	POOL_FAULT_POINT(run_again);
+	return POOL_LEASE_RUN_OPEN;
+}
+
+/*
+ * Goes on with what has come, as pool_run_step().
+ *
+ *		WAIT	wait for the socket: pool_remote_io_events() until wait_until
+ *		OPEN	open the lease anew, and start
+ *		OVER	settle
+ *
+ * Raises as pool_lease_run_start().
+ */
+PoolLeaseRunStep
+pool_lease_run_step(PoolLeaseRun *lease_run, bool ready)
+{
+	while (pool_run_step(&lease_run->run, ready))
+	{
+		PoolLeaseRunStep step = judge(lease_run);
+
+		if (step != POOL_LEASE_RUN_WAIT)
+			return step;
+		ready = false;
+	}
+	return POOL_LEASE_RUN_WAIT;
+}
+
+/*
+ * Begins to run a statement on the lease, which has a connection; nothing is sent
+ * before pool_lease_run_start().  Statement and result stay the caller's, and must
+ * last until the run is settled.
+ *
+ * Raises 55006 when the lease is running a statement already; 08003 when it has no
+ * connection any more.
+ */
+void
+pool_lease_run_begin(PoolLeaseRun *lease_run, PoolLease *lease,
+					 const PoolStatement *statement, PoolResult *result)
+{
+	PoolRun *run = &lease_run->run;
+
+	lease_run->lease = lease;
+	lease_run->statement = statement;
+	lease_run->result = result;
+	lease_run->gone_again = false;
+	run->reset_lost = run->sent = false;
 	pool_lease_refuse_if_running(lease);
 	if (lease->request.slot == POOL_NONE)
 		ereport(ERROR, (errcode(ERRCODE_CONNECTION_DOES_NOT_EXIST),
 						errmsg("lease " INT64_FORMAT " has lost its connection",
 							   lease->id),
 						errhint("Release the lease and acquire another one.")));
-	if (is_reclaimed(lease))
+	if (pool_lease_is_reclaimed(lease))
 	{
 		pool_lease_close(lease, POOL_CLOSE_RECLAIMED);
-		run.outcome = POOL_RUN_RECLAIMED_BEFORE;
-		pool_run_error_raise(lease, &run);
+		run->outcome = POOL_RUN_RECLAIMED_BEFORE;
+		pool_run_error_raise(lease, run);
 	}
+	if (lease->scope != POOL_LEASE_STATEMENT)
+		lease->started = pool_clock_us();
+}
 
+/*
+ * Waits for the next step.  Returns whether the socket is ready; otherwise the run
+ * was out of time.
+ */
+static bool
+wait_for_remote(PoolRun *run)
+{
+	int events = pool_remote_io_events(run);
+
+	if (events == 0 ||
+		pool_socket_wait(PQsocket(run->copy->pg), events, run->wait_until,
+						 pool_result_rows(run->result) > 0 ? POOL_WAIT_FETCH
+														   : POOL_WAIT_QUERY))
+		return true;
+	pool_run_time_out(run);
+	return false;
+}
+
+/* Runs to the end, with every wait. */
+static void
+run_to_end(PoolLeaseRun *lease_run)
+{
+	PoolLeaseRunStep step;
+	bool ready = false;
+
+	pool_lease_run_start(lease_run);
+	while ((step = pool_lease_run_step(lease_run, ready)) != POOL_LEASE_RUN_OVER)
+	{
+		if (step == POOL_LEASE_RUN_OPEN)
+		{
+			pool_lease_open(lease_run->lease);
+			pool_lease_run_start(lease_run);
+			ready = false;
+		}
+		else
+			ready = wait_for_remote(&lease_run->run);
+	}
+}
+
+/*
+ * Runs a statement on the lease, and waits for its end.  The caller ends the lease;
+ * if it is one for a single statement, its slot is released here already, whatever
+ * happens.
+ *
+ * Raises the remote's errors as they are; what pool_lease_run_begin() does; 08006
+ * when the connection is lost; the remote's SQLSTATE when it refuses the reset;
+ * 25000 when a lease for a single statement ends in a transaction; 0A000 for a COPY;
+ * 55000 when rows cannot be read; and errors of this session, 57014 for a cancel or
+ * query_timeout.
+ */
+void
+pool_lease_run(PoolLease *lease, const PoolStatement *statement,
+			   PoolResult *result)
+{
+	PoolLeaseRun lease_run;
+
+	pool_lease_run_begin(&lease_run, lease, statement, result);
 	PG_TRY();
 	{
-		run_once_alive(lease, statement, result, &run);
+		run_to_end(&lease_run);
 	}
 	PG_CATCH();
 	{
-		int sqlstate = geterrcode();
-
-		settle_after_error(lease, &run, sqlstate);
-		if (pool_guc_log_min_duration >= 0)
-			pool_run_log(lease, &run, sqlstate);
+		pool_lease_settle_failed(&lease_run, geterrcode());
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	POOL_FAULT_POINT(run_settle);
-	settle(lease, &run);
-	POOL_FAULT_POINT(run_settled);
-	if (pool_guc_log_min_duration >= 0)
-		pool_run_log(lease, &run, pool_run_error_sqlstate(&run));
-	pool_run_error_raise(lease, &run);
+	pool_lease_settle(&lease_run);
+	pool_run_error_raise(lease, &lease_run.run);
 }

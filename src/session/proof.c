@@ -56,8 +56,6 @@
 #include "statement/remote_report.h"
 #include "statement/statement.h"
 
-#define NONCE_LEN 16 /* hexadecimal digits */
-
 /* Statements that can run in a transaction with others. */
 static const char *const plain_statements[] = {"SELECT", "INSERT", "UPDATE",
 											   "DELETE", "WITH",   "VALUES",
@@ -76,13 +74,6 @@ static const char *const passing_statements[] = {"BEGIN",	 "START",  "SET",
  * nothing that is read at the begin of one.
  */
 static const char *const quick_resets[] = {"DISCARD"};
-
-/* What went out, and so what is to be answered. */
-typedef struct ProofSent
-{
-	char nonce[NONCE_LEN + 1];
-	int steps; /* of the reset */
-} ProofSent;
 
 /* Appends text that needs no quoting in a literal and is ASCII. */
 static void
@@ -109,7 +100,7 @@ make_nonce(char *nonce)
 	if (last == 0 && !pg_strong_random(&last, sizeof(last)))
 		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
 						errmsg("could not generate a random number")));
-	snprintf(nonce, NONCE_LEN + 1, "%016llx", (unsigned long long) ++last);
+	snprintf(nonce, POOL_NONCE_LEN + 1, "%016llx", (unsigned long long) ++last);
 }
 
 /* What the SELECT sets.  The nonce comes first, since names are cut. */
@@ -129,19 +120,23 @@ compose_name(char *nonce)
 }
 
 /*
- * Begins the pipeline with the reset and the SELECT.  The reset is the first
- * after a Sync, as DISCARD ALL has to be.
+ * Begins the pipeline with the reset and the SELECT, which the caller has followed
+ * by a Sync or not.  The reset is the first after a Sync, as DISCARD ALL has to be.
  */
 static bool
-send_proof(PoolRun *run, ProofSent *sent)
+send_proof(PoolRun *run, bool sync)
 {
+	PoolProofState *state = &run->proof_state;
 	PGconn *pg = run->copy->pg;
-	char *name = compose_name(sent->nonce);
+	char *name = compose_name(state->nonce);
 
 	POOL_FAULT_POINT(proof_begin);
 	run->copy->busy = true;
+	state->step = state->rows = 0;
+	state->sync = sync;
+	run->copy->notices.held = true;
 	return PQenterPipelineMode(pg) &&
-		   (sent->steps = pool_reset_parts_send(run)) >= 0 &&
+		   (state->steps = pool_reset_parts_send(run)) >= 0 &&
 		   pool_reset_parts_send_select(run, name);
 }
 
@@ -182,123 +177,110 @@ has_wrong_tag(const PGresult *res, const char *tag)
 		   strcmp(PQcmdStatus(unconstify(PGresult *, res)), tag) != 0;
 }
 
-/*
- * Reads what a statement of the proof answers: no error, the tag if one is given,
- * and with a nonce one row that carries it.  libpq may still be in single-row mode
- * from an earlier statement, so the row can come in a result of its own.
- */
-static PoolProof
-read_step(PoolRun *run, int64 deadline, const char *tag, const char *nonce)
+/* Does the row that came carry the nonce, and is it the only one? */
+static bool
+has_nonce(const PoolRun *run, const PGresult *res)
 {
-	bool timed_out = false;
-	int proven = 0;
-	PGresult *res;
-
-	while ((res = pool_remote_io_next(run, deadline, &timed_out)) != NULL)
-	{
-		ExecStatusType status = PQresultStatus(res);
-		PoolProof answer = POOL_PROOF_GOOD;
-
-		if (status == PGRES_FATAL_ERROR)
-			answer = note_error(run, res);
-		else if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK &&
-				 status != PGRES_SINGLE_TUPLE && status != PGRES_EMPTY_QUERY)
-			answer = POOL_PROOF_BAD;
-		else if (has_wrong_tag(res, tag))
-			answer = POOL_PROOF_BAD;
-		if (nonce != NULL && PQntuples(res) > 0)
-		{
-			if (PQntuples(res) != 1 || PQnfields(res) != 1 ||
-				strncmp(PQgetvalue(res, 0, 0), nonce, NONCE_LEN) != 0)
-				answer = POOL_PROOF_BAD;
-			proven++;
-			pool_remote_report_drop_notices(&run->copy->notices);
-		}
-		PQclear(res);
-		if (answer != POOL_PROOF_GOOD)
-			return answer;
-	}
-	if (timed_out)
-		return POOL_PROOF_LATE;
-	return nonce == NULL || proven == 1 ? POOL_PROOF_GOOD : POOL_PROOF_BAD;
+	return PQntuples(res) == 1 && PQnfields(res) == 1 &&
+		   strncmp(PQgetvalue(res, 0, 0), run->proof_state.nonce,
+				   POOL_NONCE_LEN) == 0;
 }
 
-/* Reads up to the Sync that comes next. */
+/*
+ * Looks at one result of the reset's steps or the SELECT: there must be no error,
+ * the tag if one is due, and for the SELECT one row that carries the nonce.  libpq
+ * may still be in single-row mode from an earlier statement, so the row can come in
+ * a result of its own.
+ */
 static PoolProof
-read_sync(PoolRun *run, int64 deadline)
+check_result(PoolRun *run, const PGresult *res)
 {
-	bool timed_out = false;
-	PGresult *res = pool_remote_io_next(run, deadline, &timed_out);
-	PoolProof answer = POOL_PROOF_BAD;
+	PoolProofState *state = &run->proof_state;
+	ExecStatusType status = PQresultStatus(res);
+	bool is_select = state->step == state->steps;
 
-	if (timed_out)
-		return POOL_PROOF_LATE;
+	if (status == PGRES_FATAL_ERROR)
+		return note_error(run, res);
+	if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK &&
+		status != PGRES_SINGLE_TUPLE && status != PGRES_EMPTY_QUERY)
+		return POOL_PROOF_BAD;
+	if (!is_select)
+		return has_wrong_tag(res, pool_reset_parts_tag(run, state->step))
+				   ? POOL_PROOF_BAD
+				   : POOL_PROOF_PENDING;
+	if (PQntuples(res) > 0)
+	{
+		if (!has_nonce(run, res))
+			return POOL_PROOF_BAD;
+		state->rows++;
+
+		/* What came before may be somebody else's. */
+		pool_remote_report_drop_notices(&run->copy->notices);
+	}
+	return POOL_PROOF_PENDING;
+}
+
+/* One step is answered in full. */
+static PoolProof
+end_step(PoolRun *run)
+{
+	PoolProofState *state = &run->proof_state;
+
+	if (state->step++ < state->steps)
+	{
+		POOL_FAULT_POINT(proof_reset_read);
+		return POOL_PROOF_PENDING;
+	}
+	POOL_FAULT_POINT(proof_read);
+	if (state->rows != 1)
+		return POOL_PROOF_BAD;
+	run->copy->notices.held = false;
+	if (run->reset == POOL_RESET_PREPARING)
+		pool_prepared_note_parts(run->prepared);
+	return state->sync ? POOL_PROOF_PENDING : POOL_PROOF_GOOD;
+}
+
+/* Looks at what comes in the place of the Sync. */
+static PoolProof
+check_sync(PoolRun *run, const PGresult *res)
+{
 	if (res != NULL && PQresultStatus(res) == PGRES_PIPELINE_SYNC)
-		answer = POOL_PROOF_GOOD;
-	else if (res != NULL && PQresultStatus(res) == PGRES_FATAL_ERROR)
-		answer = note_error(run, res);
+		return POOL_PROOF_GOOD;
+	if (res != NULL && PQresultStatus(res) == PGRES_FATAL_ERROR)
+		return note_error(run, res);
+	return POOL_PROOF_BAD;
+}
+
+/*
+ * Takes the next result of the answers to the proof, of which NULL ends one, and
+ * frees it.  Returns PENDING while more of them is to come.
+ *
+ * Notices that came before the proof was seen may be somebody else's and are
+ * dropped, here or with the copy if the proof is not good; those after are shown.
+ */
+PoolProof
+pool_proof_take(PoolRun *run, PGresult *res)
+{
+	PoolProof answer;
+
+	if (run->proof_state.step > run->proof_state.steps)
+		answer = check_sync(run, res);
+	else if (res == NULL)
+		answer = end_step(run);
+	else
+		answer = check_result(run, res);
 	PQclear(res);
 	return answer;
 }
 
 /*
- * Reads the answers to the proof, and the Sync if one follows it.  Notices that
- * came before the proof was seen may be somebody else's and are dropped (in
- * read_step, or with the copy if the proof is not good); those after are shown.
+ * Sends the proof alone, with a Sync.  False: libpq has refused, or the
+ * connection is lost.
  */
-static PoolProof
-read_answers(PoolRun *run, int64 deadline, const ProofSent *sent, bool sync)
+bool
+pool_proof_send_alone(PoolRun *run)
 {
-	PoolNotices *notices = &run->copy->notices;
-	PoolProof answer = POOL_PROOF_GOOD;
-
-	POOL_FAULT_POINT(proof_sent);
-	notices->held = true;
-	for (int i = 0; i < sent->steps && answer == POOL_PROOF_GOOD; i++)
-	{
-		answer = read_step(run, deadline, pool_reset_parts_tag(run, i), NULL);
-		POOL_FAULT_POINT(proof_reset_read);
-	}
-	if (answer == POOL_PROOF_GOOD)
-		answer = read_step(run, deadline, NULL, sent->nonce);
-	POOL_FAULT_POINT(proof_read);
-	notices->held = false;
-	if (answer == POOL_PROOF_GOOD && run->reset == POOL_RESET_PREPARING)
-		pool_prepared_note_parts(run->prepared);
-	if (answer == POOL_PROOF_GOOD && sync)
-		answer = read_sync(run, deadline);
-	return answer;
-}
-
-/*
- * Sends the proof alone and waits for it, no longer than proof_timeout, nor
- * beyond the statement's deadline.
- */
-PoolProof
-pool_proof_alone(PoolRun *run)
-{
-	PGconn *pg = run->copy->pg;
-	ProofSent sent;
-	int64 deadline = Min(pool_clock_after_ms(run->proof_timeout), run->deadline);
-	PoolProof answer;
-
-	if (!send_proof(run, &sent) || !PQpipelineSync(pg))
-		return POOL_PROOF_BAD;
-	answer = read_answers(run, deadline, &sent, true);
-	if (answer != POOL_PROOF_GOOD)
-		return answer;
-	if (!PQexitPipelineMode(pg))
-		return POOL_PROOF_BAD;
-
-	/* What libpq has read besides, it would take for the statement's answer. */
-	(void) PQisBusy(pg);
-	if (run->copy->notices.protocol_doubt)
-		return POOL_PROOF_BAD;
-	if (PQtransactionStatus(pg) != PQTRANS_IDLE)
-		return POOL_PROOF_OPEN;
-	run->copy->busy = false;
-	POOL_FAULT_POINT(proof_alone_done);
-	return POOL_PROOF_GOOD;
+	return send_proof(run, true) && PQpipelineSync(run->copy->pg);
 }
 
 /* Is the first word of the SQL text in that list? */
@@ -339,24 +321,18 @@ pool_proof_may_lead(const PoolRun *run)
 }
 
 /*
- * Sends the proof and the statement, and reads the proof.  The results of the
- * statement are next, in pipeline mode.
+ * Sends the proof and the statement behind it.  The answers to the proof are next,
+ * then the results of the statement.  False: libpq has refused, or the connection
+ * is lost.
  */
-PoolProof
-pool_proof_with_statement(PoolRun *run)
+bool
+pool_proof_send_with_statement(PoolRun *run)
 {
 	PGconn *pg = run->copy->pg;
-	ProofSent sent;
 	bool together = pool_proof_is_plain(run->statement->sql);
-	PoolProof answer;
 
 	run->reset_undone = together; /* unless the statement succeeds */
-	if (!send_proof(run, &sent) ||
-		!(together || pool_pipeline_sync_unflushed(pg)) ||
-		!pool_remote_io_send(run) || !PQpipelineSync(pg))
-		return POOL_PROOF_BAD;
-	answer = read_answers(run, run->deadline, &sent, !together);
-
-	/* After an error the remote skips what comes before the next Sync, only. */
-	return answer == POOL_PROOF_REFUSED && !together ? POOL_PROOF_BAD : answer;
+	return send_proof(run, !together) &&
+		   (together || pool_pipeline_sync_unflushed(pg)) &&
+		   pool_remote_io_send(run) && PQpipelineSync(pg);
 }

@@ -2,8 +2,7 @@
  * remote_io.c
  *		Sending a statement to the remote and receiving what comes back.
  *
- * libpq is used without blocking: every wait is on the socket, ends with a signal
- * (socket_wait.c), takes interrupts, and has a deadline.
+ * libpq is used without blocking, and nothing here waits.
  */
 #include "postgres.h"
 
@@ -11,14 +10,11 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
-#include "base/wait_event.h"
 #include "session/by_name.h"
 #include "session/conn_cache.h"
 #include "session/describe.h"
 #include "session/remote_io.h"
-#include "session/socket_wait.h"
 #include "statement/remote_report.h"
-#include "statement/result.h"
 #include "statement/statement.h"
 
 /*
@@ -46,55 +42,48 @@ pool_remote_io_send(PoolRun *run)
 							 stmt->values, stmt->lengths, stmt->formats, 0);
 }
 
-/* Raises 57014: query_timeout is over. */
-void
-pool_remote_io_raise_timeout(const PoolRun *run)
+/*
+ * The next result, if it has come; NULL ends those of one statement.  Returns false
+ * if it has not.
+ */
+bool
+pool_remote_io_next(PoolRun *run, PGresult **res)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_QUERY_CANCELED),
-			 errmsg("canceling remote statement on server \"%s\" due to query_timeout",
-					run->server_name),
-			 run->sent
-				 ? errdetail("The statement ran for longer than %d ms.",
-							 run->query_timeout)
-				 : errdetail("The remote did not answer the reset of the connection within %d ms.  "
-							 "The statement was not sent.",
-							 run->query_timeout)));
+	PoolCopy *copy = run->copy;
+
+	if (!run->deaf && PQisBusy(copy->pg))
+		return false;
+	*res = PQgetResult(copy->pg);
+	pool_conn_cache_note_size(copy, Max(PQresultMemorySize(*res),
+										copy->notices.largest));
+	return true;
 }
 
 /*
- * The next result, waiting for it; NULL ends those of one statement.  When the
- * deadline, in pool_clock_us(), comes first, *timed_out is set and NULL
- * returned.  Interrupts are taken while waiting.
+ * What to wait for before the next result, as events of poll(): also that the rest
+ * of the statement can be sent.  0: there is nothing to wait for any more.
  */
-PGresult *
-pool_remote_io_next(PoolRun *run, int64 deadline, bool *timed_out)
+int
+pool_remote_io_events(PoolRun *run)
+{
+	PGconn *pg = run->copy->pg;
+	int unsent = PQflush(pg);
+
+	run->deaf = run->deaf || unsent < 0 || PQsocket(pg) < 0;
+	if (run->deaf)
+		return 0;
+	return unsent > 0 ? POLLIN | POLLOUT : POLLIN;
+}
+
+/* Reads what has come, without waiting. */
+void
+pool_remote_io_receive(PoolRun *run)
 {
 	PoolCopy *copy = run->copy;
-	PGconn *pg = copy->pg;
-	PGresult *res;
-	PoolWaitEvent wait =
-		pool_result_rows(run->result) > 0 ? POOL_WAIT_FETCH : POOL_WAIT_QUERY;
 
-	while (PQisBusy(pg))
-	{
-		int unsent = PQflush(pg);
-		int events = unsent > 0 ? POLLIN | POLLOUT : POLLIN;
-
-		if (unsent < 0 || PQsocket(pg) < 0)
-			break; /* PQgetResult() tells why */
-		if (!pool_socket_wait(PQsocket(pg), events, deadline, wait))
-		{
-			*timed_out = true;
-			return NULL;
-		}
-		POOL_FAULT_POINT(run_woken);
-		if (!PQconsumeInput(pg))
-			break;
+	POOL_FAULT_POINT(run_woken);
+	if (!run->deaf && !PQconsumeInput(copy->pg))
+		run->deaf = true;
+	else
 		pool_remote_report_show_notices(&copy->notices, run->server_name);
-	}
-	res = PQgetResult(pg);
-	pool_conn_cache_note_size(copy, Max(PQresultMemorySize(res),
-										copy->notices.largest));
-	return res;
 }

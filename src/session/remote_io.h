@@ -5,12 +5,11 @@
 #ifndef POOL_REMOTE_IO_H
 #define POOL_REMOTE_IO_H
 
-#include "base/compat.h"
 #include "session/run.h"
 
 extern bool pool_remote_io_send(PoolRun *run);
-extern PGresult *pool_remote_io_next(PoolRun *run, int64 deadline,
-									 bool *timed_out);
-pg_noreturn extern void pool_remote_io_raise_timeout(const PoolRun *run);
+extern bool pool_remote_io_next(PoolRun *run, PGresult **res);
+extern int pool_remote_io_events(PoolRun *run);
+extern void pool_remote_io_receive(PoolRun *run);
 
 #endif /* POOL_REMOTE_IO_H */

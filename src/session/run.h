@@ -25,6 +25,10 @@ typedef enum PoolRunOutcome
 	POOL_RUN_NOT_BEGUN,	 /* the proof failed so that the remote has certainly
 						  * executed nothing of the statement */
 	POOL_RUN_NOT_PROVEN, /* the proof failed in another way; no row was shown */
+	POOL_RUN_TIMED_OUT,	 /* query_timeout was over first */
+	POOL_RUN_COPIES,	 /* it is a COPY from or to the client */
+
+	POOL_RUN_MISREAD, /* done, but its rows cannot be read: see "misread" */
 
 	/* What lease_run.c makes of them, when it has looked at the lease. */
 	POOL_RUN_LEFT_OPEN,		   /* done, but left a transaction open */
@@ -36,6 +40,7 @@ typedef enum PoolRunOutcome
 /* What the remote answered to the handover's proof. */
 typedef enum PoolProof
 {
+	POOL_PROOF_PENDING, /* not all of it has come yet */
 	POOL_PROOF_GOOD,
 	POOL_PROOF_BAD,		/* something else than expected, or the end */
 	POOL_PROOF_LATE,	/* not all of it in time */
@@ -60,6 +65,29 @@ typedef enum PoolHow
 	POOL_HOW_BY_NAME,
 	POOL_HOW_PREPARE
 } PoolHow;
+
+/* What is read next. */
+typedef enum PoolRunPhase
+{
+	POOL_RUN_PHASE_PROOF, /* with the Sync that follows it, if there is one */
+	POOL_RUN_PHASE_DESCRIPTION,
+	POOL_RUN_PHASE_PREPARATIONS,
+	POOL_RUN_PHASE_RESULTS,
+	POOL_RUN_PHASE_SYNC,
+	POOL_RUN_PHASE_OVER /* see "outcome" */
+} PoolRunPhase;
+
+#define POOL_NONCE_LEN 16 /* hexadecimal digits */
+
+/* What of the proof went out, and what of the answers to it has come. */
+typedef struct PoolProofState
+{
+	char nonce[POOL_NONCE_LEN + 1];
+	int steps; /* of the reset */
+	int step;  /* that is being answered; "steps": the SELECT, then the Sync */
+	bool sync; /* one follows it */
+	int rows;  /* with the nonce that came */
+} PoolProofState;
 
 /* One run: what the caller asks for, and what it gets. */
 typedef struct PoolRun
@@ -97,6 +125,14 @@ typedef struct PoolRun
 
 	int64 deadline; /* of query_timeout, pool_clock_us() */
 
+	/* How far it is; see run.c. */
+	PoolRunPhase phase;
+	PoolProofState proof_state;
+	bool pipeline;	  /* a Sync ends it */
+	int answers;	  /* that are to come in this phase */
+	int64 wait_until; /* for what is read next, pool_clock_us() */
+	bool deaf;		  /* no more can be read; libpq tells why */
+
 	PoolRunOutcome outcome;	 /* out */
 	PoolRemoteReport *error; /* out: FAILED, LOST: what to raise; NOT_SENT:
 									* why the remote ended it, or NULL */
@@ -108,8 +144,11 @@ typedef struct PoolRun
 	bool left_state;	  /* out: the remote session is not as before */
 	bool settings_differ; /* out: from those that the copy began with */
 	bool reset_undone;	  /* out: the reset may have been rolled back */
+	const char *misread;  /* out: MISREAD: the setting that is to blame */
 } PoolRun;
 
-extern void pool_run_statement(PoolRun *run);
+extern void pool_run_begin(PoolRun *run);
+extern bool pool_run_step(PoolRun *run, bool ready);
+extern void pool_run_time_out(PoolRun *run);
 
 #endif /* POOL_RUN_H */

@@ -31,6 +31,12 @@ pool_run_error_sqlstate(const PoolRun *run)
 			return run->error->sqlstate;
 		case POOL_RUN_LEFT_OPEN:
 			return ERRCODE_INVALID_TRANSACTION_STATE;
+		case POOL_RUN_TIMED_OUT:
+			return ERRCODE_QUERY_CANCELED;
+		case POOL_RUN_COPIES:
+			return ERRCODE_FEATURE_NOT_SUPPORTED;
+		case POOL_RUN_MISREAD:
+			return ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
 		case POOL_RUN_RECLAIMED_BEFORE:
 			return ERRCODE_CONNECTION_DOES_NOT_EXIST;
 		case POOL_RUN_NOT_BEGUN:
@@ -115,6 +121,45 @@ raise_proof_failed(const char *server_name, const PoolRun *run)
 					report_proof(run), errhint("%s", hint)));
 }
 
+/* Raises 57014: query_timeout is over. */
+static void
+raise_timeout(const char *server_name, const PoolRun *run)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_QUERY_CANCELED),
+			 errmsg("canceling remote statement on server \"%s\" due to query_timeout",
+					server_name),
+			 run->sent
+				 ? errdetail("The statement ran for longer than %d ms.",
+							 run->query_timeout)
+				 : errdetail("The remote did not answer the reset of the connection within %d ms.  "
+							 "The statement was not sent.",
+							 run->query_timeout)));
+}
+
+static void
+raise_copies(const char *server_name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg(
+				 "COPY from or to the client cannot run over a pooled connection"),
+			 errdetail("The connection to server \"%s\" is closed.", server_name),
+			 errhint(
+				 "Use SELECT and INSERT, or COPY with a file or program on the remote.")));
+}
+
+static void
+raise_misread(const char *server_name, const char *setting)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("setting \"%s\" of the remote session was changed", setting),
+			 errdetail("Rows from server \"%s\" could not be read correctly.",
+					   server_name),
+			 errhint("RESET it in the lease, or release the lease.")));
+}
+
 /* Raises what came of a run, after the lease was settled.  DONE: nothing. */
 void
 pool_run_error_raise(const PoolLease *lease, const PoolRun *run)
@@ -137,6 +182,15 @@ pool_run_error_raise(const PoolLease *lease, const PoolRun *run)
 					 errdetail("The remote transaction is rolled back."),
 					 errhint("Use pool_acquire() and run the statements "
 							 "of a transaction on the lease.")));
+			break;
+		case POOL_RUN_TIMED_OUT:
+			raise_timeout(server_name, run);
+			break;
+		case POOL_RUN_COPIES:
+			raise_copies(server_name);
+			break;
+		case POOL_RUN_MISREAD:
+			raise_misread(server_name, run->misread);
 			break;
 		case POOL_RUN_NOT_SENT:
 			raise_not_sent(lease, run);
