@@ -122,44 +122,55 @@ pool_lease_close(PoolLease *lease, PoolCloseReason reason)
 }
 
 /*
+ * Gets the session's copy of the connection in the slot that the lease has.  Returns
+ * false if that ended before its descriptor was here; the lease has no slot then.
+ * The deadline of acquiring is in pool_clock_us().
+ *
+ * Raises what pool_conn_cache_get() does; the caller's pool_lease_close() releases
+ * the slot.
+ */
+bool
+pool_lease_adopt(PoolLease *lease, int64 deadline)
+{
+	const PoolAcquireRequest *request = &lease->request;
+
+	deadline = Max(deadline, pool_clock_after_ms(FETCH_TIMEOUT_MS));
+	lease->prove = !pool_slot_was_used_by(&pool_shmem_slots[request->slot],
+										  pool_self()->serial, request->role);
+	pool_prepared_load(&pool_shmem_slots[request->slot], request->generation,
+					   request->role,
+					   pool_by_name_is_enabled(&lease->target.options,
+											   request->pool),
+					   &lease->prepared);
+	lease->touched = lease->left_state = lease->silent = false;
+	if (lease->noted && lease->target.options.leak_threshold > 0)
+		pool_holder_note(request->slot, request->generation, &lease->holder);
+	lease->copy =
+		pool_conn_cache_get(request->slot, request->generation, deadline);
+	if (lease->copy != NULL)
+		return true;
+	pool_lease_close(lease, POOL_CLOSE_HANDOVER_FAILED);
+	return false;
+}
+
+/*
  * Acquires a slot for the lease, and gets the session's copy of its
  * connection.  All of it counts from lease->started.
  *
- * Raises what pool_acquire_slot() and pool_conn_cache_get() do.  The lease may
- * have a slot then, without a copy, which the caller's pool_lease_close()
- * releases.
+ * Raises what pool_acquire_slot() and pool_lease_adopt() do.  The lease may have a
+ * slot then, without a copy, which the caller's pool_lease_close() releases.
  */
 void
 pool_lease_open(PoolLease *lease)
 {
-	PoolAcquireRequest *request = &lease->request;
+	int64 deadline;
 
-	for (;;)
+	do
 	{
-		int64 deadline =
+		deadline =
 			pool_acquire_slot(lease->name, &lease->target, lease->timeout_ms,
-							  lease->started, request);
-
-		deadline = Max(deadline, pool_clock_after_ms(FETCH_TIMEOUT_MS));
-		lease->prove =
-			!pool_slot_was_used_by(&pool_shmem_slots[request->slot],
-								   pool_self()->serial, request->role);
-		pool_prepared_load(&pool_shmem_slots[request->slot],
-						   request->generation, request->role,
-						   pool_by_name_is_enabled(&lease->target.options,
-												   request->pool),
-						   &lease->prepared);
-		lease->touched = lease->left_state = lease->silent = false;
-		if (lease->noted && lease->target.options.leak_threshold > 0)
-			pool_holder_note(request->slot, request->generation, &lease->holder);
-		lease->copy =
-			pool_conn_cache_get(request->slot, request->generation, deadline);
-		if (lease->copy != NULL)
-			return;
-
-		/* The connection ended before its descriptor was here. */
-		pool_lease_close(lease, POOL_CLOSE_HANDOVER_FAILED);
-	}
+							  lease->started, &lease->request);
+	} while (!pool_lease_adopt(lease, deadline));
 }
 
 /*
@@ -188,10 +199,19 @@ pool_lease_note_holder(PoolLease *lease)
 	lease->noted = true;
 }
 
-/* Raises 55006 if a statement is running on the lease. */
+/*
+ * Raises 55000 if a request is under way on the lease, 55006 if another statement is
+ * running on it.
+ */
 void
 pool_lease_refuse_if_running(const PoolLease *lease)
 {
+	if (lease->has_request)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("lease " INT64_FORMAT " has a request under way",
+							   lease->id),
+						errhint("Wait for it with pool_wait(), or end it with "
+								"pool_abandon().")));
 	if (lease->running)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
 						errmsg("lease " INT64_FORMAT " is running a statement",

@@ -43,6 +43,7 @@ typedef struct PoolLease
 	bool left_state;			/* the remote session may not be as before */
 	bool silent;				/* the remote did not answer in time */
 	bool noted;					/* "holder" is filled in */
+	bool has_request;			/* one of request.c is under way on it */
 
 	/*
 	 * Large, and filled in when they are needed; a new lease has zeros only up to
@@ -55,6 +56,7 @@ typedef struct PoolLease
 } PoolLease;
 
 extern void pool_lease_open(PoolLease *lease);
+extern bool pool_lease_adopt(PoolLease *lease, int64 deadline);
 extern void pool_lease_note_holder(PoolLease *lease);
 extern void pool_lease_close(PoolLease *lease, PoolCloseReason reason);
 extern PoolCondition pool_lease_condition(const PoolLease *lease);

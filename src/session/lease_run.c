@@ -21,6 +21,7 @@
 #include "session/lease_settle.h"
 #include "session/remote_io.h"
 #include "session/run_error.h"
+#include "session/run_log.h"
 #include "session/socket_wait.h"
 #include "shared/queue.h"
 #include "shared/shmem.h"
@@ -291,10 +292,15 @@ pool_lease_run(PoolLease *lease, const PoolStatement *statement,
 	}
 	PG_CATCH();
 	{
-		pool_lease_settle_failed(&lease_run, geterrcode());
+		int sqlstate = geterrcode();
+
+		pool_lease_settle_failed(&lease_run, sqlstate);
+		pool_run_log(lease, &lease_run.run, sqlstate);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
 	pool_lease_settle(&lease_run);
+	POOL_FAULT_POINT(run_settled);
+	pool_run_log(lease, &lease_run.run, pool_run_error_sqlstate(&lease_run.run));
 	pool_run_error_raise(lease, &lease_run.run);
 }

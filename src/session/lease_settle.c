@@ -9,11 +9,9 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
-#include "base/guc.h"
 #include "session/by_name.h"
 #include "session/lease_settle.h"
 #include "session/run_error.h"
-#include "session/run_log.h"
 #include "shared/shmem.h"
 #include "shared/slot.h"
 #include "shared/stats.h"
@@ -46,8 +44,7 @@ count_run(const PoolLease *lease, const PoolRun *run, bool failed)
 
 /*
  * Settles the lease after an error that this session raised while the
- * statement ran: whatever ran was not seen to its end.  Raises what
- * pool_run_log() does, when all is settled.
+ * statement ran: whatever ran was not seen to its end.  Raises nothing.
  */
 void
 pool_lease_settle_failed(PoolLeaseRun *lease_run, int sqlstate)
@@ -68,8 +65,6 @@ pool_lease_settle_failed(PoolLeaseRun *lease_run, int sqlstate)
 									: POOL_CLOSE_ERROR);
 	else if (lease->copy == NULL || lease->scope == POOL_LEASE_STATEMENT)
 		pool_lease_close(lease, POOL_CLOSE_NONE);
-	if (pool_guc_log_min_duration >= 0)
-		pool_run_log(lease, run, sqlstate);
 }
 
 /*
@@ -111,7 +106,7 @@ close_after_run(PoolLease *lease, PoolRun *run)
 /*
  * Settles the lease after a run that is over.  If the lease ends with the
  * statement, its slot is released here.  run->outcome is what pool_run_error_raise()
- * has to raise then.  Raises what pool_run_log() does, when all is settled.
+ * has to raise then.  Raises nothing.
  */
 void
 pool_lease_settle(PoolLeaseRun *lease_run)
@@ -142,7 +137,4 @@ pool_lease_settle(PoolLeaseRun *lease_run)
 			run->outcome = POOL_RUN_LEFT_OPEN;
 		pool_lease_close(lease, POOL_CLOSE_NONE);
 	}
-	POOL_FAULT_POINT(run_settled);
-	if (pool_guc_log_min_duration >= 0)
-		pool_run_log(lease, run, pool_run_error_sqlstate(run));
 }

@@ -114,13 +114,15 @@ void
 pool_run_log(const PoolLease *lease, const PoolRun *run, int sqlstate)
 {
 	const PoolStatement *stmt = run->statement;
-	int64 now = pool_clock_us();
+	int64 now;
 	int64 rows;
 	int length;
 	char *params;
 
-	if (!run->sent ||
-		now - lease->started < pool_clock_from_ms(pool_guc_log_min_duration))
+	if (pool_guc_log_min_duration < 0 || !run->sent)
+		return;
+	now = pool_clock_us();
+	if (now - lease->started < pool_clock_from_ms(pool_guc_log_min_duration))
 		return;
 	rows = pool_result_rows(run->result);
 	if (rows == 0)

@@ -36,8 +36,8 @@ static dlist_head leases = DLIST_STATIC_INIT(leases);
 static void register_callbacks(void);
 
 /* Ends the lease and frees it.  Raises nothing. */
-static void
-forget_lease(PoolLease *lease, PoolCloseReason reason)
+void
+pool_session_end_lease(PoolLease *lease, PoolCloseReason reason)
 {
 	pool_lease_close(lease, reason);
 	POOL_FAULT_POINT(lease_forget);
@@ -59,12 +59,12 @@ refuse_parallel_worker(void)
 }
 
 /*
- * Begins a lease.  timeout_ms as in pool_acquire_slot().  Raises 25000 in a
- * parallel worker, and what pool_lease_open() does; there is no lease then.
+ * Puts a lease into the list that has no connection yet.  Raises 25000 in a parallel
+ * worker.
  */
 PoolLease *
-pool_session_lease(const char *server_name, PoolLeaseScope scope,
-				   int64 timeout_ms)
+pool_session_list_lease(const char *server_name, PoolLeaseScope scope,
+						int64 timeout_ms)
 {
 	PoolLease *lease;
 	char *name;
@@ -84,6 +84,18 @@ pool_session_lease(const char *server_name, PoolLeaseScope scope,
 	lease->request.slot = POOL_NONE;
 	lease->id = (int64) pg_atomic_add_fetch_u64(&pool_shmem->last_lease, 1);
 	dlist_push_head(&leases, &lease->node);
+	return lease;
+}
+
+/*
+ * Begins a lease.  timeout_ms as in pool_acquire_slot().  Raises 25000 in a
+ * parallel worker, and what pool_lease_open() does; there is no lease then.
+ */
+PoolLease *
+pool_session_lease(const char *server_name, PoolLeaseScope scope,
+				   int64 timeout_ms)
+{
+	PoolLease *lease = pool_session_list_lease(server_name, scope, timeout_ms);
 
 	PG_TRY();
 	{
@@ -94,7 +106,7 @@ pool_session_lease(const char *server_name, PoolLeaseScope scope,
 	}
 	PG_CATCH();
 	{
-		forget_lease(lease, POOL_CLOSE_NONE);
+		pool_session_end_lease(lease, POOL_CLOSE_NONE);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
@@ -135,12 +147,12 @@ pool_session_find(int64 id)
 	return NULL;
 }
 
-/* Ends a lease.  Raises 55006 if a statement is running on it. */
+/* Ends a lease.  Raises what pool_lease_refuse_if_running() does. */
 void
 pool_session_release(PoolLease *lease)
 {
 	pool_lease_refuse_if_running(lease);
-	forget_lease(lease, POOL_CLOSE_NONE);
+	pool_session_end_lease(lease, POOL_CLOSE_NONE);
 }
 
 /*
@@ -210,7 +222,7 @@ end_of_transaction(bool commit)
 		if (commit && lease->scope == POOL_LEASE_HOLD)
 			lease->subid = InvalidSubTransactionId;
 		else
-			forget_lease(lease, POOL_CLOSE_NONE);
+			pool_session_end_lease(lease, POOL_CLOSE_NONE);
 	}
 }
 
@@ -261,7 +273,7 @@ subxact_callback(SubXactEvent event, SubTransactionId mine,
 		else
 		{
 			POOL_FAULT_POINT(subabort);
-			forget_lease(lease, POOL_CLOSE_NONE);
+			pool_session_end_lease(lease, POOL_CLOSE_NONE);
 		}
 	}
 }
@@ -273,8 +285,8 @@ session_exit(int code, Datum arg)
 	pool_acquire_abandon();
 	POOL_FAULT_POINT(exit_leases);
 	while (!dlist_is_empty(&leases))
-		forget_lease(dlist_head_element(PoolLease, node, &leases),
-					 POOL_CLOSE_HOLDER_EXITED);
+		pool_session_end_lease(dlist_head_element(PoolLease, node, &leases),
+							   POOL_CLOSE_HOLDER_EXITED);
 }
 
 static void

@@ -11,6 +11,10 @@
 
 extern PoolLease *pool_session_lease(const char *server_name,
 									 PoolLeaseScope scope, int64 timeout_ms);
+extern PoolLease *pool_session_list_lease(const char *server_name,
+										  PoolLeaseScope scope,
+										  int64 timeout_ms);
+extern void pool_session_end_lease(PoolLease *lease, PoolCloseReason reason);
 extern PoolLease *pool_session_find(int64 id);
 extern void pool_session_release(PoolLease *lease);
 extern void pool_session_run(const char *server_name,

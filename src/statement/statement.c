@@ -189,6 +189,16 @@ refuse_if_too_large(size_t bytes)
 								  (size_t) MAX_BYTES)));
 }
 
+/* Raises 54023. */
+static void
+refuse_if_too_many(int nparams)
+{
+	if (nparams > MAX_PARAMS)
+		ereport(ERROR, (errcode(ERRCODE_TOO_MANY_ARGUMENTS),
+						errmsg("a query can have at most %d parameters, not %d",
+							   MAX_PARAMS, nparams)));
+}
+
 /*
  * Fills in the parameters.  A null has a type too: the remote may need it to
  * choose among functions.
@@ -221,6 +231,42 @@ set_params(PoolStatement *stmt, const Datum *args, const Oid *arg_types,
 	end_portable_output(nestlevel);
 }
 
+/* A statement of that text, without parameters yet.  The text must last. */
+static PoolStatement *
+make_statement(const char *sql)
+{
+	PoolStatement *stmt = palloc0(sizeof(PoolStatement));
+
+	stmt->sql = sql;
+	stmt->length = strlen(sql);
+	stmt->hash =
+		hash_bytes_extended((const unsigned char *) sql, (int) stmt->length, 0);
+	return stmt;
+}
+
+/*
+ * Makes a statement of a text, which must last, and texts for its parameters, NULL
+ * for a null, whose types the remote infers.  Raises 54023 and 54000 as
+ * pool_statement_from_args() does.
+ */
+PoolStatement *
+pool_statement_from_texts(const char *sql, int nparams, const char **values)
+{
+	PoolStatement *stmt = make_statement(sql);
+	size_t bytes = stmt->length + (size_t) nparams * BYTES_PER_PARAM;
+
+	refuse_if_too_many(nparams);
+	for (int i = 0; i < nparams; i++)
+		bytes += values[i] != NULL ? strlen(values[i]) : 0;
+	refuse_if_too_large(bytes);
+	stmt->nparams = nparams;
+	stmt->values = values;
+	stmt->types = palloc0(nparams * sizeof(Oid));
+	stmt->lengths = palloc0(nparams * sizeof(int));
+	stmt->formats = palloc0(nparams * sizeof(int));
+	return stmt;
+}
+
 /*
  * Makes a statement of a function's arguments: the SQL text at index sql_arg,
  * and what follows it, which is nothing, a list of any types, or an array
@@ -236,7 +282,7 @@ PoolStatement *
 pool_statement_from_args(FunctionCallInfo fcinfo, int sql_arg,
 						 PoolCallSite *site)
 {
-	PoolStatement *stmt = palloc0(sizeof(PoolStatement));
+	PoolStatement *stmt;
 	PoolParamTypes *known = site != NULL ? site->params : NULL;
 	int nargs = PG_NARGS() - (sql_arg + 1);
 	Datum *args = NULL;
@@ -246,18 +292,11 @@ pool_statement_from_args(FunctionCallInfo fcinfo, int sql_arg,
 	if (PG_ARGISNULL(sql_arg))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 						errmsg("query must not be null")));
-	stmt->sql = text_to_cstring(PG_GETARG_TEXT_PP(sql_arg));
-	stmt->length = strlen(stmt->sql);
-	stmt->hash = hash_bytes_extended((const unsigned char *) stmt->sql,
-									 (int) stmt->length, 0);
-
+	stmt = make_statement(text_to_cstring(PG_GETARG_TEXT_PP(sql_arg)));
 	if (nargs > 0)
 		stmt->nparams = extract_variadic_args(fcinfo, sql_arg + 1, false, &args,
 											  &types, &nulls);
-	if (stmt->nparams > MAX_PARAMS)
-		ereport(ERROR, (errcode(ERRCODE_TOO_MANY_ARGUMENTS),
-						errmsg("a query can have at most %d parameters, not %d",
-							   MAX_PARAMS, stmt->nparams)));
+	refuse_if_too_many(stmt->nparams);
 	if (stmt->nparams > 0 && types != NULL)
 	{
 		if (known == NULL)
@@ -272,6 +311,39 @@ pool_statement_from_args(FunctionCallInfo fcinfo, int sql_arg,
 		stmt->nparams = 0;
 	refuse_if_too_large(stmt->length);
 	return stmt;
+}
+
+/*
+ * A copy in the current memory context, of a statement whose memory will not last.
+ */
+PoolStatement *
+pool_statement_copy(const PoolStatement *stmt)
+{
+	PoolStatement *copy = palloc(sizeof(PoolStatement));
+	int n = stmt->nparams;
+
+	*copy = *stmt;
+	copy->sql = pstrdup(stmt->sql);
+	if (n == 0)
+		return copy;
+	copy->types = memcpy(palloc(n * sizeof(Oid)), stmt->types, n * sizeof(Oid));
+	copy->lengths =
+		memcpy(palloc(n * sizeof(int)), stmt->lengths, n * sizeof(int));
+	copy->formats =
+		memcpy(palloc(n * sizeof(int)), stmt->formats, n * sizeof(int));
+	copy->values = palloc0(n * sizeof(char *));
+	for (int i = 0; i < n; i++)
+	{
+		const char *value = stmt->values[i];
+		size_t size;
+
+		if (value == NULL)
+			continue;
+		size = stmt->formats[i] == 1 ? (size_t) stmt->lengths[i]
+									 : strlen(value) + 1;
+		copy->values[i] = memcpy(palloc(size), value, size);
+	}
+	return copy;
 }
 
 /* How many bytes libpq puts into its buffer for the statement, but for a few. */

@@ -21,6 +21,9 @@ typedef struct PoolStatement
 
 extern PoolStatement *pool_statement_from_args(FunctionCallInfo fcinfo,
 											   int sql_arg, PoolCallSite *site);
+extern PoolStatement *pool_statement_from_texts(const char *sql, int nparams,
+												const char **values);
+extern PoolStatement *pool_statement_copy(const PoolStatement *stmt);
 extern size_t pool_statement_size(const PoolStatement *stmt);
 extern bool pool_statement_is_several(const PoolStatement *stmt);
 
