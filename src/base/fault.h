@@ -96,6 +96,19 @@
 	X(subcommit, SESSION, QUIET)                \
 	X(subabort, SESSION, QUIET)                 \
 	X(exit_leases, SESSION, QUIET)              \
+	/* Requests. */                             \
+	X(request_listed, SESSION, RAISES)          \
+	X(request_move, SESSION, RAISES)            \
+	X(request_open, SESSION, RAISES)            \
+	X(request_start, SESSION, RAISES)           \
+	X(request_woken, SESSION, RAISES)           \
+	X(request_settled, SESSION, RAISES)         \
+	X(request_finish, SESSION, QUIET)           \
+	X(request_abandon, SESSION, QUIET)          \
+	X(request_commit, SESSION, QUIET)           \
+	X(request_abort, SESSION, QUIET)            \
+	X(request_subxact, SESSION, QUIET)          \
+	X(exit_requests, SESSION, QUIET)            \
 	X(exit_forget, SESSION, SILENT)             \
 	X(drop_at_commit, SESSION, SILENT)          \
 	X(drop_at_abort, SESSION, QUIET)            \

@@ -47,6 +47,7 @@ pool_wait_event(PoolWaitEvent wait)
 		[POOL_WAIT_CONNECT] = "PoolConnect",
 		[POOL_WAIT_QUERY] = "PoolQuery",
 		[POOL_WAIT_FETCH] = "PoolFetch",
+		[POOL_WAIT_REQUEST] = "PoolRequest",
 		[POOL_WAIT_PREWARM] = "PoolPrewarm",
 		[POOL_WAIT_DRAIN] = "PoolDrain",
 		[POOL_WAIT_WORKER] = "PoolWorkerMain",

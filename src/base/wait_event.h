@@ -11,6 +11,7 @@ typedef enum PoolWaitEvent
 	POOL_WAIT_CONNECT, /* for the worker to hand one over */
 	POOL_WAIT_QUERY,   /* for the first answer to a statement */
 	POOL_WAIT_FETCH,   /* for more rows of a result */
+	POOL_WAIT_REQUEST, /* for any of several requests */
 	POOL_WAIT_PREWARM, /* for the connections that pool_prewarm() opens */
 	POOL_WAIT_DRAIN,   /* for those that pool_drain() closes */
 	POOL_WAIT_WORKER   /* the worker, for something to do */

@@ -195,24 +195,14 @@ pool_lease_run_step(PoolLeaseRun *lease_run, bool ready)
 }
 
 /*
- * Begins to run a statement on the lease, which has a connection; nothing is sent
- * before pool_lease_run_start().  Statement and result stay the caller's, and must
- * last until the run is settled.
- *
- * Raises 55006 when the lease is running a statement already; 08003 when it has no
- * connection any more.
+ * Raises what keeps the lease from running a statement: 55000 or 55006 when it is
+ * running one already, 08003 when it has no connection any more.
  */
 void
-pool_lease_run_begin(PoolLeaseRun *lease_run, PoolLease *lease,
-					 const PoolStatement *statement, PoolResult *result)
+pool_lease_run_check(PoolLease *lease)
 {
-	PoolRun *run = &lease_run->run;
+	PoolRun run = {.outcome = POOL_RUN_RECLAIMED_BEFORE};
 
-	lease_run->lease = lease;
-	lease_run->statement = statement;
-	lease_run->result = result;
-	lease_run->gone_again = false;
-	run->reset_lost = run->sent = false;
 	pool_lease_refuse_if_running(lease);
 	if (lease->request.slot == POOL_NONE)
 		ereport(ERROR, (errcode(ERRCODE_CONNECTION_DOES_NOT_EXIST),
@@ -222,9 +212,24 @@ pool_lease_run_begin(PoolLeaseRun *lease_run, PoolLease *lease,
 	if (pool_lease_is_reclaimed(lease))
 	{
 		pool_lease_close(lease, POOL_CLOSE_RECLAIMED);
-		run->outcome = POOL_RUN_RECLAIMED_BEFORE;
-		pool_run_error_raise(lease, run);
+		pool_run_error_raise(lease, &run);
 	}
+}
+
+/*
+ * Begins to run a statement on the lease, which has a connection; nothing is sent
+ * before pool_lease_run_start().  Statement and result stay the caller's, and must
+ * last until the run is settled.
+ */
+void
+pool_lease_run_begin(PoolLeaseRun *lease_run, PoolLease *lease,
+					 const PoolStatement *statement, PoolResult *result)
+{
+	lease_run->lease = lease;
+	lease_run->statement = statement;
+	lease_run->result = result;
+	lease_run->gone_again = false;
+	lease_run->run.reset_lost = lease_run->run.sent = false;
 	if (lease->scope != POOL_LEASE_STATEMENT)
 		lease->started = pool_clock_us();
 }
@@ -273,7 +278,7 @@ run_to_end(PoolLeaseRun *lease_run)
  * if it is one for a single statement, its slot is released here already, whatever
  * happens.
  *
- * Raises the remote's errors as they are; what pool_lease_run_begin() does; 08006
+ * Raises the remote's errors as they are; what pool_lease_run_check() does; 08006
  * when the connection is lost; the remote's SQLSTATE when it refuses the reset;
  * 25000 when a lease for a single statement ends in a transaction; 0A000 for a COPY;
  * 55000 when rows cannot be read; and errors of this session, 57014 for a cancel or
@@ -285,6 +290,7 @@ pool_lease_run(PoolLease *lease, const PoolStatement *statement,
 {
 	PoolLeaseRun lease_run;
 
+	pool_lease_run_check(lease);
 	pool_lease_run_begin(&lease_run, lease, statement, result);
 	PG_TRY();
 	{

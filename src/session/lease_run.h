@@ -29,6 +29,7 @@ typedef struct PoolLeaseRun
 	PoolRun run;
 } PoolLeaseRun;
 
+extern void pool_lease_run_check(PoolLease *lease);
 extern void pool_lease_run_begin(PoolLeaseRun *lease_run, PoolLease *lease,
 								 const PoolStatement *statement,
 								 PoolResult *result);

@@ -46,9 +46,12 @@ pool_session_end_lease(PoolLease *lease, PoolCloseReason reason)
 	pfree(lease);
 }
 
-/* Raises 25000 in a parallel worker, where nothing of its leader's is at hand. */
-static void
-refuse_parallel_worker(void)
+/*
+ * Prepares this session for leases.  Raises 25000 in a parallel worker, where nothing
+ * of its leader's is at hand.
+ */
+void
+pool_session_prepare(void)
 {
 	if (IsParallelWorker())
 		ereport(ERROR,
@@ -56,6 +59,7 @@ refuse_parallel_worker(void)
 				 errmsg("cannot use pooled connections in a parallel worker"),
 				 errhint(
 					 "Mark functions that use them as PARALLEL UNSAFE or PARALLEL RESTRICTED.")));
+	register_callbacks();
 }
 
 /*
@@ -69,8 +73,7 @@ pool_session_list_lease(const char *server_name, PoolLeaseScope scope,
 	PoolLease *lease;
 	char *name;
 
-	refuse_parallel_worker();
-	register_callbacks();
+	pool_session_prepare();
 	name = MemoryContextStrdup(TopMemoryContext, server_name);
 	lease = MemoryContextAlloc(TopMemoryContext, sizeof(PoolLease));
 	memset(lease, 0, offsetof(PoolLease, target));
@@ -123,7 +126,7 @@ pool_session_find(int64 id)
 {
 	dlist_iter iter;
 
-	refuse_parallel_worker();
+	pool_session_prepare();
 	dlist_foreach (iter, &leases)
 	{
 		PoolLease *lease = dlist_container(PoolLease, node, iter.cur);
@@ -145,6 +148,22 @@ pool_session_find(int64 id)
 			 errhint(
 				 "Acquire with hold => true to keep a lease beyond the transaction.")));
 	return NULL;
+}
+
+/* Is that a lease of this session that ends only when it is released? */
+bool
+pool_session_is_held(int64 id)
+{
+	dlist_iter iter;
+
+	dlist_foreach (iter, &leases)
+	{
+		const PoolLease *lease = dlist_container(PoolLease, node, iter.cur);
+
+		if (lease->id == id)
+			return lease->scope == POOL_LEASE_HOLD;
+	}
+	return false;
 }
 
 /* Ends a lease.  Raises what pool_lease_refuse_if_running() does. */

@@ -11,11 +11,13 @@
 
 extern PoolLease *pool_session_lease(const char *server_name,
 									 PoolLeaseScope scope, int64 timeout_ms);
+extern void pool_session_prepare(void);
 extern PoolLease *pool_session_list_lease(const char *server_name,
 										  PoolLeaseScope scope,
 										  int64 timeout_ms);
 extern void pool_session_end_lease(PoolLease *lease, PoolCloseReason reason);
 extern PoolLease *pool_session_find(int64 id);
+extern bool pool_session_is_held(int64 id);
 extern void pool_session_release(PoolLease *lease);
 extern void pool_session_run(const char *server_name,
 							 const PoolStatement *statement, PoolResult *result);

@@ -28,6 +28,9 @@
 #include "base/fault.h"
 #include "session/socket_wait.h"
 
+/* Waits instead, if this session has requests to move on meanwhile; or NULL. */
+PoolSocketWaiter pool_socket_wait_other = NULL;
+
 /* Sleeps until the socket is ready, a signal comes, or the deadline. */
 static void
 sleep_once(int sock, int events, int64 left_us)
@@ -61,6 +64,8 @@ pool_socket_wait(int sock, int events, int64 deadline, PoolWaitEvent wait)
 {
 	int64 left = PG_INT64_MAX;
 
+	if (pool_socket_wait_other != NULL)
+		return pool_socket_wait_other(sock, events, deadline, wait);
 	if (deadline != PG_INT64_MAX)
 		left = deadline - pool_clock_us();
 	if (left <= 0)

@@ -7,6 +7,11 @@
 
 #include "base/wait_event.h"
 
+typedef bool (*PoolSocketWaiter)(int sock, int events, int64 deadline,
+								 PoolWaitEvent wait);
+
+extern PoolSocketWaiter pool_socket_wait_other;
+
 extern bool pool_socket_wait(int sock, int events, int64 deadline,
 							 PoolWaitEvent wait);
 
