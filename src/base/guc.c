@@ -21,10 +21,14 @@ int pool_guc_max_connections = 100;
 int pool_guc_max_pools = 64;
 int pool_guc_max_role_connections = -1;
 int pool_guc_max_role_pools = -1;
+int pool_guc_max_requests = 1000;
 int pool_guc_workers = 1;
 int pool_guc_session_cache = 32;
 int pool_guc_acquire_timeout = -1;
 int pool_guc_priority = POOL_MAX_PRIORITY;
+int pool_guc_max_parallel = 16;
+int pool_guc_request_timeout = 60000;
+int pool_guc_max_result_size = 1024 * 1024;
 bool pool_guc_log_connections = false;
 bool pool_guc_track_timing = true;
 int pool_guc_log_min_duration = -1;
@@ -116,6 +120,13 @@ pool_guc_init(void)
 		&pool_guc_max_role_pools, -1, -1, POOL_MAX_POOLS, PGC_SIGHUP, 0, NULL,
 		NULL, NULL);
 
+	DefineCustomIntVariable("pool.max_requests",
+							"Sets the maximum number of requests of all sessions together.",
+							"A request is a statement that was sent without waiting for its answer.",
+							&pool_guc_max_requests, 1000, 0,
+							POOL_MAX_REQUESTS, PGC_POSTMASTER, 0, NULL, NULL,
+							NULL);
+
 	DefineCustomIntVariable("pool.workers",
 							"Sets the number of background workers.",
 							"The pools are divided among them.",
@@ -140,6 +151,25 @@ pool_guc_init(void)
 		"It can lower the option of the server or user mapping, not raise it.",
 		&pool_guc_priority, POOL_MAX_PRIORITY, -POOL_MAX_PRIORITY,
 		POOL_MAX_PRIORITY, PGC_USERSET, 0, NULL, NULL, NULL);
+
+	DefineCustomIntVariable(
+		"pool.max_parallel",
+		"Sets how many connections the requests of a session have at a time.",
+		NULL, &pool_guc_max_parallel, 16, 1, POOL_MAX_PARALLEL, PGC_USERSET, 0,
+		NULL, NULL, NULL);
+
+	DefineCustomIntVariable(
+		"pool.request_timeout",
+		"Sets for how long a request may have a connection that its session does not look after.",
+		"A session looks after its requests while it is in a function of pool; 0 is no limit.",
+		&pool_guc_request_timeout, 60000, 0, INT_MAX, PGC_USERSET, GUC_UNIT_MS,
+		NULL, NULL, NULL);
+
+	DefineCustomIntVariable("pool.max_result_size",
+							"Sets the maximum size of the rows of one request.",
+							"0 is no limit.", &pool_guc_max_result_size,
+							1024 * 1024, 0, INT_MAX, PGC_USERSET, GUC_UNIT_KB,
+							NULL, NULL, NULL);
 
 	DefineCustomBoolVariable("pool.log_connections",
 							 "Logs each connection that is opened or closed.",

@@ -9,6 +9,8 @@
 #define POOL_MAX_CONNECTIONS 10000
 #define POOL_MAX_POOLS 10000
 #define POOL_MAX_PRIORITY 1000
+#define POOL_MAX_REQUESTS 10000
+#define POOL_MAX_PARALLEL 1000
 
 /* The module that serves metrics; the server finds it beside this library. */
 #define POOL_METRICS_LIBRARY "pool_metrics"
@@ -17,10 +19,14 @@ extern PGDLLIMPORT int pool_guc_max_connections;
 extern PGDLLIMPORT int pool_guc_max_pools;
 extern PGDLLIMPORT int pool_guc_max_role_connections;
 extern PGDLLIMPORT int pool_guc_max_role_pools;
+extern PGDLLIMPORT int pool_guc_max_requests;
 extern PGDLLIMPORT int pool_guc_workers;
 extern PGDLLIMPORT int pool_guc_session_cache;
 extern PGDLLIMPORT int pool_guc_acquire_timeout;
 extern PGDLLIMPORT int pool_guc_priority;
+extern PGDLLIMPORT int pool_guc_max_parallel;
+extern PGDLLIMPORT int pool_guc_request_timeout;
+extern PGDLLIMPORT int pool_guc_max_result_size;
 extern PGDLLIMPORT bool pool_guc_log_connections;
 extern PGDLLIMPORT bool pool_guc_track_timing;
 extern PGDLLIMPORT int pool_guc_log_min_duration;
