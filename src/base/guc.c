@@ -120,12 +120,12 @@ pool_guc_init(void)
 		&pool_guc_max_role_pools, -1, -1, POOL_MAX_POOLS, PGC_SIGHUP, 0, NULL,
 		NULL, NULL);
 
-	DefineCustomIntVariable("pool.max_requests",
-							"Sets the maximum number of requests of all sessions together.",
-							"A request is a statement that was sent without waiting for its answer.",
-							&pool_guc_max_requests, 1000, 0,
-							POOL_MAX_REQUESTS, PGC_POSTMASTER, 0, NULL, NULL,
-							NULL);
+	DefineCustomIntVariable(
+		"pool.max_requests",
+		"Sets the maximum number of requests of all sessions together.",
+		"A request is a statement that was sent without waiting for its answer.",
+		&pool_guc_max_requests, 1000, 0, POOL_MAX_REQUESTS, PGC_POSTMASTER, 0,
+		NULL, NULL, NULL);
 
 	DefineCustomIntVariable("pool.workers",
 							"Sets the number of background workers.",
@@ -152,11 +152,10 @@ pool_guc_init(void)
 		&pool_guc_priority, POOL_MAX_PRIORITY, -POOL_MAX_PRIORITY,
 		POOL_MAX_PRIORITY, PGC_USERSET, 0, NULL, NULL, NULL);
 
-	DefineCustomIntVariable(
-		"pool.max_parallel",
-		"Sets how many connections the requests of a session have at a time.",
-		NULL, &pool_guc_max_parallel, 16, 1, POOL_MAX_PARALLEL, PGC_USERSET, 0,
-		NULL, NULL, NULL);
+	DefineCustomIntVariable("pool.max_parallel",
+							"Sets how many connections the requests of a session have at a time.",
+							NULL, &pool_guc_max_parallel, 16, 1,
+							POOL_MAX_PARALLEL, PGC_USERSET, 0, NULL, NULL, NULL);
 
 	DefineCustomIntVariable(
 		"pool.request_timeout",

@@ -2,313 +2,45 @@
  * acquire.c
  *		From a server's name to a leased slot.
  *
- * Resolves the name with the rights of the current user, finds the pool, tells
- * the worker how to connect if it does not know these options yet, and acquires
- * an idle slot or waits for one.  The name is resolved again only after
- * something has told that it may mean another pool or other options by now.
+ * Finds the pool (locate.c), and acquires an idle slot or joins its queue.  The
+ * name is resolved again only after something has told that it may mean another
+ * pool or other options by now.
  *
- * Every wait is on this session's latch, takes interrupts, and has a deadline.
+ * It goes by steps, none of which waits for a slot, so that a session can wait for
+ * several at once:
+ *
+ *		pool_acquire_begin		once
+ *		pool_acquire_step		until it says GRANTED or FAILED; while it says
+ *								WAITING again whenever the latch was set or the
+ *								time has come that it gives
+ *		pool_acquire_leave		whenever the session is to wait no more; a later
+ *								step goes on
+ *
+ * Each acquire that stands in a queue is in the list here, so that the exit of the
+ * session finds it.  Whoever steps several has to see to it that all of them leave
+ * their queues when an error is raised.
+ *
  * No lock is held while this session waits or raises an error.
  */
 #include "postgres.h"
 
 #include "miscadmin.h"
 #include "storage/latch.h"
-#include "utils/memutils.h"
 
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/guc.h"
 #include "base/wait_event.h"
-#include "options/conninfo.h"
 #include "session/acquire.h"
 #include "session/acquire_error.h"
 #include "session/conn_cache.h"
-#include "session/handover.h"
-#include "session/pending_drop.h"
+#include "session/locate.h"
 #include "shared/limit.h"
-#include "shared/registry.h"
+#include "shared/shmem.h"
 #include "shared/stats.h"
 
-/* How long the worker may take to note options; it takes no time, if it runs. */
-#define CONFIGURE_TIMEOUT_MS 2000
-
-/* The wait under way, for the exit of the session. */
-static PoolAcquireRequest *waiting = NULL;
-
-/* The pool that this session asked for last; NULL: look it up. */
-static struct
-{
-	PoolKey key;
-	Pool *pool;
-	uint64 pool_id;
-} recent;
-
-/*
- * Waits in the queue.  NONE means that the deadline came first.  After an
- * error the request tells whether a slot had been granted.
- */
-static PoolVerdict
-wait_in_queue(PoolAcquireRequest *request, int64 deadline)
-{
-	volatile PoolVerdict verdict = POOL_VERDICT_NONE;
-	int64 look_again;
-
-	waiting = request;
-	PG_TRY();
-	{
-		POOL_FAULT_POINT(acquire_joined);
-		while ((verdict = pool_queue_verdict(request, &look_again)) ==
-			   POOL_VERDICT_NONE)
-		{
-			if (pool_clock_left_ms(deadline) == 0)
-			{
-				POOL_FAULT_POINT(acquire_timed_out);
-				verdict = pool_queue_leave(request);
-				break;
-			}
-			(void) WaitLatch(MyLatch,
-							 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-							 pool_clock_left_ms(Min(deadline, look_again)),
-							 pool_wait_event(POOL_WAIT_ACQUIRE));
-			ResetLatch(MyLatch);
-			POOL_FAULT_POINT(acquire_woken);
-			CHECK_FOR_INTERRUPTS();
-		}
-		POOL_FAULT_POINT(acquire_granted);
-	}
-	PG_CATCH();
-	{
-		pool_acquire_abandon();
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-	waiting = NULL;
-	return verdict;
-}
-
-/*
- * Ends the wait under way, if there is one.  A slot that was granted in the
- * last moment is in its request then.  Raises nothing.
- */
-void
-pool_acquire_abandon(void)
-{
-	POOL_FAULT_POINT(acquire_abandon);
-	if (waiting != NULL)
-		(void) pool_queue_leave(waiting);
-	waiting = NULL;
-}
-
-/* Does the worker know how to connect for this pool, by whichever options? */
-static bool
-is_configured(Pool *pool, uint64 pool_id)
-{
-	bool configured;
-
-	LWLockAcquire(&pool->lock, LW_SHARED);
-	configured = pool->id == pool_id && pool->configured;
-	LWLockRelease(&pool->lock);
-	return configured;
-}
-
-/*
- * Sends the target's options to the worker.  True: it has noted them.  With other
- * options or another role the mapping may have had a pool of the other key.
- */
-static bool
-send_options(const PoolTarget *target, Pool *pool, uint64 pool_id,
-			 int64 deadline)
-{
-	MemoryContext context =
-		AllocSetContextCreate(CurrentMemoryContext, "pool conninfo",
-							  ALLOCSET_SMALL_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(context);
-	PoolConninfo conninfo = {0};
-	volatile bool noted = false;
-
-	pool_conn_cache_make_room();
-	PG_TRY();
-	{
-		pool_conninfo_build(target, &conninfo);
-		POOL_FAULT_POINT(acquire_configure);
-		noted =
-			pool_handover_configure(pool, pool_id, target, &conninfo,
-									Max(deadline, pool_clock_after_ms(
-													  CONFIGURE_TIMEOUT_MS)));
-		POOL_FAULT_POINT(acquire_configured);
-	}
-	PG_FINALLY();
-	{
-		for (int i = 0; i < conninfo.count; i++) /* one is the password */
-			explicit_bzero(unconstify(char *, conninfo.values[i]),
-						   strlen(conninfo.values[i]));
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(old);
-	MemoryContextDelete(context);
-	if (noted && target->only_key)
-		pool_registry_drop_twin(&target->key);
-	return noted;
-}
-
-/*
- * Tells the worker the options of the target, which it does not have: it has
- * none, or others.  Others may be newer than the target's, so the name is
- * resolved again then, and the target brought up to date.
- *
- * Returns true if the worker has noted them; otherwise the caller resolves the
- * name and looks its pool up again.
- */
-static bool
-configure(const char *server_name, PoolTarget *target, Pool *pool,
-		  uint64 pool_id, int64 deadline)
-{
-	if (is_configured(pool, pool_id))
-	{
-		PoolKey key = target->key;
-
-		pool_target_resolve(server_name, target);
-		if (!pool_target_key_equal(&target->key, &key))
-			return false;
-	}
-	return send_options(target, pool, pool_id, deadline);
-}
-
-/*
- * The pool that the target names; made if there is none.  *pool_id gets its id.
- *
- * A pool that is made here is made from what this session knew a moment ago.  A
- * drop that was committed meanwhile has closed the pools that there were, and
- * will not come back for this one.  So the name is resolved again when the pool
- * is there to be seen: either that meets the drop's message, which was sent
- * before the pools were closed, or the drop meets the pool.
- */
-static Pool *
-look_up_pool(const char *server_name, PoolTarget *target, uint64 *pool_id)
-{
-	for (;;)
-	{
-		PoolKey key = target->key;
-		Pool *pool;
-		bool made;
-
-		if (target->uncommitted)
-			pool_pending_drop_at_abort(key.mapping);
-		pool = pool_registry_get(target, pool_id, &made);
-		if (!made)
-			return pool;
-		PG_TRY();
-		{
-			POOL_FAULT_POINT(acquire_pool_made);
-			pool_target_resolve(server_name, target);
-		}
-		PG_CATCH();
-		{
-			pool_registry_discard(pool, *pool_id);
-			PG_RE_THROW();
-		}
-		PG_END_TRY();
-		if (pool_target_key_equal(&target->key, &key))
-			return pool;
-		pool_registry_discard(pool, *pool_id);
-	}
-}
-
-/*
- * Resolves the name, and looks up the pool that it means.  Mostly that is the
- * same again; pool_queue_acquire() finds out if it is gone.
- */
-static void
-find_pool(const char *server_name, PoolTarget *target,
-		  PoolAcquireRequest *request)
-{
-	pool_target_resolve(server_name, target);
-	POOL_FAULT_POINT(acquire_resolved);
-	if (recent.pool == NULL || target->uncommitted ||
-		!pool_target_key_equal(&recent.key, &target->key))
-	{
-		recent.pool = NULL; /* in case the next line fails */
-		recent.pool = look_up_pool(server_name, target, &recent.pool_id);
-		recent.key = target->key;
-	}
-	request->pool = recent.pool;
-	request->pool_id = recent.pool_id;
-}
-
-/*
- * Waits in the queue, which this session has joined.  Returns true with a slot
- * leased, false if the pool has changed; raises what keeps it from a slot.
- */
-static bool
-wait_for_slot(PoolAcquireRequest *request, const PoolTarget *target,
-			  int64 deadline)
-{
-	Pool *pool = request->pool;
-
-	switch (wait_in_queue(request, deadline))
-	{
-		case POOL_VERDICT_GRANTED:
-			return true;
-		case POOL_VERDICT_FAILED:
-			pool_stats_add(&pool->stats, POOL_COUNT_ACQUIRE_FAILURES, 1);
-			pool_acquire_error_connect(pool, request->pool_id, target);
-			break;
-		case POOL_VERDICT_NONE:
-			pool_stats_add(&pool->stats, POOL_COUNT_ACQUIRE_TIMEOUTS, 1);
-			if (request->limit != POOL_LIMIT_NONE)
-				pool_acquire_error_limit(request, target);
-			pool_acquire_error_timeout(pool, request->pool_id, target,
-									   request->started);
-			break;
-		case POOL_VERDICT_RETRY:
-			break;
-	}
-	return false;
-}
-
-/*
- * One attempt to acquire a slot.  Returns true with a slot leased.  Otherwise
- * *changed tells whether the name has to be resolved again before the next
- * attempt.  Raises what keeps this session from a slot.
- */
-static bool
-try_to_acquire(const char *server_name, PoolTarget *target, int64 deadline,
-			   PoolAcquireRequest *request, bool *changed)
-{
-	Pool *pool = request->pool;
-
-	*changed = true;
-	POOL_FAULT_POINT(acquire_try);
-	request->stamp = target->stamp;
-	request->priority = Min(target->options.priority, pool_guc_priority);
-	switch (pool_queue_acquire(request))
-	{
-		case POOL_ACQUIRE_GRANTED:
-			return true;
-		case POOL_ACQUIRE_WAIT:
-			return wait_for_slot(request, target, deadline);
-		case POOL_ACQUIRE_UNCONFIGURED:
-			*changed = !configure(server_name, target, pool, request->pool_id,
-								  deadline);
-			break;
-		case POOL_ACQUIRE_STALE:
-			break;
-		case POOL_ACQUIRE_QUEUE_FULL:
-			pool_stats_add(&pool->stats, POOL_COUNT_ACQUIRE_FAILURES, 1);
-			pool_acquire_error_queue_full(pool, request->pool_id, target);
-			break;
-		case POOL_ACQUIRE_PAUSED:
-			pool_stats_add(&pool->stats, POOL_COUNT_ACQUIRE_FAILURES, 1);
-			pool_acquire_error_paused(target);
-			break;
-		case POOL_ACQUIRE_FAILED:
-			pool_stats_add(&pool->stats, POOL_COUNT_ACQUIRE_FAILURES, 1);
-			pool_acquire_error_connect(pool, request->pool_id, target);
-			break;
-	}
-	return false;
-}
+/* The acquires of this session that stand in a queue. */
+static dlist_head queued = DLIST_STATIC_INIT(queued);
 
 /*
  * Until when a session may acquire that began at "started"; timeout_ms -1 means
@@ -325,56 +57,306 @@ pool_acquire_deadline(const PoolTarget *target, int64 timeout_ms, int64 started)
 }
 
 /*
- * Leases a slot of the server's pool to this session: request->slot and
- * ->generation.  As soon as request->slot is set, be it that an error follows,
- * the slot is the session's and has to be released.
+ * Resolves the name and finds the pool.  Raises what pool_target_resolve() does,
+ * and 53400 when there is no place for one more pool.
+ */
+void
+pool_acquire_begin(PoolAcquire *acquire)
+{
+	PoolAcquireRequest *request = acquire->request;
+
+	pool_locate_pool(acquire->server_name, acquire->target, false, request);
+	acquire->deadline =
+		pool_acquire_deadline(acquire->target, acquire->timeout_ms,
+							  acquire->started);
+	acquire->queued = acquire->last_attempt = false;
+	request->role = GetUserId(); /* whose rights were looked at */
+	request->started = acquire->started;
+	request->find_copy = pool_conn_cache_find;
+	request->limit = POOL_LIMIT_NONE;
+	if (request->waiter == NULL)
+		request->waiter = &pool_shmem_waiters[pool_self()->procno];
+}
+
+/*
+ * Takes the acquire out of its queue, if it stands in one.  A slot that was granted
+ * in the last moment is in its request then, and the next step says so.  Raises
+ * nothing.
+ */
+void
+pool_acquire_leave(PoolAcquire *acquire)
+{
+	if (!acquire->queued)
+		return;
+	POOL_FAULT_POINT(acquire_abandon);
+	(void) pool_queue_leave(acquire->request);
+	dlist_delete(&acquire->node);
+	acquire->queued = false;
+}
+
+/* Takes all acquires of this session out of their queues.  Raises nothing. */
+void
+pool_acquire_abandon(void)
+{
+	while (!dlist_is_empty(&queued))
+		pool_acquire_leave(dlist_head_element(PoolAcquire, node, &queued));
+}
+
+/* The acquire has failed; returns the verdict for that. */
+static PoolVerdict
+fail(PoolAcquire *acquire, PoolAcquireResult failure)
+{
+	pool_stats_add(&acquire->request->pool->stats,
+				   failure == POOL_ACQUIRE_WAIT ? POOL_COUNT_ACQUIRE_TIMEOUTS
+												: POOL_COUNT_ACQUIRE_FAILURES,
+				   1);
+	acquire->failure = failure;
+	return POOL_VERDICT_FAILED;
+}
+
+/*
+ * What has come of it in the queue; NONE: it stays there.  *look_again is brought
+ * forward to when to look again.
+ */
+static PoolVerdict
+look(PoolAcquire *acquire, int64 *look_again)
+{
+	PoolAcquireRequest *request = acquire->request;
+	PoolVerdict verdict;
+	int64 rested;
+	bool late = false;
+
+	POOL_FAULT_POINT(acquire_joined);
+	verdict = pool_queue_verdict(request, &rested);
+	if (verdict == POOL_VERDICT_NONE)
+	{
+		if (pool_clock_left_ms(acquire->deadline) > 0)
+		{
+			*look_again = Min(*look_again, rested);
+			return POOL_VERDICT_NONE;
+		}
+		POOL_FAULT_POINT(acquire_timed_out);
+		verdict = pool_queue_leave(request);
+		late = (verdict == POOL_VERDICT_NONE);
+	}
+	dlist_delete(&acquire->node);
+	acquire->queued = false;
+	POOL_FAULT_POINT(acquire_granted);
+	if (late)
+		return fail(acquire, POOL_ACQUIRE_WAIT);
+	if (verdict == POOL_VERDICT_FAILED)
+		return fail(acquire, POOL_ACQUIRE_FAILED);
+	return verdict;
+}
+
+/*
+ * Asks for a slot, and joins the queue if there is none: NONE, and *look_again is
+ * now.  After RETRY *changed tells whether the name has to be resolved again.
+ */
+static PoolVerdict
+join(PoolAcquire *acquire, int64 *look_again, bool *changed)
+{
+	PoolAcquireRequest *request = acquire->request;
+	PoolTarget *target = acquire->target;
+	PoolAcquireResult result;
+
+	POOL_FAULT_POINT(acquire_try);
+	request->stamp = target->stamp;
+	request->priority = Min(target->options.priority, pool_guc_priority);
+	result = pool_queue_acquire(request);
+	switch (result)
+	{
+		case POOL_ACQUIRE_GRANTED:
+			return POOL_VERDICT_GRANTED;
+		case POOL_ACQUIRE_WAIT:
+			dlist_push_tail(&queued, &acquire->node);
+			acquire->queued = true;
+			*look_again = 0;
+			return POOL_VERDICT_NONE;
+		case POOL_ACQUIRE_UNCONFIGURED:
+			*changed = !pool_locate_configure(acquire->server_name, target,
+											  request->pool, request->pool_id,
+											  acquire->deadline);
+			break;
+		case POOL_ACQUIRE_STALE:
+			break;
+		case POOL_ACQUIRE_QUEUE_FULL:
+		case POOL_ACQUIRE_PAUSED:
+		case POOL_ACQUIRE_FAILED:
+			return fail(acquire, result);
+	}
+	return POOL_VERDICT_RETRY;
+}
+
+/* The work of pool_acquire_step(), as the user whose acquire it is. */
+static PoolVerdict
+advance(PoolAcquire *acquire, int64 *look_again)
+{
+	for (;;)
+	{
+		bool changed = true;
+		PoolVerdict verdict = acquire->queued
+								  ? look(acquire, look_again)
+								  : join(acquire, look_again, &changed);
+
+		if (verdict != POOL_VERDICT_RETRY)
+			return verdict;
+		CHECK_FOR_INTERRUPTS();
+
+		/* One more attempt: telling the worker may have needed all the time. */
+		if (pool_clock_us() > acquire->deadline)
+		{
+			acquire->request->limit = POOL_LIMIT_NONE;
+			if (acquire->last_attempt)
+				return fail(acquire, POOL_ACQUIRE_WAIT);
+			acquire->last_attempt = true;
+		}
+		if (changed)
+			pool_locate_pool(acquire->server_name, acquire->target, true,
+							 acquire->request);
+	}
+}
+
+/* The same, for an acquire of another user of this session. */
+static PoolVerdict
+advance_as(Oid role, PoolAcquire *acquire, int64 *look_again)
+{
+	volatile PoolVerdict verdict = POOL_VERDICT_NONE;
+	Oid user;
+	int context;
+
+	GetUserIdAndSecContext(&user, &context);
+	SetUserIdAndSecContext(role, context | SECURITY_LOCAL_USERID_CHANGE);
+	PG_TRY();
+	{
+		verdict = advance(acquire, look_again);
+	}
+	PG_FINALLY();
+	{
+		SetUserIdAndSecContext(user, context);
+	}
+	PG_END_TRY();
+	return verdict;
+}
+
+/*
+ * Goes on with the acquire as far as it can without waiting for a slot.  As soon as
+ * request->slot is set, be it that an error follows, the slot is the session's and
+ * has to be released.
+ *
+ * WAITING: it is in the queue.  The caller steps again when its latch is set, and
+ * at *look_again, pool_clock_us(), at the latest.  That is at once when it has just
+ * joined, since whoever waits looks before it sleeps.
+ *
+ * Whoever is the user just now, it is the user of pool_acquire_begin() whose rights
+ * are looked at.  Raises what pool_acquire_begin() does, when the pool has changed;
+ * 08001 if the worker does not answer; and takes interrupts.  Then the acquire may
+ * stand in its queue still.
+ */
+PoolAcquireStep
+pool_acquire_step(PoolAcquire *acquire, int64 *look_again)
+{
+	Oid role = acquire->request->role;
+	PoolVerdict verdict;
+
+	*look_again = acquire->deadline;
+	if (acquire->request->slot != POOL_NONE)
+		verdict = POOL_VERDICT_GRANTED; /* when it left the queue */
+	else if (role == GetUserId())
+		verdict = advance(acquire, look_again);
+	else
+		verdict = advance_as(role, acquire, look_again);
+	if (verdict == POOL_VERDICT_NONE)
+		return POOL_ACQUIRE_STEP_WAITING;
+	if (verdict == POOL_VERDICT_FAILED)
+		return POOL_ACQUIRE_STEP_FAILED;
+	POOL_FAULT_POINT(acquire_done);
+	return POOL_ACQUIRE_STEP_GRANTED;
+}
+
+/*
+ * Raises what has kept the acquire from a slot: 53300 when the time is over and all
+ * connections are leased, or max_waiters wait already; 55000 when the pool is paused
+ * and to fail; else the remote's SQLSTATE or 08001.  It tells what is so now; so it
+ * is to be called soon after the step.
+ */
+void
+pool_acquire_raise(const PoolAcquire *acquire)
+{
+	const PoolAcquireRequest *request = acquire->request;
+	const PoolTarget *target = acquire->target;
+
+	if (acquire->failure == POOL_ACQUIRE_PAUSED)
+		pool_acquire_error_paused(target);
+	if (acquire->failure == POOL_ACQUIRE_QUEUE_FULL)
+		pool_acquire_error_queue_full(request->pool, request->pool_id, target);
+	if (acquire->failure == POOL_ACQUIRE_FAILED)
+		pool_acquire_error_connect(request->pool, request->pool_id, target);
+	if (request->limit != POOL_LIMIT_NONE)
+		pool_acquire_error_limit(request, target);
+	pool_acquire_error_timeout(request->pool, request->pool_id, target,
+							   acquire->started);
+}
+
+/* Waits for a slot, in the queue. */
+static PoolAcquireStep
+wait_for_slot(PoolAcquire *acquire)
+{
+	volatile PoolAcquireStep step = POOL_ACQUIRE_STEP_WAITING;
+	int64 look_again;
+
+	PG_TRY();
+	{
+		while ((step = pool_acquire_step(acquire, &look_again)) ==
+			   POOL_ACQUIRE_STEP_WAITING)
+		{
+			(void) WaitLatch(MyLatch,
+							 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+							 pool_clock_left_ms(look_again),
+							 pool_wait_event(POOL_WAIT_ACQUIRE));
+			ResetLatch(MyLatch);
+			POOL_FAULT_POINT(acquire_woken);
+			CHECK_FOR_INTERRUPTS();
+		}
+	}
+	PG_CATCH();
+	{
+		pool_acquire_leave(acquire);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	return step;
+}
+
+/*
+ * Leases a slot of the server's pool to this session, and waits for one if need be:
+ * request->slot and ->generation.  As soon as request->slot is set, be it that an
+ * error follows, the slot is the session's and has to be released.
  *
  * timeout_ms is as in pool_acquire_deadline(), "started" when the caller began
  * to wait.  Returns the deadline, in pool_clock_us().
  *
- * Raises: what pool_target_resolve() does; when the time is over 53300 if all
- * connections are leased, else 08001 or the remote's SQLSTATE; 53300 when
- * max_waiters wait already; 55000 when the pool is paused and to fail; the
- * remote's SQLSTATE or 08001 when no connection can be made.
+ * Raises what pool_acquire_step() and pool_acquire_raise() do.
  */
 int64
 pool_acquire_slot(const char *server_name, PoolTarget *target, int64 timeout_ms,
 				  int64 started, PoolAcquireRequest *request)
 {
-	int64 deadline;
-	bool last_attempt = false;
-	bool changed;
+	PoolAcquire acquire = {.server_name = server_name,
+						   .target = target,
+						   .timeout_ms = timeout_ms,
+						   .started = started,
+						   .request = request};
+	PoolAcquireStep step;
+	int64 look_again;
 
-	find_pool(server_name, target, request);
-	deadline = pool_acquire_deadline(target, timeout_ms, started);
-
-	request->role = GetUserId(); /* whose rights find_pool() has looked at */
-	request->started = started;
-	request->find_copy = pool_conn_cache_find;
-	while (!try_to_acquire(server_name, target, deadline, request, &changed))
-	{
-		CHECK_FOR_INTERRUPTS();
-
-		/* One more attempt: telling the worker may have needed all the time. */
-		if (pool_clock_us() > deadline)
-		{
-			if (last_attempt)
-			{
-				pool_stats_add(&request->pool->stats,
-							   POOL_COUNT_ACQUIRE_TIMEOUTS, 1);
-				pool_acquire_error_timeout(request->pool, request->pool_id,
-										   target, started);
-			}
-			last_attempt = true;
-		}
-		if (changed)
-		{
-			recent.pool = NULL;
-			find_pool(server_name, target, request);
-		}
-	}
-	POOL_FAULT_POINT(acquire_done);
-	return deadline;
+	pool_acquire_begin(&acquire);
+	step = pool_acquire_step(&acquire, &look_again);
+	if (step == POOL_ACQUIRE_STEP_WAITING)
+		step = wait_for_slot(&acquire);
+	if (step == POOL_ACQUIRE_STEP_FAILED)
+		pool_acquire_raise(&acquire);
+	return acquire.deadline;
 }
 
 /*
@@ -397,7 +379,7 @@ pool_acquire_configured(const char *server_name, PoolTarget *target,
 
 		if (changed)
 			pool_target_resolve(server_name, target);
-		pool = look_up_pool(server_name, target, pool_id);
+		pool = pool_locate_look_up(server_name, target, pool_id);
 
 		LWLockAcquire(&pool->lock, LW_SHARED);
 		ready = pool->id == *pool_id && pool->configured &&
@@ -407,7 +389,8 @@ pool_acquire_configured(const char *server_name, PoolTarget *target,
 			return pool;
 		if (pool_clock_us() > deadline)
 			pool_acquire_error_timeout(pool, *pool_id, target, started);
-		changed = !configure(server_name, target, pool, *pool_id, deadline);
+		changed = !pool_locate_configure(server_name, target, pool, *pool_id,
+										 deadline);
 		CHECK_FOR_INTERRUPTS();
 	}
 }

@@ -10,7 +10,7 @@
  *	  commit.  They go after the locks: by then others have been sent the
  *	  invalidation messages (xact.c), while at XACT_EVENT_COMMIT they could still
  *	  make the pool anew from what they have cached.  What they have read before
- *	  that, look_up_pool() in acquire.c asks again;
+ *	  that, pool_locate_look_up() asks again;
  *	- the mappings that it made and has used, whose pools go at abort.  If only
  *	  the server's row were its own there would be no mapping for it.
  *

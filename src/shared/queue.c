@@ -89,7 +89,7 @@ static PoolAcquireResult
 acquire_locked(PoolAcquireRequest *request, PoolWakes *wakes, bool *work)
 {
 	Pool *pool = request->pool;
-	PoolWaiter *me = &pool_shmem_waiters[pool_self()->procno];
+	PoolWaiter *me = request->waiter;
 	PoolSlot *slot;
 
 	if (pool->id != request->pool_id || pool->dropped)
@@ -100,7 +100,7 @@ acquire_locked(PoolAcquireRequest *request, PoolWakes *wakes, bool *work)
 	if (!pool->configured ||
 		!pool_target_stamp_equal(&pool->stamp, &request->stamp))
 		return POOL_ACQUIRE_UNCONFIGURED;
-	pool->asked_at = request->started;
+	pool->asked_at = Max(pool->asked_at, request->started);
 	if (pool->pause == POOL_PAUSE_FAIL)
 		return POOL_ACQUIRE_PAUSED;
 	pool_tenure_note_acquire(pool, request->started);
@@ -192,7 +192,7 @@ PoolVerdict
 pool_queue_verdict(PoolAcquireRequest *request, int64 *look_again)
 {
 	Pool *pool = request->pool;
-	PoolWaiter *me = &pool_shmem_waiters[pool_self()->procno];
+	PoolWaiter *me = request->waiter;
 	PoolWakes wakes = {0};
 	PoolVerdict verdict;
 
@@ -214,7 +214,7 @@ pool_queue_verdict(PoolAcquireRequest *request, int64 *look_again)
 PoolVerdict
 pool_queue_leave(PoolAcquireRequest *request)
 {
-	PoolWaiter *me = &pool_shmem_waiters[pool_self()->procno];
+	PoolWaiter *me = request->waiter;
 	PoolWakes wakes = {0};
 	PoolVerdict verdict;
 

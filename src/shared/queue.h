@@ -28,7 +28,8 @@ typedef struct PoolAcquireRequest
 	Oid role; /* the session's local role, for which it acquires */
 	int priority;
 	PoolStamp stamp;
-	int64 started; /* pool_clock_us() when the wait began */
+	PoolWaiter *waiter; /* its place in the queue, if it has to wait */
+	int64 started;		/* pool_clock_us() when the wait began */
 
 	/*
 	 * Finds the first copy of a connection, of those that this session has, that

@@ -154,7 +154,7 @@ find(const PoolKey *key, uint64 *id)
 
 /*
  * The pool of the target; *id is its identity.  If there is none it is made, and
- * *made is true: see look_up_pool() in session/acquire.c for what is to be done
+ * *made is true: see pool_locate_look_up() for what is to be done
  * then.  Takes locks.  Raises 53400 when there is no place for one more, or none
  * for its role.
  */

@@ -56,7 +56,7 @@ pool_self_exists(const PoolSessionRef *session)
 {
 	const PoolSessionRef *entry;
 
-	if (session->procno < 0 || session->procno >= pool_shmem->nwaiters)
+	if (session->procno < 0 || session->procno >= pool_shmem->nsessions)
 		return false;
 	entry = &pool_shmem_waiters[session->procno].session;
 	return entry->serial == session->serial && entry->pid == session->pid;

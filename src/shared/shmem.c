@@ -3,8 +3,9 @@
  *		Reserves and lays out the shared memory; wakes its users.
  *
  * The layout is fixed when the server starts: pool.max_pools pools,
- * pool.max_connections slots, one waiter for each backend.  A crash of any
- * backend makes the server start again with everything FREE and zero.
+ * pool.max_connections slots, pool.max_requests requests, one waiter for each
+ * backend and each request.  A crash of any backend makes the server start again
+ * with everything FREE and zero.
  */
 #include "postgres.h"
 
@@ -17,6 +18,7 @@
 #include "base/compat.h"
 #include "shared/pool.h"
 #include "shared/queue.h"
+#include "shared/request_entry.h"
 #include "shared/shmem.h"
 #include "shared/slot.h"
 #include "shared/stats.h"
@@ -25,9 +27,16 @@ PoolShmem *pool_shmem = NULL;
 Pool *pool_shmem_pools = NULL;
 PoolSlot *pool_shmem_slots = NULL;
 PoolWaiter *pool_shmem_waiters = NULL;
+PoolRequestEntry *pool_shmem_requests = NULL;
 
 static shmem_request_hook_type prev_shmem_request_hook = NULL;
 static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
+
+static int
+count_waiters(void)
+{
+	return MaxBackends + pool_guc_max_requests;
+}
 
 static Size
 shmem_size(void)
@@ -37,7 +46,10 @@ shmem_size(void)
 	size = add_size(size, MAXALIGN(mul_size(pool_guc_max_pools, sizeof(Pool))));
 	size = add_size(size, MAXALIGN(mul_size(pool_guc_max_connections,
 											sizeof(PoolSlot))));
-	return add_size(size, MAXALIGN(mul_size(MaxBackends, sizeof(PoolWaiter))));
+	size =
+		add_size(size, MAXALIGN(mul_size(count_waiters(), sizeof(PoolWaiter))));
+	return add_size(size, MAXALIGN(mul_size(pool_guc_max_requests,
+											sizeof(PoolRequestEntry))));
 }
 
 static void
@@ -83,6 +95,31 @@ init_slots(void)
 	}
 }
 
+static void
+init_waiters(void)
+{
+	for (int i = 0; i < pool_shmem->nwaiters; i++)
+	{
+		PoolWaiter *waiter = &pool_shmem_waiters[i];
+
+		memset(waiter, 0, sizeof(PoolWaiter));
+		waiter->pool = waiter->prev = waiter->next = POOL_NONE;
+	}
+}
+
+static void
+init_requests(int request_tranche)
+{
+	LWLockInitialize(&pool_shmem->request_lock, request_tranche);
+	pool_shmem->free_request = POOL_NONE;
+	for (int i = pool_shmem->nrequests - 1; i >= 0; i--)
+	{
+		memset(&pool_shmem_requests[i], 0, sizeof(PoolRequestEntry));
+		pool_shmem_requests[i].next = pool_shmem->free_request;
+		pool_shmem->free_request = i;
+	}
+}
+
 /*
  * How many of our workers the postmaster will start; RegisterBackgroundWorker()
  * does not tell.
@@ -114,6 +151,7 @@ init_shared(void)
 	pool_shmem->last_pool_id = 0;
 	pg_atomic_init_u64(&pool_shmem->last_session, 0);
 	pg_atomic_init_u64(&pool_shmem->last_lease, 0);
+	pg_atomic_init_u64(&pool_shmem->last_request, 0);
 	pg_atomic_init_u64(&pool_shmem->last_generation, 0);
 	pg_atomic_init_u32(&pool_shmem->starved, 0);
 	pg_atomic_init_u32(&pool_shmem->was_started, 0);
@@ -125,7 +163,9 @@ init_shared(void)
 	pool_shmem->nworkers = count_workers();
 	pool_shmem->npools = pool_guc_max_pools;
 	pool_shmem->nslots = pool_guc_max_connections;
-	pool_shmem->nwaiters = MaxBackends;
+	pool_shmem->nsessions = MaxBackends;
+	pool_shmem->nrequests = pool_guc_max_requests;
+	pool_shmem->nwaiters = count_waiters();
 	if (!pg_strong_random(pool_shmem->statement_key, POOL_STATEMENT_KEY_LEN))
 		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
 						errmsg("could not generate a random number")));
@@ -138,6 +178,7 @@ shmem_startup(void)
 	char *base;
 	static int registry_tranche;
 	static int pool_tranche;
+	static int request_tranche;
 
 	if (prev_shmem_startup_hook)
 		prev_shmem_startup_hook();
@@ -151,23 +192,23 @@ shmem_startup(void)
 	pool_shmem_slots = (PoolSlot *) base;
 	base += MAXALIGN(mul_size(pool_guc_max_connections, sizeof(PoolSlot)));
 	pool_shmem_waiters = (PoolWaiter *) base;
+	base += MAXALIGN(mul_size(count_waiters(), sizeof(PoolWaiter)));
+	pool_shmem_requests = (PoolRequestEntry *) base;
 
 	if (!found)
 	{
 		registry_tranche = LWLockNewTrancheId();
 		pool_tranche = LWLockNewTrancheId();
+		request_tranche = LWLockNewTrancheId();
 		init_shared();
 		init_pools(registry_tranche, pool_tranche);
 		init_slots();
-		for (int i = 0; i < pool_shmem->nwaiters; i++)
-		{
-			memset(&pool_shmem_waiters[i], 0, sizeof(PoolWaiter));
-			pool_shmem_waiters[i].pool = POOL_NONE;
-			pool_shmem_waiters[i].prev = pool_shmem_waiters[i].next = POOL_NONE;
-		}
+		init_waiters();
+		init_requests(request_tranche);
 	}
 	LWLockRegisterTranche(registry_tranche, "PoolRegistry");
 	LWLockRegisterTranche(pool_tranche, "Pool");
+	LWLockRegisterTranche(request_tranche, "PoolRequests");
 	LWLockRelease(AddinShmemInitLock);
 }
 

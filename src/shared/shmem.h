@@ -12,11 +12,14 @@
  *	2. Pool.lock of one pool: its configuration, its slots, its idle list, its
  *	   waiters.  No process holds two pools' locks at once.
  *
+ * request_lock (request_entry.c) is taken by itself, with none of these.
+ *
  * While one of them is held there is no palloc, no catalog access, no libpq
  * call and no system call, and nothing is raised but the report of a broken
  * invariant.  A function that needs a lock asserts it.
  *
- * This header has the frame alone; what is in it: pool.h, slot.h, queue.h.
+ * This header has the frame alone; what is in it: pool.h, slot.h, waiters.h,
+ * request_entry.h.
  */
 #ifndef POOL_SHMEM_H
 #define POOL_SHMEM_H
@@ -36,6 +39,8 @@ typedef struct PoolShmem
 	int nworkers;
 	int npools;
 	int nslots;
+	int nsessions; /* the first waiters: one for each backend, by procno */
+	int nrequests; /* the others: one for each request */
 	int nwaiters;
 
 	/*
@@ -45,14 +50,19 @@ typedef struct PoolShmem
 	uint8 statement_key[POOL_STATEMENT_KEY_LEN];
 
 	LWLock registry_lock;
+	LWLock request_lock;
 
 	/* Under registry_lock. */
 	int free_head; /* list of FREE slots */
 	uint64 last_pool_id;
 
+	/* Under request_lock. */
+	int free_request; /* list of entries that are free */
+
 	/* Grow by one whenever a number that nobody else has is needed. */
 	pg_atomic_uint64 last_session;
 	pg_atomic_uint64 last_lease;
+	pg_atomic_uint64 last_request;
 	pg_atomic_uint64 last_generation;
 
 	/* Each written by that worker alone: procno while it runs, or POOL_NONE. */
@@ -76,6 +86,7 @@ extern PGDLLIMPORT PoolShmem *pool_shmem;
 extern PGDLLIMPORT struct Pool *pool_shmem_pools;
 extern PGDLLIMPORT struct PoolSlot *pool_shmem_slots;
 extern PGDLLIMPORT struct PoolWaiter *pool_shmem_waiters;
+extern PGDLLIMPORT struct PoolRequestEntry *pool_shmem_requests;
 
 #define POOL_ASSERT_REGISTRY_LOCKED() \
 	Assert(LWLockHeldByMeInMode(&pool_shmem->registry_lock, LW_EXCLUSIVE))

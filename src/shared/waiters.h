@@ -17,9 +17,12 @@ typedef enum PoolVerdict
 } PoolVerdict;
 
 /*
- * A backend's place in a queue; one for each backend, by procno.  "session"
- * is written by that backend alone, when it first uses the pool and when it
- * exits.  The rest is under the lock of the pool that is waited for.
+ * A place in a queue: one for each backend, by procno, and then one for each
+ * request (request_entry.h), so that a session can wait for several connections
+ * at once.  "session" is written by the backend alone that the place is of: in its
+ * own when it first uses the pool and when it exits, in a request's when it takes
+ * and frees it, and never in a queue.  The rest is under the lock of the pool that
+ * is waited for.
  */
 typedef struct PoolWaiter
 {
