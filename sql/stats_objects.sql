@@ -48,8 +48,8 @@ group by 1, 2;
 -- What touches a connection is no work for a parallel worker, nor can it be done at plan time.
 select proname, provolatile, proparallel from pg_proc
 where oid in (select objid from stats_members where classid = 'pg_proc'::regclass)
-	and proname not in ('pool_stats_all', 'pool_connections', 'pool_waiters', 'pool_histogram',
-		'pool_metrics', 'pool_fdw_validator')
+	and proname not in ('pool_stats_all', 'pool_connections', 'pool_waiters', 'pool_requests',
+		'pool_histogram', 'pool_metrics', 'pool_fdw_validator')
 	and (provolatile, proparallel) <> ('v', 'u');
 
 drop view stats_members;

@@ -1,20 +1,24 @@
 /*
  * activity_views.c
- *		What pool_connections and pool_waiters show: which session holds which
- *		connection, and which ones wait.
+ *		What pool_connections, pool_waiters and pool_requests show: which session
+ *		holds which connection, which ones wait, and what they have asked for.
  *
  * A slot, or the queue of a pool, is copied under the pool's lock and made into
- * rows outside it; so each row, and each queue, is of one moment.  Columns are
- * in the order of the functions of these names in sql/pool--1.0.sql.
+ * rows outside it; so each row, and each queue, is of one moment, and so are all
+ * requests.  Columns are in the order of the functions of these names in
+ * sql/pool--1.0.sql and sql/pool--1.0--1.1.sql.
  */
 #include "postgres.h"
 
 #include "catalog/pg_authid.h"
+#include "commands/dbcommands.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 
 #include "shared/pool.h"
 #include "shared/queue.h"
+#include "shared/request_entry.h"
 #include "shared/shmem.h"
 #include "shared/slot.h"
 #include "shared/stats.h"
@@ -22,6 +26,7 @@
 
 PG_FUNCTION_INFO_V1(pool_sql_connections);
 PG_FUNCTION_INFO_V1(pool_sql_waiters);
+PG_FUNCTION_INFO_V1(pool_sql_requests);
 
 /* Copies a pool without its statistics.  Needs the lock. */
 static void
@@ -147,6 +152,43 @@ pool_sql_waiters(PG_FUNCTION_ARGS)
 			pool_view_row_put(&row, Int32GetDatum(waiters[at].priority));
 			pool_view_row_store(&row, rsinfo);
 		}
+	}
+	return (Datum) 0;
+}
+
+/*
+ * A row for each request of the roles whose rights the caller has; members of
+ * pg_read_all_stats see all.
+ */
+Datum
+pool_sql_requests(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	PoolRequestEntry *entries =
+		palloc(sizeof(PoolRequestEntry) * Max(pool_shmem->nrequests, 1));
+	bool sees_all = has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS);
+	int here = GetDatabaseEncoding();
+	int n;
+
+	InitMaterializedSRF(fcinfo, 0);
+	n = pool_request_entry_copy(entries);
+	for (int i = 0; i < n; i++)
+	{
+		const PoolRequestEntry *entry = &entries[i];
+		PoolViewRow row = {.n = 0};
+
+		if (!sees_all && !has_privs_of_role(GetUserId(), entry->userid))
+			continue;
+		pool_view_row_put(&row, UInt64GetDatum(entry->id));
+		pool_view_row_put(&row, Int32GetDatum(entry->session.pid));
+		pool_view_row_put_name(&row, get_database_name(entry->database), here);
+		pool_view_row_put_name(&row, GetUserNameFromId(entry->userid, true),
+							   here);
+		pool_view_row_put_name(&row, NameStr(entry->server), entry->encoding);
+		pool_view_row_put_text(&row,
+							   pool_request_entry_state_name(entry->state));
+		pool_view_row_put_clock(&row, entry->since);
+		pool_view_row_store(&row, rsinfo);
 	}
 	return (Datum) 0;
 }

@@ -16,7 +16,7 @@ use Test::More;
 
 my ($local, $remote) = start_pools();
 my @views = qw(pool_stats pool_stats_times pool_stats_closed pool_stats_events pool_connections
-  pool_waiters);
+  pool_waiters pool_requests);
 
 # columns_of(view): their names, in order
 sub columns_of

@@ -73,7 +73,8 @@ my %outcome = (
 	'pool_pause(text,boolean)' => $refused,
 	'pool_drain(text,interval)' => $refused,
 	(map { ("pool_$_(integer)" => $refused) } 'cancel', 'reclaim'),
-	(map { ("pool_$_()" => $empty) } 'stats_all', 'connections', 'waiters'),
+	(map { ("pool_$_()" => $empty) } 'stats_all', 'connections', 'waiters',
+		'requests'),
 	'pool_metrics()' => $refused,
 	'pool_histogram(text,integer)' => $empty,
 	'pool_fdw_validator(text[],oid)' => $empty);
