@@ -138,6 +138,12 @@ static const Metric counters[POOL_NCOUNTERS - 1] = {
 	[POOL_COUNT_STATEMENT_INVALIDATIONS] =
 		PLAIN("statement_invalidations_total",
 			  "Prepared statements found to be gone or out of date."),
+	[POOL_COUNT_REQUESTS] =
+		PLAIN("requests_total", "Statements sent without waiting."),
+	[POOL_COUNT_HEDGES] =
+		PLAIN("hedges_total", "Requests sent since another server was slow."),
+	[POOL_COUNT_HEDGES_WON] =
+		PLAIN("hedges_won_total", "Hedges that answered first."),
 };
 
 static const Metric closed =

@@ -1,9 +1,9 @@
 /*
  * holder.c
- *		What the session that has a lease tells of it: who it is, and when it
- *		uses the connection.
+ *		What the session that has a lease tells of it: who it is, when it uses
+ *		the connection, and for how long a request may go on by itself.
  *
- * The worker asks, to find leases that nobody uses (worker/janitor.c).
+ * The worker asks, to find leases that last too long (worker/overdue.c).
  *
  * Statements are many, so they are told without the pool's lock.  The lease may
  * be reclaimed at any time, and the slot have another connection and another
@@ -17,6 +17,9 @@
  * A reclaim ends the connection's generation.  A session that has lost its lease
  * therefore changes nothing; and of a statement that begins and a reclaim
  * because none is running only one comes about.
+ *
+ * PoolSlot.attended changes in the same way: it has the generation's last bits, so
+ * that whoever has lost the lease does not bound another's, and a time in ms.
  */
 #include "postgres.h"
 
@@ -25,6 +28,10 @@
 #include "shared/pool.h"
 #include "shared/self.h"
 #include "shared/shmem.h"
+
+/* The parts of PoolSlot.attended; so many ms are 34 years. */
+#define TIME_BITS 40
+#define TIME_MASK ((UINT64CONST(1) << TIME_BITS) - 1)
 
 /*
  * Notes who has this session's lease of the slot, unless that has ended.  Takes
@@ -102,4 +109,42 @@ pool_holder_unused_us(const PoolSlot *slot, int64 now)
 	pg_read_barrier(); /* the time after the state, as they are written */
 	return now -
 		   Max((int64) pg_atomic_read_u64(&unlocked->last_use), slot->since);
+}
+
+/* A lease of the slot begins, without a bound.  Needs the pool's lock. */
+void
+pool_holder_begin_lease(PoolSlot *slot)
+{
+	pg_atomic_write_u64(&slot->attended, pg_atomic_read_u64(&slot->generation)
+											 << TIME_BITS);
+}
+
+/*
+ * The session looks after the request that runs on its lease (until is 0), or will
+ * not do so from now on: if it is not back by then, pool_clock_us(), the worker
+ * reclaims the lease.  Returns false if the connection is gone already.
+ */
+bool
+pool_holder_attend(int slot, uint64 generation, int64 until)
+{
+	pg_atomic_uint64 *attended = &pool_shmem_slots[slot].attended;
+	uint64 lease = generation << TIME_BITS;
+	uint64 ms = (uint64) (until / POOL_CLOCK_US_PER_MS) & TIME_MASK;
+	uint64 before = pg_atomic_read_u64(attended);
+
+	return (before & ~TIME_MASK) == lease &&
+		   pg_atomic_compare_exchange_u64(attended, &before, lease | ms);
+}
+
+/*
+ * Until when the request on the leased slot may go on by itself, pool_clock_us(); 0:
+ * there is no bound.  Needs the pool's lock.
+ */
+int64
+pool_holder_attended_until(const PoolSlot *slot)
+{
+	PoolSlot *unlocked = unconstify(PoolSlot *, slot);
+
+	return (int64) (pg_atomic_read_u64(&unlocked->attended) & TIME_MASK) *
+		   POOL_CLOCK_US_PER_MS;
 }

@@ -90,6 +90,7 @@ init_slots(void)
 		pg_atomic_init_u64(&slot->generation, 0);
 		pg_atomic_init_u64(&slot->statement, 0);
 		pg_atomic_init_u64(&slot->last_use, 0);
+		pg_atomic_init_u64(&slot->attended, 0);
 		slot->pool = slot->prev = POOL_NONE;
 		slot->next = (i + 1 < pool_shmem->nslots) ? i + 1 : POOL_NONE;
 	}

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "shared/demand.h"
+#include "shared/holder.h"
 #include "shared/idle_list.h"
 #include "shared/pool.h"
 #include "shared/slot.h"
@@ -183,6 +184,7 @@ pool_slot_lease(Pool *pool, PoolSlot *slot, const PoolSessionRef *session,
 	slot->owner = *session;
 	pg_atomic_write_u64(&slot->statement,
 						2 * pg_atomic_read_u64(&slot->generation));
+	pool_holder_begin_lease(slot);
 	slot->holder.userid = InvalidOid;
 	slot->holder.context[0] = '\0';
 	slot->uses++;

@@ -143,12 +143,14 @@ typedef struct PoolSlot
 	int64 heard;
 
 	/*
-	 * LEASED.  For the report of a leak; see holder.c.  The atomics are written
-	 * by its session without the lock: whether a statement is running, and when
-	 * the last one ended, pool_clock_us(); and who has the lease, with the lock.
+	 * LEASED.  For what ends a lease that lasts too long; see holder.c.  The
+	 * atomics are written by its session without the lock: whether a statement is
+	 * running, when the last one ended, pool_clock_us(), and until when a request
+	 * may run that nobody looks after; and who has the lease, with the lock.
 	 */
 	pg_atomic_uint64 statement;
 	pg_atomic_uint64 last_use;
+	pg_atomic_uint64 attended;
 	PoolHolder holder;
 
 	/* Written by the worker under the pool's lock, when it has connected. */

@@ -28,6 +28,7 @@ static const char *const close_reason_names[POOL_NCLOSE_REASONS] = {
 	[POOL_CLOSE_HOLDER_EXITED] = "holder_exited",
 	[POOL_CLOSE_HANDOVER_FAILED] = "handover_failed",
 	[POOL_CLOSE_WORKER_EXITED] = "worker_exited",
+	[POOL_CLOSE_UNATTENDED] = "unattended",
 };
 
 /* The name of a reason for closing, in views and in the log. */

@@ -7,8 +7,8 @@
  * pool_slot_move(), under the pool's lock, so that they add up with the states
  * of the slots at any moment.  Others are added to without it, since they count
  * what happens outside it: queries, query_errors, rows, validations, cancels,
- * resets, health checks, prepared statements, failed acquires and the times of
- * statements.
+ * resets, health checks, prepared statements, requests, failed acquires and the
+ * times of statements.
  *
  * For that the following races are accepted:
  *
@@ -53,13 +53,14 @@ typedef enum PoolCloseReason
 	POOL_CLOSE_CHECK_FAILED,	/* found dead before it was used */
 	POOL_CLOSE_HOLDER_EXITED,	/* its session ended in the middle of a lease */
 	POOL_CLOSE_HANDOVER_FAILED, /* no session could get its descriptor */
-	POOL_CLOSE_WORKER_EXITED	/* the worker stopped or was restarted */
+	POOL_CLOSE_WORKER_EXITED,	/* the worker stopped or was restarted */
+	POOL_CLOSE_UNATTENDED		/* a request was left alone for too long */
 } PoolCloseReason;
 
-#define POOL_NCLOSE_REASONS (POOL_CLOSE_WORKER_EXITED + 1)
+#define POOL_NCLOSE_REASONS (POOL_CLOSE_UNATTENDED + 1)
 
 /*
- * In the order of their columns in pool_stats_all() of sql/pool--1.0.sql, into
+ * In the order of their columns in pool_stats_all() of sql/pool--1.0--1.1.sql, into
  * which sql/stats_views.c puts them; so are PoolCloseReason and PoolTimed.
  */
 typedef enum PoolCounter
@@ -93,7 +94,10 @@ typedef enum PoolCounter
 	POOL_COUNT_STATEMENT_PARSES,	  /* statements prepared */
 	POOL_COUNT_STATEMENT_EVICTIONS,	  /* deallocated to make room */
 	POOL_COUNT_STATEMENT_INVALIDATIONS, /* found to be gone or out of date */
-	POOL_COUNT_CLOSED					/* usable connections closed */
+	POOL_COUNT_REQUESTS,				/* statements sent without waiting */
+	POOL_COUNT_HEDGES,	   /* requests sent since another server was slow */
+	POOL_COUNT_HEDGES_WON, /* of these, those that answered first */
+	POOL_COUNT_CLOSED	   /* usable connections closed */
 } PoolCounter;
 
 #define POOL_NCOUNTERS (POOL_COUNT_CLOSED + 1)

@@ -5,11 +5,12 @@
  * Each pool is copied under its lock, and made into rows outside it; so a row
  * is of one moment, but for the races in shared/stats.h.
  *
- * Columns are put in the order of pool_stats_all() in sql/pool--1.0.sql, which
+ * Columns are put in the order of pool_stats_all() in sql/pool--1.0--1.1.sql, which
  * has the counters in the order of PoolCounter, the reasons for closing in that
  * of PoolCloseReason and the times in that of PoolTimed.  Whoever adds one to
  * an enum adds a column there in the same place; pool_view_row_store() notices
- * a wrong number of columns, not a wrong order.
+ * a wrong number of columns, not a wrong order.  In a database that has version 1.0
+ * of the extension still, those are left out that it does not know.
  */
 #include "postgres.h"
 
@@ -32,6 +33,9 @@
 
 PG_FUNCTION_INFO_V1(pool_sql_stats_all);
 PG_FUNCTION_INFO_V1(pool_sql_histogram);
+
+/* How many columns pool_stats_all() had in version 1.0. */
+#define COLUMNS_1_0 95
 
 /* Column state: the first that holds. */
 static const char *
@@ -73,21 +77,44 @@ put_sizes(PoolViewRow *row, const Pool *pool)
 	pool_view_row_put_time(row, pool->breaker_opened_at);
 }
 
-/* From acquires to closed, then a column for each reason for closing. */
-static void
-put_counters(PoolViewRow *row, PoolStats *stats)
+/* Is that counter newer than version 1.0? */
+static bool
+is_new(int counter)
 {
+	return counter == POOL_COUNT_REQUESTS || counter == POOL_COUNT_HEDGES ||
+		   counter == POOL_COUNT_HEDGES_WON;
+}
+
+/*
+ * From acquires to closed, then a column for each reason for closing.  Of those that
+ * version 1.0 does not know, unattended is one way to be reclaimed.
+ */
+static void
+put_counters(PoolViewRow *row, PoolStats *stats, bool is_1_0)
+{
+	uint64 unattended =
+		pg_atomic_read_u64(&stats->closed[POOL_CLOSE_UNATTENDED]);
+
 	for (int i = 0; i < POOL_NCOUNTERS; i++)
-		pool_view_row_put(row, UInt64GetDatum(
-								   pg_atomic_read_u64(&stats->counters[i])));
+	{
+		if (!is_1_0 || !is_new(i))
+			pool_view_row_put(row, UInt64GetDatum(
+									   pg_atomic_read_u64(&stats->counters[i])));
+	}
 
 	/*
 	 * Without CONNECT_FAILED, since what never was usable is not closed: it
 	 * is counted in connect_errors.
 	 */
 	for (int i = POOL_CLOSE_CONNECT_FAILED + 1; i < POOL_NCLOSE_REASONS; i++)
-		pool_view_row_put(row,
-						  UInt64GetDatum(pg_atomic_read_u64(&stats->closed[i])));
+	{
+		uint64 closed = pg_atomic_read_u64(&stats->closed[i]);
+
+		if (is_1_0 && i == POOL_CLOSE_RECLAIMED)
+			closed += unattended;
+		if (!is_1_0 || i != POOL_CLOSE_UNATTENDED)
+			pool_view_row_put(row, UInt64GetDatum(closed));
+	}
 }
 
 /* A time given in microseconds, as milliseconds. */
@@ -146,7 +173,7 @@ pool_sql_stats_all(PG_FUNCTION_ARGS)
 		pool_view_row_put_identity(&row, copy);
 		pool_view_row_put_text(&row, pool_state_name(copy));
 		put_sizes(&row, copy);
-		put_counters(&row, &copy->stats);
+		put_counters(&row, &copy->stats, rsinfo->setDesc->natts == COLUMNS_1_0);
 		for (int what = 0; what < POOL_NTIMED; what++)
 			put_times(&row, &copy->stats.times[what]);
 		pool_view_row_put_text(&row, copy->last_error.message);

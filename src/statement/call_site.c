@@ -8,7 +8,7 @@
  * kept in the place's FmgrInfo:
  *
  *		params		how the arguments' types are sent (statement.c)
- *		columns		how the columns are read (result.c)
+ *		columns		how the columns are read (output.c)
  *
  * It lives as long as the executor's state of that plan, as what the executor has
  * looked up itself, and the input and output functions keep in theirs: a plan that

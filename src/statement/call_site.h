@@ -16,7 +16,7 @@ typedef struct PoolCallSite
 	bool busy;			   /* a call uses it, or has ended with an error */
 
 	struct PoolParamTypes *params; /* statement.c's; NULL: none yet */
-	struct PoolColumns *columns;   /* result.c's; NULL: none */
+	struct PoolColumns *columns;   /* output.c's; NULL: none */
 	MemoryContext columns_context; /* theirs; NULL: none yet */
 
 	/* What all calls of a target list must agree in, busy or not. */

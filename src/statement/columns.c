@@ -24,6 +24,9 @@
 /* Columns that are listed in a message, at most. */
 #define MAX_LISTED 20
 
+/* The lead: columns before the query's, which say whose row it is. */
+static const char *const lead_names[] = {"server", "sqlstate", "error"};
+
 /*
  * Notes what the remote says about the columns, in the current memory context.
  *
@@ -62,6 +65,19 @@ pool_columns_note(const PGresult *res)
 		column->binary = PQfformat(res, i) != 0;
 	}
 	return columns;
+}
+
+/*
+ * A copy in the current memory context, to be prepared for a row type of its own.
+ * What the remote says stays the original's.
+ */
+PoolColumns *
+pool_columns_copy(const PoolColumns *columns)
+{
+	Size size =
+		offsetof(PoolColumns, items) + columns->count * sizeof(PoolColumn);
+
+	return memcpy(palloc(size), columns, size);
 }
 
 /*
@@ -132,48 +148,91 @@ check_column(const PoolColumn *column, int number, Oid wanted)
 					 "or cast the column in the remote query.")));
 }
 
-/*
- * Checks the columns against the column list of the query.  Raises 42804 if
- * their number differs or a type does not fit; names are the query's affair.
- */
-void
-pool_columns_check(const PoolColumns *columns, TupleDesc expected)
+/* Raises 42804 where the column list has another number of columns. */
+static void
+check_count(const PoolColumns *columns, TupleDesc expected, int nlead)
 {
 	int count = columns->count;
 
-	if (count != expected->natts)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg_plural("the remote returned %d column, but the column list has %d",
-							   "the remote returned %d columns, but the column list has %d",
-							   count, count, expected->natts),
-				 count > 0 ? errdetail("The remote returned: %s.",
-									   pool_columns_list(columns))
-						   : 0,
-				 errhint("The column list must have a column "
-						 "for each that the remote query returns.")));
-
-	for (int i = 0; i < count; i++)
-		check_column(&columns->items[i], i + 1,
-					 TupleDescAttr(expected, i)->atttypid);
+	if (count + nlead == expected->natts)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 nlead > 0
+				 ? errmsg_plural("the remote returned %d column, "
+								 "but the column list has %d after the first %d",
+								 "the remote returned %d columns, "
+								 "but the column list has %d after the first %d",
+								 count, count, expected->natts - nlead, nlead)
+				 : errmsg_plural("the remote returned %d column, but the column list has %d",
+								 "the remote returned %d columns, but the column list has %d",
+								 count, count, expected->natts),
+			 count > 0 ? errdetail("The remote returned: %s.",
+								   pool_columns_list(columns))
+					   : 0,
+			 errhint("The column list must have a column "
+					 "for each that the remote query returns.")));
 }
 
 /*
- * Makes a registered row type of the columns, in the current memory context.
- * They keep their types where those mean the same here, and are text
- * otherwise.
+ * Checks the columns against the column list of the query, which has a lead of so
+ * many.  Raises 42804 if their number differs or a type does not fit; names are
+ * the query's affair.
+ */
+void
+pool_columns_check(const PoolColumns *columns, TupleDesc expected, int nlead)
+{
+	check_count(columns, expected, nlead);
+	for (int i = 0; i < columns->count; i++)
+		check_column(&columns->items[i], i + 1,
+					 TupleDescAttr(expected, nlead + i)->atttypid);
+}
+
+/* Raises 42804 if the column list does not begin with a lead of so many. */
+void
+pool_columns_check_lead(TupleDesc expected, int nlead)
+{
+	bool fits = expected->natts >= nlead;
+	StringInfoData list;
+
+	for (int i = 0; fits && i < nlead; i++)
+		fits = TupleDescAttr(expected, i)->atttypid == TEXTOID;
+	if (fits)
+		return;
+	initStringInfo(&list);
+	for (int i = 0; i < Min(expected->natts, nlead); i++)
+		appendStringInfo(&list, "%s\"%s\" %s", i > 0 ? ", " : "",
+						 NameStr(TupleDescAttr(expected, i)->attname),
+						 format_type_be(TupleDescAttr(expected, i)->atttypid));
+	ereport(ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("the column list must begin with %d columns of type text",
+					nlead),
+			 errdetail("It begins with: %s.", list.data),
+			 errhint(
+				 "Write it as AS t(server text, sqlstate text, error text, ...).")));
+}
+
+/*
+ * Makes a registered row type of a lead of so many and the columns, if there are
+ * any, in the current memory context.  They keep their types where those mean the
+ * same here, and are text otherwise.
  */
 TupleDesc
-pool_columns_row_type(const PoolColumns *columns)
+pool_columns_row_type(const PoolColumns *columns, int nlead)
 {
-	TupleDesc desc = CreateTemplateTupleDesc(columns->count);
+	int count = columns != NULL ? columns->count : 0;
+	TupleDesc desc = CreateTemplateTupleDesc(nlead + count);
 
-	for (int i = 0; i < columns->count; i++)
+	Assert(nlead <= (int) lengthof(lead_names));
+	for (int i = 0; i < nlead; i++)
+		TupleDescInitEntry(desc, i + 1, lead_names[i], TEXTOID, -1, 0);
+	for (int i = 0; i < count; i++)
 	{
 		const PoolColumn *column = &columns->items[i];
 		bool same = pool_types_is_portable(column->type);
 
-		TupleDescInitEntry(desc, i + 1, column->name,
+		TupleDescInitEntry(desc, nlead + i + 1, column->name,
 						   same ? column->type : TEXTOID,
 						   same ? column->typmod : -1, 0);
 	}
@@ -227,19 +286,18 @@ pool_columns_refuse_binary(const PoolColumns *columns)
 }
 
 /*
- * Looks up how to read the columns as those of a row type, which has as many.
- * What the input functions keep for themselves goes into the current memory
+ * Looks up how to read the columns as those of a row type, after its lead.  What the input functions keep for themselves goes into the current memory
  * context too.  Raises 0A000 for a column in binary format that cannot be read
  * from that.
  */
 void
-pool_columns_prepare(PoolColumns *columns, TupleDesc desc)
+pool_columns_prepare(PoolColumns *columns, TupleDesc desc, int nlead)
 {
-	Assert(desc->natts == columns->count);
+	Assert(desc->natts == nlead + columns->count);
 	for (int i = 0; i < columns->count; i++)
 	{
 		PoolColumn *column = &columns->items[i];
-		Form_pg_attribute attr = TupleDescAttr(desc, i);
+		Form_pg_attribute attr = TupleDescAttr(desc, nlead + i);
 		PoolBinary binary = POOL_BINARY_TEXT;
 		Oid function;
 

@@ -48,14 +48,18 @@ typedef struct PoolColumns
 } PoolColumns;
 
 extern PoolColumns *pool_columns_note(const PGresult *res);
+extern PoolColumns *pool_columns_copy(const PoolColumns *columns);
 extern bool pool_columns_match(const PoolColumns *columns, const PGresult *res,
 							   TupleDesc desc);
 extern char *pool_columns_list(const PoolColumns *columns);
-extern void pool_columns_check(const PoolColumns *columns, TupleDesc expected);
-extern TupleDesc pool_columns_row_type(const PoolColumns *columns);
+extern void pool_columns_check(const PoolColumns *columns, TupleDesc expected,
+							   int nlead);
+extern void pool_columns_check_lead(TupleDesc expected, int nlead);
+extern TupleDesc pool_columns_row_type(const PoolColumns *columns, int nlead);
 extern void pool_columns_check_stable(const PoolColumns *columns,
 									  TupleDesc desc, PoolCallSite *site);
-extern void pool_columns_prepare(PoolColumns *columns, TupleDesc desc);
+extern void pool_columns_prepare(PoolColumns *columns, TupleDesc desc,
+								 int nlead);
 extern void pool_columns_refuse_binary(const PoolColumns *columns);
 extern void pool_columns_read(PoolColumns *columns, const PoolField *fields,
 							  Datum *values, bool *nulls);

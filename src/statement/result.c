@@ -3,61 +3,47 @@
  *		From libpq results to rows of the calling query.
  *
  * A PoolResult is a sink: whoever runs the statement hands it every PGresult
- * in the order of arrival.  The first one of a set of rows tells the columns,
- * whose types come from the column list in FROM, where there is one, and
- * otherwise from the remote.  Then each row goes through the types' input
- * functions into a tuplestore that the executor reads afterwards.  A PGresult
- * is never kept, and a row leaves no memory behind, so a result of any size
- * takes work_mem and no more.
+ * in the order of arrival.  The first one of a set of rows tells the columns.
+ * Then each row goes through the input functions of their types here into what
+ * the SQL function returns (output.c).  A PGresult is never kept.
  *
  * With several statements in one string only the result of the last one
  * counts, and which is the last one is known when it is over.  The rows are
- * then put aside as they came, in a tuplestore of their own, and a new set
- * throws away the one before; so neither the types nor the values of a set
- * that nobody will see can raise an error.
+ * then put aside as they came (staging.c), and a new set throws away the one
+ * before; so neither the types nor the values of a set that nobody will see can
+ * raise an error.
  *
- * Everything hangs below the caller's memory context, except for what the
- * executor is given, which lives as long as the query.
+ * A kept result puts all rows aside: it is collected before anybody says what they
+ * are to be read as.  It has no SQL function, and its owner frees it, perhaps in
+ * another transaction.  The result of an SQL function takes the rows of kept ones,
+ * once or, after an error, again; what is looked up for that is the taker's.
+ *
+ * Everything hangs below the caller's memory context, or that which a kept result
+ * was given, except for what the executor is given.
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
-#include "catalog/pg_type.h"
-#include "executor/executor.h"
-#include "funcapi.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
-#include "utils/builtins.h"
 #include "utils/memutils.h"
 
 #include "base/compat.h"
-#include "statement/binary.h"
-#include "statement/columns.h"
+#include "statement/output.h"
 #include "statement/result.h"
+#include "statement/staging.h"
 
 struct PoolResult
 {
-	PoolResultMode mode;
-	char *server_name;
-	ReturnSetInfo *rsinfo; /* NULL in mode COUNT */
-	FmgrInfo *caller;	/* the SQL function, once for each place in a query */
-	PoolCallSite *site; /* what is kept there; NULL: do without */
-	MemoryContext call_context; /* this struct */
-	MemoryContext set_context;	/* reset for each set */
-	MemoryContext row_context;	/* reset for each row */
-
-	Tuplestorestate *store;	  /* for the executor; NULL in mode COUNT */
-	TupleDesc json_desc;	  /* of its rows in mode JSON */
-	Tuplestorestate *staging; /* unread rows, if there are several sets */
+	const char *server_name;
+	MemoryContext context;	   /* of this struct */
+	MemoryContext set_context; /* reset for each set; NULL in mode COUNT */
+	PoolOutput *output;		   /* NULL in mode COUNT, and if it is kept */
+	PoolStaging *staging;	   /* unread rows, of several sets, or kept */
+	bool being_taken;
 
 	/* The set being received; from "columns" on, in set_context. */
-	bool in_set;			/* more of it is to come */
-	PoolColumns *columns;	/* NULL: the statement returns no rows */
-	TupleDesc desc;			/* of the rows, once it is settled */
-	TupleDesc staging_desc; /* all columns cstring */
-	PoolField *fields;		/* a row as it came */
-	Datum *values;			/* the row as it is stored */
-	bool *nulls;
+	bool in_set;		  /* more of it is to come */
+	PoolColumns *columns; /* NULL: the statement returns no rows */
+	PoolField *fields;	  /* a row as it came */
 
 	int64 rows;		/* received, of all sets */
 	int64 affected; /* as the last statement says */
@@ -81,6 +67,24 @@ push_error_context(PoolResult *result, ErrorContextCallback *callback)
 	error_context_stack = callback;
 }
 
+/* Makes a result and its context, which becomes the current one. */
+static PoolResult *
+make_result(MemoryContext parent, const char *server_name, bool has_sets)
+{
+	MemoryContext context =
+		AllocSetContextCreate(parent, "pool result", ALLOCSET_SMALL_SIZES);
+	PoolResult *result;
+
+	MemoryContextSwitchTo(context);
+	result = palloc0(sizeof(PoolResult));
+	result->server_name = pstrdup(server_name);
+	result->context = context;
+	if (has_sets)
+		result->set_context = AllocSetContextCreate(context, "pool result set",
+													ALLOCSET_DEFAULT_SIZES);
+	return result;
+}
+
 /*
  * Begins a result for the SQL function that is being called.
  *
@@ -91,61 +95,49 @@ PoolResult *
 pool_result_create(FunctionCallInfo fcinfo, PoolResultMode mode,
 				   const char *server_name, PoolCallSite *site)
 {
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	MemoryContext context;
-	MemoryContext old_context;
-	PoolResult *result;
+	MemoryContext old_context = CurrentMemoryContext;
+	PoolResult *result =
+		make_result(old_context, server_name, mode != POOL_RESULT_COUNT);
 
 	if (mode != POOL_RESULT_COUNT)
-	{
-		if (rsinfo == NULL || !IsA(rsinfo, ReturnSetInfo))
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg(
-						 "set-valued function called in context that cannot accept a set")));
-		if (!(rsinfo->allowedModes & SFRM_Materialize))
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg(
-						 "materialize mode required, but it is not allowed in this context")));
-	}
-
-	context = AllocSetContextCreate(CurrentMemoryContext, "pool result",
-									ALLOCSET_SMALL_SIZES);
-	old_context = MemoryContextSwitchTo(context);
-	result = palloc0(sizeof(PoolResult));
-	result->mode = mode;
-	result->server_name = pstrdup(server_name);
-	result->caller = fcinfo->flinfo;
-	result->site = site;
-	result->call_context = context;
-
-	if (mode != POOL_RESULT_COUNT)
-	{
-		result->rsinfo = rsinfo;
-		result->set_context = AllocSetContextCreate(context, "pool result set",
-													ALLOCSET_DEFAULT_SIZES);
-		result->row_context = AllocSetContextCreate(context, "pool result row",
-													ALLOCSET_DEFAULT_SIZES);
-		if (mode == POOL_RESULT_JSON)
-		{
-			result->json_desc = CreateTemplateTupleDesc(1);
-			TupleDescInitEntry(result->json_desc, 1, NULL, JSONBOID, -1, 0);
-		}
-		MemoryContextSwitchTo(rsinfo->econtext->ecxt_per_query_memory);
-		result->store = tuplestore_begin_heap((rsinfo->allowedModes &
-											   SFRM_Materialize_Random) != 0,
-											  false, work_mem);
-	}
+		result->output =
+			pool_output_create(fcinfo, mode == POOL_RESULT_JSON, site);
 	MemoryContextSwitchTo(old_context);
 	return result;
+}
+
+/*
+ * Begins a result that is kept below a memory context, up to so many kB of it in
+ * memory and the rest in a file, until pool_result_destroy(), also beyond the end of
+ * the transaction.
+ */
+PoolResult *
+pool_result_create_kept(MemoryContext parent, const char *server_name,
+						int max_kb)
+{
+	MemoryContext old_context = CurrentMemoryContext;
+	PoolResult *kept = make_result(parent, server_name, true);
+
+	kept->staging = pool_staging_create(max_kb, true);
+	MemoryContextSwitchTo(old_context);
+	return kept;
+}
+
+/* Frees a kept result, complete or not.  Raises nothing. */
+void
+pool_result_destroy(PoolResult *kept)
+{
+	Assert(kept->output == NULL && !kept->being_taken);
+	pool_staging_destroy(kept->staging);
+	MemoryContextDelete(kept->context);
 }
 
 /* Is the result one whose rows may come in binary format, if they can be read? */
 bool
 pool_result_wants_binary(const PoolResult *result)
 {
-	return result->mode == POOL_RESULT_ROWS && result->staging == NULL;
+	return result->output != NULL && result->staging == NULL &&
+		   pool_output_wants_binary(result->output);
 }
 
 /*
@@ -157,7 +149,7 @@ bool
 pool_result_takes_binary(const PoolResult *result, int count, const Oid *types)
 {
 	return pool_result_wants_binary(result) &&
-		   pool_binary_of_columns(count, types, result->rsinfo->expectedDesc);
+		   pool_output_takes_binary(result->output, count, types);
 }
 
 /*
@@ -169,66 +161,10 @@ pool_result_expect_several(PoolResult *result)
 {
 	MemoryContext old_context;
 
-	if (result->mode == POOL_RESULT_COUNT || result->staging != NULL)
+	if (result->output == NULL || result->staging != NULL)
 		return;
-	old_context = MemoryContextSwitchTo(result->call_context);
-	result->staging = tuplestore_begin_heap(false, false, work_mem);
-	MemoryContextSwitchTo(old_context);
-}
-
-/*
- * Settles the row type of the set, and how its columns are read, in the current
- * memory context.
- */
-static void
-settle_columns(PoolResult *result)
-{
-	bool as_rows = (result->mode == POOL_RESULT_ROWS);
-
-	if (as_rows && result->rsinfo->expectedDesc != NULL)
-	{
-		result->desc = result->rsinfo->expectedDesc;
-		pool_columns_check(result->columns, result->desc);
-	}
-	else
-	{
-		result->desc = pool_columns_row_type(result->columns);
-		if (as_rows)
-			pool_columns_check_stable(result->columns, result->desc,
-									  pool_call_site_of(result->caller));
-	}
-
-	pool_columns_prepare(result->columns, result->desc);
-}
-
-/*
- * Notes and settles the columns of a set for a column list.  They are those of the
- * call before at the same place, if the remote describes them alike; else those
- * are forgotten, and these kept.
- */
-static void
-settle_listed_columns(PoolResult *result, const PGresult *res)
-{
-	PoolCallSite *site = result->site;
-	MemoryContext old_context;
-
-	if (site->columns != NULL &&
-		pool_columns_match(site->columns, res, result->rsinfo->expectedDesc))
-	{
-		result->columns = site->columns;
-		result->desc = result->rsinfo->expectedDesc;
-		return;
-	}
-	site->columns = NULL;
-	if (site->columns_context == NULL)
-		site->columns_context =
-			AllocSetContextCreate(site->context, "pool call site",
-								  ALLOCSET_SMALL_SIZES);
-	MemoryContextReset(site->columns_context);
-	old_context = MemoryContextSwitchTo(site->columns_context);
-	result->columns = pool_columns_note(res);
-	settle_columns(result);
-	site->columns = result->columns;
+	old_context = MemoryContextSwitchTo(result->context);
+	result->staging = pool_staging_create(work_mem, false);
 	MemoryContextSwitchTo(old_context);
 }
 
@@ -238,89 +174,25 @@ begin_set(PoolResult *result, const PGresult *res)
 {
 	ExecStatusType status = PQresultStatus(res);
 	MemoryContext old_context;
-	bool listed;
-	int ncolumns;
 
 	result->columns = NULL;
-	if (result->mode == POOL_RESULT_COUNT)
+	if (result->set_context == NULL)
 		return;
 
 	MemoryContextReset(result->set_context);
-	tuplestore_clear(result->staging ? result->staging : result->store);
+	if (result->staging != NULL)
+		pool_staging_clear(result->staging);
+	else
+		pool_output_clear(result->output);
 	if (status != PGRES_TUPLES_OK && !POOL_ROWS_STATUS(status))
 		return;
 
 	old_context = MemoryContextSwitchTo(result->set_context);
-	listed = result->site != NULL && result->staging == NULL &&
-			 result->mode == POOL_RESULT_ROWS &&
-			 result->rsinfo->expectedDesc != NULL;
-	if (listed)
-		settle_listed_columns(result, res);
-	else
-		result->columns = pool_columns_note(res);
-	ncolumns = result->columns->count;
-	result->fields = palloc(ncolumns * sizeof(PoolField));
-	result->values = palloc(ncolumns * sizeof(Datum));
-	result->nulls = palloc(ncolumns * sizeof(bool));
-	if (result->staging != NULL)
-	{
-		result->staging_desc = CreateTemplateTupleDesc(ncolumns);
-		for (int i = 0; i < ncolumns; i++)
-			TupleDescInitEntry(result->staging_desc, i + 1, NULL, CSTRINGOID,
-							   -1, 0);
-	}
-	else if (!listed)
-		settle_columns(result);
+	result->columns = result->staging != NULL
+						  ? pool_columns_note(res)
+						  : pool_output_note(result->output, res);
+	result->fields = palloc(result->columns->count * sizeof(PoolField));
 	MemoryContextSwitchTo(old_context);
-}
-
-/* A row as the jsonb object that it makes, in the current memory context. */
-static Datum
-row_to_jsonb(HeapTuple tuple)
-{
-	Datum json = DirectFunctionCall1(row_to_json, HeapTupleGetDatum(tuple));
-
-	return DirectFunctionCall1(jsonb_in,
-							   CStringGetDatum(TextDatumGetCString(json)));
-}
-
-/* Reads the row in result->fields and stores it for the executor. */
-static void
-store_row(PoolResult *result)
-{
-	MemoryContext old_context;
-
-	MemoryContextReset(result->row_context);
-	old_context = MemoryContextSwitchTo(result->row_context);
-	pool_columns_read(result->columns, result->fields, result->values,
-					  result->nulls);
-	if (result->mode == POOL_RESULT_JSON)
-	{
-		HeapTuple row =
-			heap_form_tuple(result->desc, result->values, result->nulls);
-		Datum object = row_to_jsonb(row);
-		bool is_null = false;
-
-		tuplestore_putvalues(result->store, result->json_desc, &object,
-							 &is_null);
-	}
-	else
-		tuplestore_putvalues(result->store, result->desc, result->values,
-							 result->nulls);
-	MemoryContextSwitchTo(old_context);
-}
-
-/* Puts the row in result->fields aside, to be read later. */
-static void
-stage_row(PoolResult *result)
-{
-	for (int i = 0; i < result->columns->count; i++)
-	{
-		result->values[i] = CStringGetDatum(result->fields[i].bytes);
-		result->nulls[i] = result->fields[i].bytes == NULL;
-	}
-	tuplestore_putvalues(result->staging, result->staging_desc, result->values,
-						 result->nulls);
 }
 
 /* Stores the rows that one PGresult holds, all of which are of one set. */
@@ -331,7 +203,7 @@ store_rows(PoolResult *result, const PGresult *res)
 	int ncolumns = PQnfields(res);
 
 	result->rows += nrows;
-	if (result->mode == POOL_RESULT_COUNT)
+	if (result->set_context == NULL)
 		return;
 
 	Assert(nrows == 0 || result->columns->count == ncolumns);
@@ -348,9 +220,9 @@ store_rows(PoolResult *result, const PGresult *res)
 							   : PQgetvalue(res, row, i);
 		}
 		if (result->staging != NULL)
-			stage_row(result);
+			pool_staging_put(result->staging, result->fields, ncolumns);
 		else
-			store_row(result);
+			pool_output_put(result->output, result->columns, result->fields);
 	}
 }
 
@@ -359,7 +231,8 @@ store_rows(PoolResult *result, const PGresult *res)
  *
  * Its status is one of those that belong to a result: rows, a command's end,
  * or an empty query.  Raises 42804 if the columns are not what the query asks
- * for, and whatever reading a value raises.
+ * for, and whatever reading a value raises; what puts rows aside raises what
+ * writing to a file can.
  */
 void
 pool_result_add(PoolResult *result, const PGresult *res)
@@ -378,79 +251,142 @@ pool_result_add(PoolResult *result, const PGresult *res)
 	error_context_stack = callback.previous;
 }
 
-/* Reads the rows that were put aside: those of the last set. */
+/*
+ * Reads rows that were put aside, which have the result's columns.  Those can be
+ * another result's: then each row begins with the lead, if there is one.
+ */
 static void
-read_staged_rows(PoolResult *result)
+read_rows(PoolResult *result, PoolStaging *staging, const Datum *lead,
+		  const bool *lead_nulls)
 {
-	ErrorContextCallback callback;
-	MemoryContext old_context;
-	TupleTableSlot *slot;
+	PoolColumns *columns = result->columns;
+	MemoryContext old_context = MemoryContextSwitchTo(result->set_context);
 
-	push_error_context(result, &callback);
-	pool_columns_refuse_binary(result->columns);
-	old_context = MemoryContextSwitchTo(result->set_context);
-	settle_columns(result);
+	pool_columns_refuse_binary(columns);
+	pool_output_settle(result->output, columns, lead, lead_nulls);
 	MemoryContextSwitchTo(old_context);
-	slot = MakeSingleTupleTableSlot(result->staging_desc, &TTSOpsMinimalTuple);
-	while (tuplestore_gettupleslot(result->staging, true, false, slot))
+
+	pool_staging_rewind(staging);
+	while (pool_staging_get(staging, result->fields, columns->count))
 	{
 		CHECK_FOR_INTERRUPTS();
-		slot_getallattrs(slot);
-		for (int i = 0; i < result->columns->count; i++)
-		{
-			PoolField *field = &result->fields[i];
-
-			field->bytes = slot->tts_isnull[i]
-							   ? NULL
-							   : DatumGetCString(slot->tts_values[i]);
-			field->length = field->bytes ? (int) strlen(field->bytes) : 0;
-		}
-		store_row(result);
+		pool_output_put(result->output, columns, result->fields);
 	}
-	ExecDropSingleTupleTableSlot(slot);
+}
+
+/* Reads the rows of the last of several sets. */
+static void
+read_last_set(PoolResult *result)
+{
+	ErrorContextCallback callback;
+
+	push_error_context(result, &callback);
+	read_rows(result, result->staging, NULL, NULL);
 	error_context_stack = callback.previous;
 }
 
 /*
+ * Has each row begin with a lead of so many columns: of which server it is, and
+ * what error that had.  To be called before anything else is done with the result.
+ * Raises 42804 if the query's column list does not begin so.
+ */
+void
+pool_result_set_lead(PoolResult *result, int nlead)
+{
+	pool_output_set_lead(result->output, nlead);
+}
+
+/* Adds a row of the lead alone, with nulls after it. */
+void
+pool_result_put_lead(PoolResult *result, const Datum *lead,
+					 const bool *lead_nulls)
+{
+	pool_output_put_lead(result->output, lead, lead_nulls);
+}
+
+/* Is the kept result being read?  Then it must not be destroyed. */
+bool
+pool_result_is_being_taken(const PoolResult *kept)
+{
+	return kept->being_taken;
+}
+
+/* What pool_result_take() does, while nobody else takes it. */
+static void
+take_rows(PoolResult *result, PoolResult *kept, const Datum *lead,
+		  const bool *lead_nulls)
+{
+	const char *server_name = result->server_name;
+	ErrorContextCallback callback;
+	MemoryContext old_context;
+
+	result->columns = NULL;
+	result->server_name = kept->server_name;
+	push_error_context(result, &callback);
+	MemoryContextReset(result->set_context);
+	old_context = MemoryContextSwitchTo(result->set_context);
+	result->columns = pool_columns_copy(kept->columns);
+	result->fields = palloc(kept->columns->count * sizeof(PoolField));
+	MemoryContextSwitchTo(old_context);
+	read_rows(result, kept->staging, lead, lead_nulls);
+	error_context_stack = callback.previous;
+	result->server_name = server_name;
+}
+
+/*
+ * Adds the rows of a complete kept result, each with the lead, if there is one.  A
+ * statement that returned no rows adds the lead alone, and without one nothing.
+ *
+ * Raises 42804 if the columns do not fit, and whatever reading a value raises; what
+ * is kept stays as it was, and can be taken again for another query.  While it is
+ * read, input functions may run any code: if that takes it too, 55006.
+ */
+void
+pool_result_take(PoolResult *result, PoolResult *kept, const Datum *lead,
+				 const bool *lead_nulls)
+{
+	Assert(!kept->in_set);
+	if (kept->columns == NULL)
+	{
+		if (lead != NULL)
+			pool_output_put_lead(result->output, lead, lead_nulls);
+		return;
+	}
+	if (kept->being_taken)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("the result from server \"%s\" is being read already",
+						kept->server_name)));
+	kept->being_taken = true;
+	PG_TRY();
+	{
+		take_rows(result, kept, lead, lead_nulls);
+	}
+	PG_FINALLY();
+	{
+		kept->being_taken = false;
+	}
+	PG_END_TRY();
+}
+
+/*
  * Hands the rows over to the executor.  To be called once, after the last
- * pool_result_add(); with several statements it raises what that would have.
+ * pool_result_add() or pool_result_take(); with several statements it raises what
+ * pool_result_add() would have.
  */
 void
 pool_result_finish(PoolResult *result)
 {
-	ReturnSetInfo *rsinfo = result->rsinfo;
-	MemoryContext old_context;
-
-	if (result->mode == POOL_RESULT_COUNT)
+	if (result->output == NULL)
 		return;
 	if (result->staging != NULL)
 	{
 		if (result->columns != NULL)
-			read_staged_rows(result);
-		tuplestore_end(result->staging);
+			read_last_set(result);
+		pool_staging_destroy(result->staging);
 		result->staging = NULL;
 	}
-
-	rsinfo->returnMode = SFRM_Materialize;
-	rsinfo->setResult = result->store;
-	old_context = MemoryContextSwitchTo(rsinfo->econtext->ecxt_per_query_memory);
-	if (result->mode == POOL_RESULT_JSON)
-		rsinfo->setDesc = CreateTupleDescCopy(result->json_desc);
-	else if (rsinfo->expectedDesc != NULL)
-		; /* which the executor would compare with a copy of itself */
-	else if (result->columns != NULL)
-		rsinfo->setDesc = CreateTupleDescCopy(result->desc);
-	else
-	{
-		/*
-		 * A target list and no row type.  Without a tuplestore the executor
-		 * takes this for an empty set; with one, it would take whatever row
-		 * type came along for that of all later calls.
-		 */
-		rsinfo->setResult = NULL;
-		tuplestore_end(result->store);
-	}
-	MemoryContextSwitchTo(old_context);
+	pool_output_finish(result->output);
 }
 
 /* The rows that came, those of earlier statements included. */
@@ -465,4 +401,14 @@ int64
 pool_result_affected(const PoolResult *result)
 {
 	return result->affected;
+}
+
+/*
+ * How much memory and disk the rows of a kept result take: those of the last set,
+ * with some bytes for each row and each value, so that nulls count as well.
+ */
+int64
+pool_result_bytes(const PoolResult *kept)
+{
+	return pool_staging_bytes(kept->staging);
 }

@@ -31,4 +31,18 @@ extern void pool_result_finish(PoolResult *result);
 extern int64 pool_result_rows(const PoolResult *result);
 extern int64 pool_result_affected(const PoolResult *result);
 
+/* A result that is kept, while nobody knows what for. */
+extern PoolResult *pool_result_create_kept(MemoryContext parent,
+										   const char *server_name, int max_kb);
+extern int64 pool_result_bytes(const PoolResult *kept);
+extern bool pool_result_is_being_taken(const PoolResult *kept);
+extern void pool_result_destroy(PoolResult *kept);
+
+/* Rows of kept results, and who they are of. */
+extern void pool_result_set_lead(PoolResult *result, int nlead);
+extern void pool_result_take(PoolResult *result, PoolResult *kept,
+							 const Datum *lead, const bool *lead_nulls);
+extern void pool_result_put_lead(PoolResult *result, const Datum *lead,
+								 const bool *lead_nulls);
+
 #endif /* POOL_RESULT_H */

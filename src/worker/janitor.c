@@ -18,14 +18,12 @@
  *	  a time meanwhile (shared/demand.c): closes it, down to min_size.
  *	- Older than max_lifetime: see pool_lifetime_phase().  Has another one opened
  *	  first if there is room, so that nobody has to wait for it.
- *	- LEASED and not used for longer than leak_threshold: logs it, once, and
- *	  reclaims the lease if leak_action says so.
+ *	- LEASED for too long: see overdue.c.
  *	- LEASED by a session that no longer exists: closes it.  The session's own
  *	  exit does that, so this is for the day when it could not.
  */
 #include "postgres.h"
 
-#include "utils/backend_status.h"
 #include "utils/memutils.h"
 
 #include "base/clock.h"
@@ -45,6 +43,7 @@
 #include "worker/closer.h"
 #include "worker/janitor.h"
 #include "worker/loop.h"
+#include "worker/overdue.h"
 #include "worker/reset.h"
 #include "worker/worker_log.h"
 
@@ -57,10 +56,10 @@
 typedef enum Errand
 {
 	ERRAND_NONE,
-	ERRAND_RESET, /* RETURNED is RESETTING now, or IDLE is CHECKING */
-	ERRAND_CHECK, /* IDLE is CHECKING, by health_check_query */
-	ERRAND_LEAK,  /* LEASED, and not used for too long */
-	ERRAND_CLOSE  /* is CLOSING */
+	ERRAND_RESET,	/* RETURNED is RESETTING now, or IDLE is CHECKING */
+	ERRAND_CHECK,	/* IDLE is CHECKING, by health_check_query */
+	ERRAND_OVERDUE, /* LEASED for too long */
+	ERRAND_CLOSE	/* is CLOSING */
 } Errand;
 
 /* What a round has found out about a pool. */
@@ -160,26 +159,23 @@ decide_idle(Pool *pool, PoolSlot *slot, int64 now)
 	return ERRAND_NONE;
 }
 
-/* Is a lease leaked, and not yet reported?  Needs the pool's lock. */
-static bool
-is_leaked(const Pool *pool, const PoolSlot *slot, int64 now)
-{
-	int threshold = pool->options.leak_threshold;
-
-	return slot->state == POOL_SLOT_LEASED && threshold > 0 && !slot->leaked &&
-		   pool_holder_unused_us(slot, now) >= pool_clock_from_ms(threshold);
-}
-
 /* Decides about a slot that is LEASED.  Needs the pool's lock. */
 static Errand
 decide_leased(Pool *pool, PoolSlot *slot, int64 now)
 {
+	int64 until;
+
 	if (owner_is_gone(slot))
 	{
 		pool_slot_close(pool, slot, POOL_CLOSE_HOLDER_EXITED, true);
 		return ERRAND_CLOSE;
 	}
-	return is_leaked(pool, slot, now) ? ERRAND_LEAK : ERRAND_NONE;
+	until = pool_holder_attended_until(slot);
+	if (until > now)
+		pool_loop_wake_at(until);
+	return pool_overdue_decide(pool, slot, now) != POOL_OVERDUE_NONE
+			   ? ERRAND_OVERDUE
+			   : ERRAND_NONE;
 }
 
 /*
@@ -277,72 +273,6 @@ log_findings(const Pool *pool, const Findings *found)
 				 errdetail("Utilization was %d%%.", move->utilization)));
 }
 
-/*
- * Logs which session holds a connection and does not use it.  "lease" is the slot
- * as it was under the lock, at that time.
- */
-static void
-log_leak(const Pool *pool, int slot, const PoolSlot *lease, int64 now)
-{
-	int leased = (int) ((now - lease->since) / POOL_CLOCK_US_PER_S);
-	int unused = (int) (pool_holder_unused_us(lease, now) / POOL_CLOCK_US_PER_S);
-	const PoolHolder *holder = &lease->holder;
-	const char *query =
-		pgstat_get_backend_current_activity(lease->owner.pid, false);
-
-	ereport(LOG,
-			(errmsg("connection %d of pool for server \"%s\" has been leased "
-					"for %d seconds and unused for %d seconds by process %d",
-					slot, NameStr(pool->server_name), leased, unused,
-					lease->owner.pid),
-			 OidIsValid(holder->userid)
-				 ? errdetail("The session has role \"%s\" and application name "
-							 "\"%s\"; its last query was: %s",
-							 NameStr(holder->user),
-							 NameStr(holder->application), query)
-				 : errdetail("The last query of the session was: %s", query),
-			 holder->context[0] ? errcontext("%s", holder->context) : 0));
-}
-
-/*
- * Notes that a lease is leaked, unless it was released or used meanwhile, and
- * reclaims it if that is wanted; then logs it.
- */
-static void
-handle_leak(Pool *pool, PoolSlot *slot, bool reclaim)
-{
-	int64 now = pool_clock_us();
-	PoolSlot lease;
-	bool leaked;
-
-	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
-	leaked = slot->pool == pool_index(pool) && is_leaked(pool, slot, now) &&
-			 (!reclaim || pool_holder_bar_statements(slot));
-	lease = *slot;
-	if (leaked)
-		pool_slot_note_leaked(pool, slot);
-	if (leaked && reclaim)
-	{
-		pool_slot_reclaim(pool, slot, POOL_CLOSE_RECLAIMED);
-		pool_stats_add(&pool->stats, POOL_COUNT_LEAKS_RECLAIMED, 1);
-	}
-	LWLockRelease(&pool->lock);
-	if (!leaked)
-		return;
-
-	POOL_FAULT_POINT(janitor_reclaimed);
-	log_leak(pool, pool_slot_index(slot), &lease, now);
-	if (reclaim)
-	{
-		ereport(LOG,
-				(errmsg("connection %d of pool for server \"%s\" was reclaimed "
-						"from process %d by leak_action",
-						pool_slot_index(slot), NameStr(pool->server_name),
-						lease.owner.pid)));
-		pool_closer_begin(slot);
-	}
-}
-
 /* Does what was decided about a slot. */
 static void
 run_errand(Pool *pool, PoolSlot *slot, Errand errand, const PoolOptions *options)
@@ -366,8 +296,9 @@ run_errand(Pool *pool, PoolSlot *slot, Errand errand, const PoolOptions *options
 							 options->health_check_query,
 							 options->health_check_timeout);
 			break;
-		case ERRAND_LEAK:
-			handle_leak(pool, slot, options->leak_action == POOL_LEAK_RECLAIM);
+		case ERRAND_OVERDUE:
+			pool_overdue_handle(pool, slot,
+								options->leak_action == POOL_LEAK_RECLAIM);
 			break;
 		case ERRAND_CLOSE:
 			pool_closer_begin(slot);

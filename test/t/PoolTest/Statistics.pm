@@ -31,11 +31,12 @@ our @counters = qw(
   queries query_errors rows connects connect_errors retries retry_successes retry_failures
   breaker_trips scale_ups scale_downs cancels resets validations validation_failures
   health_checks health_check_failures statement_hits statement_parses statement_evictions
-  statement_invalidations closed_idle_timeout closed_max_lifetime
+  statement_invalidations requests hedges hedges_won closed_idle_timeout closed_max_lifetime
   closed_config_changed closed_reconnect closed_admin closed_reclaimed closed_surplus
   closed_evicted closed_dropped closed_remote_closed closed_canceled closed_error
   closed_unclean closed_proof_failed closed_reset_failed closed_check_failed
-  closed_holder_exited closed_handover_failed closed_worker_exited);
+  closed_holder_exited closed_handover_failed closed_worker_exited
+  closed_unattended);
 our %timed = (
 	wait => ['acquires'],
 	connect => ['connects'],
