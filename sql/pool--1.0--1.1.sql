@@ -247,3 +247,69 @@ FROM pool_stats_all() s, LATERAL (VALUES
 ) e(event, count, description);
 
 DROP FUNCTION pool_stats_all_before();
+
+-- Requests: statements that are sent without waiting.
+
+CREATE FUNCTION pool_send(server text, query text)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'pool_sql_send_server'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pool_send(text, text) IS
+'Sends a statement to any pooled connection to the server without waiting, and returns the number of the request';
+
+CREATE FUNCTION pool_send(server text, query text, VARIADIC parameters "any")
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'pool_sql_send_server'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pool_send(text, text, VARIADIC "any") IS
+'Sends a statement to any pooled connection to the server without waiting, with parameters $1, $2, ..., and returns the number of the request';
+
+CREATE FUNCTION pool_send(lease bigint, query text)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'pool_sql_send_lease'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pool_send(bigint, text) IS
+'Sends a statement on a leased connection without waiting, and returns the number of the request';
+
+CREATE FUNCTION pool_send(lease bigint, query text, VARIADIC parameters "any")
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'pool_sql_send_lease'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pool_send(bigint, text, VARIADIC "any") IS
+'Sends a statement on a leased connection without waiting, with parameters $1, $2, ..., and returns the number of the request';
+
+CREATE FUNCTION pool_wait(requests bigint[], n int DEFAULT 1,
+	timeout interval DEFAULT NULL)
+RETURNS SETOF bigint
+AS 'MODULE_PATHNAME', 'pool_sql_wait'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pool_wait(bigint[], int, interval) IS
+'Waits until n of the requests are done, or the timeout is over; returns those that are, in the order of completion';
+
+CREATE FUNCTION pool_poll(request bigint)
+RETURNS text
+AS 'MODULE_PATHNAME', 'pool_sql_poll'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pool_poll(bigint) IS
+'State of a request, without waiting: waiting, running, ready, failed or cancelled';
+
+CREATE FUNCTION pool_result(request bigint)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'pool_sql_result'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pool_result(bigint) IS
+'Waits for a request, returns its rows or raises its error, and frees it';
+
+CREATE FUNCTION pool_result_json(request bigint)
+RETURNS SETOF jsonb
+AS 'MODULE_PATHNAME', 'pool_sql_result_json'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pool_result_json(bigint) IS
+'Waits for a request, returns each of its rows as a JSON object or raises its error, and frees it';
+
+CREATE FUNCTION pool_abandon(request bigint)
+RETURNS void
+AS 'MODULE_PATHNAME', 'pool_sql_abandon'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pool_abandon(bigint) IS
+'Cancels a request, here and at the remote';

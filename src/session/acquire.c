@@ -25,16 +25,15 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
-#include "storage/latch.h"
 
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/guc.h"
-#include "base/wait_event.h"
 #include "session/acquire.h"
 #include "session/acquire_error.h"
 #include "session/conn_cache.h"
 #include "session/locate.h"
+#include "session/socket_wait.h"
 #include "shared/limit.h"
 #include "shared/shmem.h"
 #include "shared/stats.h"
@@ -310,13 +309,8 @@ wait_for_slot(PoolAcquire *acquire)
 		while ((step = pool_acquire_step(acquire, &look_again)) ==
 			   POOL_ACQUIRE_STEP_WAITING)
 		{
-			(void) WaitLatch(MyLatch,
-							 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-							 pool_clock_left_ms(look_again),
-							 pool_wait_event(POOL_WAIT_ACQUIRE));
-			ResetLatch(MyLatch);
+			pool_socket_wait_latch(look_again, POOL_WAIT_ACQUIRE);
 			POOL_FAULT_POINT(acquire_woken);
-			CHECK_FOR_INTERRUPTS();
 		}
 	}
 	PG_CATCH();

@@ -104,8 +104,7 @@ epoll_events(int events)
 static void
 control(int operation, uint64 id, int sock, int events)
 {
-	struct epoll_event event = {.events = epoll_events(events),
-								.data.u64 = id};
+	struct epoll_event event = {.events = epoll_events(events), .data.u64 = id};
 
 	if (epoll_ctl(sockets, operation, sock, &event) < 0)
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),

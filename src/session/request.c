@@ -48,9 +48,9 @@ pool_request_make(const char *server_name, PoolLease *lease,
 				  const PoolStatement *statement, int result_kb)
 {
 	uint64 id = pg_atomic_add_fetch_u64(&pool_shmem->last_request, 1);
-	MemoryContext context = AllocSetContextCreate(TopMemoryContext,
-												  "pool request",
-												  ALLOCSET_SMALL_SIZES);
+	MemoryContext context =
+		AllocSetContextCreate(TopMemoryContext, "pool request",
+							  ALLOCSET_SMALL_SIZES);
 	MemoryContext old_context = MemoryContextSwitchTo(context);
 	PoolRequest *request = palloc0(sizeof(PoolRequest));
 
@@ -72,13 +72,12 @@ pool_request_make(const char *server_name, PoolLease *lease,
 	{
 		pool_result_destroy(request->result);
 		MemoryContextDelete(context);
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("too many requests"),
-				 errdetail("All sessions together can have %d of them.",
-						   pool_guc_max_requests),
-				 errhint("Fetch or abandon requests, or raise "
-						 "pool.max_requests.")));
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("too many requests"),
+						errdetail("All sessions together can have %d of them.",
+								  pool_guc_max_requests),
+						errhint("Fetch or abandon requests, or raise "
+								"pool.max_requests.")));
 	}
 	if (lease != NULL)
 		lease->has_request = true;
@@ -159,10 +158,11 @@ pool_request_finish(PoolRequest *request, PoolRequestState state)
 	}
 	request->finished = ++pool_request_finished;
 	pool_request_note(request, state);
-	if (state == POOL_REQUEST_READY)
-		return;
-	pool_result_destroy(request->result);
-	request->result = NULL;
+	if (state != POOL_REQUEST_READY && request->result != NULL)
+	{
+		pool_result_destroy(request->result);
+		request->result = NULL;
+	}
 }
 
 /*

@@ -42,9 +42,9 @@ typedef struct PoolRequest
 
 	/* RUNNING. */
 	PoolLeaseRun run;
-	bool watched; /* its socket is in the event set ... */
-	int events;	  /* ... for these events of poll() */
-	bool ready;	  /* and was ready for them */
+	bool watched;	 /* its socket is in the event set ... */
+	int events;		 /* ... for these events of poll() */
+	bool ready;		 /* and was ready for them */
 	bool unattended; /* for longer than it may be; the worker has seen that */
 
 	/* Done. */

@@ -84,7 +84,8 @@ raise_unattended(PoolRequest *request)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_QUERY_CANCELED),
-			 errmsg("request " UINT64_FORMAT " has lost its connection to server \"%s\"",
+			 errmsg("request " UINT64_FORMAT
+					" has lost its connection to server \"%s\"",
 					request->id, request->server_name),
 			 errdetail("Its session was in no function of pool for longer than "
 					   "pool.request_timeout."),
@@ -241,8 +242,8 @@ static void
 open_lease(PoolRequest *request)
 {
 	POOL_FAULT_POINT(request_open);
-	request->lease = pool_session_list_lease(request->server_name,
-											 POOL_LEASE_STATEMENT, -1);
+	request->lease =
+		pool_session_list_lease(request->server_name, POOL_LEASE_STATEMENT, -1);
 	request->lease->subid = request->subid;
 	begin(request);
 }
@@ -334,8 +335,7 @@ move_all(bool woken)
 		look_again = false;
 		dlist_foreach (iter, &pool_request_list)
 		{
-			PoolRequest *request =
-				dlist_container(PoolRequest, node, iter.cur);
+			PoolRequest *request = dlist_container(PoolRequest, node, iter.cur);
 
 			if (!pool_request_is_done(request))
 				move_as_sender(request, woken || look_again);
@@ -450,8 +450,9 @@ enter(void)
 			request->acquire.deadline =
 				Min(request->acquire.deadline + away, request->deadline);
 		if (request->state == POOL_REQUEST_RUNNING && request->own)
-			request->unattended = pool_guc_request_timeout > 0 &&
-								  away > pool_clock_from_ms(pool_guc_request_timeout);
+			request->unattended =
+				pool_guc_request_timeout > 0 &&
+				away > pool_clock_from_ms(pool_guc_request_timeout);
 	}
 }
 
@@ -493,8 +494,8 @@ pool_request_run_until(PoolRequestEnough enough, void *arg, int64 deadline)
 		if (enough(arg) || over)
 			break;
 		over = pool_clock_us() >= deadline;
-		wait_for_events(over ? 0 : Min(deadline, next_look()), POOL_WAIT_REQUEST,
-						&callers, &woken);
+		wait_for_events(over ? 0 : Min(deadline, next_look()),
+						POOL_WAIT_REQUEST, &callers, &woken);
 	}
 	leave();
 	return enough(arg);
@@ -522,7 +523,7 @@ pool_request_run_poll(void)
 bool
 pool_request_run_beside(int sock, int events, int64 deadline, PoolWaitEvent wait)
 {
-	bool over = false;
+	volatile bool over = false;
 	bool callers = false;
 	bool woken = true;
 
@@ -536,8 +537,8 @@ pool_request_run_beside(int sock, int events, int64 deadline, PoolWaitEvent wait
 			bool taken = move_all(woken);
 
 			over = pool_clock_us() >= deadline;
-			wait_for_events(over || taken ? 0 : Min(deadline, next_look()), wait,
-							&callers, &woken);
+			wait_for_events(over || taken ? 0 : Min(deadline, next_look()),
+							wait, &callers, &woken);
 			woken = woken || taken;
 		} while (!over && !callers && !(sock < 0 && woken));
 	}

@@ -5,6 +5,7 @@
 #ifndef POOL_REQUEST_RUN_H
 #define POOL_REQUEST_RUN_H
 
+#include "base/wait_event.h"
 #include "session/request.h"
 
 /* Has the caller what it waits for? */

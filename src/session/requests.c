@@ -80,9 +80,8 @@ pool_requests_send_on_lease(PoolLease *lease, const PoolStatement *statement)
 	if (lease->has_request)
 		pool_request_run_poll(); /* it may be done by now */
 	pool_lease_run_check(lease);
-	request =
-		pool_request_make(NameStr(lease->target.server_name), lease, statement,
-						  work_mem);
+	request = pool_request_make(NameStr(lease->target.server_name), lease,
+								statement, work_mem);
 	PG_TRY();
 	{
 		pool_request_run_poll();

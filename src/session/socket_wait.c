@@ -22,6 +22,7 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/ipc.h"
+#include "storage/latch.h"
 #include "storage/pmsignal.h"
 
 #include "base/clock.h"
@@ -77,4 +78,22 @@ pool_socket_wait(int sock, int events, int64 deadline, PoolWaitEvent wait)
 		proc_exit(1);
 	CHECK_FOR_INTERRUPTS();
 	return true;
+}
+
+/*
+ * Waits until the latch was set, or until, in pool_clock_us(); may return early.
+ * Interrupts are taken here, and the session ends with the postmaster.
+ */
+void
+pool_socket_wait_latch(int64 until, PoolWaitEvent wait)
+{
+	if (pool_socket_wait_other != NULL)
+	{
+		(void) pool_socket_wait_other(PGINVALID_SOCKET, 0, until, wait);
+		return;
+	}
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					 pool_clock_left_ms(until), pool_wait_event(wait));
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
 }

@@ -14,5 +14,6 @@ extern PoolSocketWaiter pool_socket_wait_other;
 
 extern bool pool_socket_wait(int sock, int events, int64 deadline,
 							 PoolWaitEvent wait);
+extern void pool_socket_wait_latch(int64 until, PoolWaitEvent wait);
 
 #endif /* POOL_SOCKET_WAIT_H */

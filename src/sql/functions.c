@@ -12,6 +12,8 @@
 
 #include "session/lease.h"
 #include "session/lease_run.h"
+#include "session/request_run.h"
+#include "session/requests.h"
 #include "session/session.h"
 #include "sql/args.h"
 #include "statement/call_site.h"
@@ -55,6 +57,8 @@ run_on_lease(FunctionCallInfo fcinfo, PoolResultMode mode)
 	site = pool_call_site_enter(fcinfo->flinfo);
 	statement = pool_statement_from_args(fcinfo, 1, site);
 	lease = pool_session_find(PG_GETARG_INT64(0));
+	if (lease->has_request)
+		pool_request_run_poll(); /* it may be done by now */
 	result = pool_result_create(fcinfo, mode,
 								NameStr(lease->target.server_name), site);
 	pool_lease_run(lease, statement, result);
@@ -124,7 +128,12 @@ pool_sql_acquire(PG_FUNCTION_ARGS)
 Datum
 pool_sql_release(PG_FUNCTION_ARGS)
 {
+	PoolLease *lease;
+
 	pool_args_refuse_null(fcinfo, 0, "lease");
-	pool_session_release(pool_session_find(PG_GETARG_INT64(0)));
+	lease = pool_session_find(PG_GETARG_INT64(0));
+	pool_lease_refuse_if_running(lease);
+	pool_requests_forget_lease(lease->id);
+	pool_session_release(lease);
 	PG_RETURN_VOID();
 }
