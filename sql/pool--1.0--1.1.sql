@@ -313,3 +313,24 @@ AS 'MODULE_PATHNAME', 'pool_sql_abandon'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_abandon(bigint) IS
 'Cancels a request, here and at the remote';
+
+-- Asking several servers at a time.
+
+CREATE FUNCTION pool_query_all(servers text[], query text,
+	parameters text[] DEFAULT NULL, on_error text DEFAULT 'raise',
+	parallel int DEFAULT NULL, timeout interval DEFAULT NULL)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'pool_sql_query_all'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pool_query_all(text[], text, text[], text, int, interval) IS
+'Runs a statement on each of the servers, several at a time, and returns their rows, each after server, sqlstate and error';
+
+CREATE FUNCTION pool_query_all_json(servers text[], query text,
+	parameters text[] DEFAULT NULL, on_error text DEFAULT 'raise',
+	parallel int DEFAULT NULL, timeout interval DEFAULT NULL,
+	OUT server text, OUT sqlstate text, OUT error text, OUT result jsonb)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'pool_sql_query_all_json'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pool_query_all_json(text[], text, text[], text, int, interval) IS
+'Runs a statement on each of the servers, several at a time, and returns each row as a JSON object';

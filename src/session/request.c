@@ -94,6 +94,24 @@ pool_request_is_done(const PoolRequest *request)
 		   request->state != POOL_REQUEST_RUNNING;
 }
 
+/*
+ * Was the statement sent, and not seen to its end?  Then the remote may have executed
+ * it, or not.
+ */
+bool
+pool_request_is_unknown(const PoolRequest *request)
+{
+	const PoolRun *run = &request->run.run;
+
+	if (request->state == POOL_REQUEST_READY || !run->sent)
+		return false;
+	return run->phase != POOL_RUN_PHASE_OVER ||
+		   (run->outcome != POOL_RUN_FAILED &&
+			run->outcome != POOL_RUN_LEFT_OPEN &&
+			run->outcome != POOL_RUN_NOT_SENT &&
+			run->outcome != POOL_RUN_NOT_BEGUN);
+}
+
 /* It is in that state now, and others may see it. */
 void
 pool_request_note(PoolRequest *request, PoolRequestState state)
@@ -257,7 +275,7 @@ pool_request_find(int64 id)
 	{
 		PoolRequest *request = dlist_container(PoolRequest, node, iter.cur);
 
-		if (request->id != (uint64) id)
+		if (request->id != (uint64) id || request->internal)
 			continue;
 		if (request->userid != GetUserId())
 			ereport(ERROR,

@@ -23,7 +23,8 @@ typedef struct PoolRequest
 	 * lease, which is held.
 	 */
 	SubTransactionId subid;
-	Oid userid; /* who sent it, and alone may use it */
+	Oid userid;	   /* who sent it, and alone may use it */
+	bool internal; /* of a function that is under way; pool_result() knows none */
 	PoolStatement *statement;
 	PoolResult *result;
 	int64 deadline; /* for all of it, pool_clock_us() */
@@ -59,6 +60,7 @@ extern PoolRequest *pool_request_make(const char *server_name, PoolLease *lease,
 									  const PoolStatement *statement,
 									  int result_kb);
 extern bool pool_request_is_done(const PoolRequest *request);
+extern bool pool_request_is_unknown(const PoolRequest *request);
 extern void pool_request_note(PoolRequest *request, PoolRequestState state);
 extern void pool_request_watch(PoolRequest *request);
 extern void pool_request_unwatch(PoolRequest *request);

@@ -33,17 +33,34 @@ prepare(void)
 }
 
 /*
- * Sends a request to any connection of the server's pool, without waiting.  The
- * deadline, in pool_clock_us(), is for all of it; result_kb is how much of its rows
- * is kept in memory.
+ * Makes a request of its caller's own, which no number finds; it is sent when the
+ * requests are moved on.  The deadline, in pool_clock_us(), is for all of it;
+ * result_kb is how much of its rows is kept in memory.
  *
- * Raises 25000 in a parallel worker, 53000 for want of descriptors, what
- * pool_target_resolve() and pool_request_make() do, and errors of this session, in
+ * Raises 25000 in a parallel worker, 53000 for want of descriptors, and what
+ * pool_request_make() does.
+ */
+PoolRequest *
+pool_requests_make(const char *server_name, const PoolStatement *statement,
+				   int64 deadline, int result_kb)
+{
+	PoolRequest *request;
+
+	prepare();
+	request = pool_request_make(server_name, NULL, statement, result_kb);
+	request->deadline = deadline;
+	request->internal = true;
+	return request;
+}
+
+/*
+ * Sends a request to any connection of the server's pool, without waiting.
+ *
+ * Raises as above, what pool_target_resolve() does, and errors of this session, in
  * whatever request they happen; there is no new request then.
  */
 PoolRequest *
-pool_requests_send(const char *server_name, const PoolStatement *statement,
-				   int64 deadline, int result_kb)
+pool_requests_send(const char *server_name, const PoolStatement *statement)
 {
 	PoolTarget *target = palloc(sizeof(PoolTarget));
 	PoolRequest *request;
@@ -51,8 +68,7 @@ pool_requests_send(const char *server_name, const PoolStatement *statement,
 	prepare();
 	pool_target_resolve(server_name, target);
 	pfree(target);
-	request = pool_request_make(server_name, NULL, statement, result_kb);
-	request->deadline = deadline;
+	request = pool_request_make(server_name, NULL, statement, work_mem);
 	PG_TRY();
 	{
 		POOL_FAULT_POINT(request_listed);

@@ -38,8 +38,7 @@ pool_sql_send_server(PG_FUNCTION_ARGS)
 	char *server = pool_args_server(fcinfo);
 	PoolStatement *statement = pool_statement_from_args(fcinfo, 1, NULL);
 
-	PG_RETURN_INT64(
-		(int64) pool_requests_send(server, statement, PG_INT64_MAX, work_mem)->id);
+	PG_RETURN_INT64((int64) pool_requests_send(server, statement)->id);
 }
 
 /* Sends a statement on a lease; returns the request. */
