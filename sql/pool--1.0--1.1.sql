@@ -334,3 +334,11 @@ AS 'MODULE_PATHNAME', 'pool_sql_query_all_json'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_query_all_json(text[], text, text[], text, int, interval) IS
 'Runs a statement on each of the servers, several at a time, and returns each row as a JSON object';
+
+CREATE FUNCTION pool_query_any(servers text[], query text,
+	parameters text[] DEFAULT NULL, hedge_after interval DEFAULT NULL)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'pool_sql_query_any'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pool_query_any(text[], text, text[], interval) IS
+'Runs a query on the first of the servers, and on another one when that is slow or fails; returns the rows of the first answer';

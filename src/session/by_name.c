@@ -153,7 +153,7 @@ pool_by_name_send(PoolRun *run)
 		if (!send_evictions(run) || !PQsendPrepare(pg, run->name.text, stmt->sql,
 												   stmt->nparams, stmt->types))
 			return false;
-		run->preparations = run->evictions + 1;
+		run->preparations += run->evictions + 1;
 	}
 	return PQsendQueryPrepared(pg, run->name.text, stmt->nparams, stmt->values,
 							   stmt->lengths, stmt->formats, 0);

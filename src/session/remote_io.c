@@ -17,6 +17,43 @@
 #include "statement/remote_report.h"
 #include "statement/statement.h"
 
+#define READ_ONLY \
+	"SELECT pg_catalog.set_config('transaction_read_only', 'on', true)"
+
+/* Gives the statement itself to libpq.  False as below. */
+static bool
+send_statement(PoolRun *run)
+{
+	const PoolStatement *stmt = run->statement;
+	PGconn *pg = run->copy->pg;
+
+	if (run->how != POOL_HOW_PLAIN)
+		return pool_by_name_send(run);
+	if (pool_statement_is_several(stmt))
+		return PQsendQuery(pg, stmt->sql);
+	return PQsendQueryParams(pg, stmt->sql, stmt->nparams, stmt->types,
+							 stmt->values, stmt->lengths, stmt->formats, 0);
+}
+
+/*
+ * Has the statement's transaction be READ ONLY: both go in one pipeline, before its
+ * Sync, and so in one transaction.  False as below.
+ */
+static bool
+send_read_only(PoolRun *run)
+{
+	PGconn *pg = run->copy->pg;
+	bool alone = PQpipelineStatus(pg) == PQ_PIPELINE_OFF;
+
+	run->preparations++;
+	if ((alone && !PQenterPipelineMode(pg)) ||
+		!PQsendQueryParams(pg, READ_ONLY, 0, NULL, NULL, NULL, NULL, 0) ||
+		!send_statement(run))
+		return false;
+	run->pipeline = true;
+	return !alone || PQpipelineSync(pg);
+}
+
 /*
  * Gives the statement to libpq, which sends as much of it as can be sent
  * without waiting.  What may be several statements in one string goes by the
@@ -27,19 +64,13 @@ bool
 pool_remote_io_send(PoolRun *run)
 {
 	const PoolStatement *stmt = run->statement;
-	PGconn *pg = run->copy->pg;
 
 	pool_conn_cache_note_size(run->copy, pool_statement_size(stmt));
 	run->sent = true;
 	run->sent_at = pool_clock_us();
 	if (run->describe)
 		return pool_describe_send(run);
-	if (run->how != POOL_HOW_PLAIN)
-		return pool_by_name_send(run);
-	if (pool_statement_is_several(stmt))
-		return PQsendQuery(pg, stmt->sql);
-	return PQsendQueryParams(pg, stmt->sql, stmt->nparams, stmt->types,
-							 stmt->values, stmt->lengths, stmt->formats, 0);
+	return stmt->read_only ? send_read_only(run) : send_statement(run);
 }
 
 /*

@@ -263,6 +263,18 @@ pool_request_free(PoolRequest *request)
 }
 
 /*
+ * It is no more, and what it does is not cancelled: that changes nothing, and the
+ * connection may be of use.  Raises nothing.
+ */
+void
+pool_request_let_go(PoolRequest *request)
+{
+	if (request->state == POOL_REQUEST_RUNNING)
+		request->lease->unwanted = true;
+	pool_request_free(request);
+}
+
+/*
  * Returns the request of that number.  Raises 42704 if it is none of this session,
  * 42501 if another user of this session sent it.
  */

@@ -35,6 +35,7 @@ typedef struct PoolRequest
 	 */
 	PoolLease *lease;
 	bool own;
+	Pool *pool;		  /* NULL: it has not begun */
 	int64 held_lease; /* its number if it is not its own, else 0 */
 
 	/* WAITING, and has begun. */
@@ -70,6 +71,7 @@ extern void pool_request_fail(PoolRequest *request,
 extern void pool_request_stop_acquiring(PoolRequest *request);
 extern void pool_request_abandon(PoolRequest *request);
 extern void pool_request_free(PoolRequest *request);
+extern void pool_request_let_go(PoolRequest *request);
 extern PoolRequest *pool_request_find(int64 id);
 
 #endif /* POOL_REQUEST_H */

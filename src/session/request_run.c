@@ -35,6 +35,7 @@
 #include "session/session.h"
 #include "shared/holder.h"
 #include "shared/shmem.h"
+#include "shared/stats.h"
 
 /* Sockets that are told of at a time. */
 #define MAX_READY 64
@@ -49,6 +50,7 @@ static int64 left_at = 0;
 static bool look_again = false;
 
 static void begin(PoolRequest *request);
+static void start(PoolRequest *request);
 
 /* How many have a lease of their own, or are about to. */
 static int
@@ -169,6 +171,7 @@ take(PoolRequest *request)
 			request->watched = false; /* closed */
 			pool_request_note(request, POOL_REQUEST_WAITING);
 			begin(request);
+			start(request);
 			break;
 		case POOL_LEASE_RUN_OVER:
 			finish_run(request);
@@ -234,7 +237,6 @@ begin(PoolRequest *request)
 	pool_acquire_begin(&request->acquire);
 	request->acquire.deadline =
 		Min(request->acquire.deadline, request->deadline);
-	start(request);
 }
 
 /* Makes the lease that the request runs on, and begins to acquire. */
@@ -246,6 +248,9 @@ open_lease(PoolRequest *request)
 		pool_session_list_lease(request->server_name, POOL_LEASE_STATEMENT, -1);
 	request->lease->subid = request->subid;
 	begin(request);
+	request->pool = request->lease->request.pool;
+	pool_stats_add(&request->pool->stats, POOL_COUNT_REQUESTS, 1);
+	start(request);
 }
 
 /* Moves a request on as far as it goes without waiting. */

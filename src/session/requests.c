@@ -98,6 +98,8 @@ pool_requests_send_on_lease(PoolLease *lease, const PoolStatement *statement)
 	pool_lease_run_check(lease);
 	request = pool_request_make(NameStr(lease->target.server_name), lease,
 								statement, work_mem);
+	request->pool = lease->request.pool;
+	pool_stats_add(&request->pool->stats, POOL_COUNT_REQUESTS, 1);
 	PG_TRY();
 	{
 		pool_request_run_poll();

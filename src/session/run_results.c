@@ -176,7 +176,9 @@ pool_run_results_take_preparation(PoolRun *run, PGresult *res)
 	else
 	{
 		PQclear(res);
-		if (status != PGRES_COMMAND_OK)
+		if (status != PGRES_COMMAND_OK &&
+			!(run->statement->read_only &&
+			  (status == PGRES_TUPLES_OK || status == PGRES_SINGLE_TUPLE)))
 			pool_run_results_lost(run, POOL_OUT_OF_STEP);
 	}
 }

@@ -173,6 +173,9 @@ typedef struct Pool
 	 */
 	pg_atomic_uint32 statements_lost;
 
+	/* What hedges cost; see hedge.c. */
+	pg_atomic_uint32 hedge_credit;
+
 	/*
 	 * A connection came or went, or could not be had.  Has a lock of its own;
 	 * broadcast by the worker without the pool's lock.

@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "shared/autoscale.h"
 #include "shared/breaker.h"
+#include "shared/hedge.h"
 #include "shared/limit.h"
 #include "shared/queue.h"
 #include "shared/registry.h"
@@ -59,6 +60,7 @@ empty_place(Pool *pool)
 	memset(&pool->stamp, 0, sizeof(pool->stamp));
 	memset(&pool->options, 0, sizeof(pool->options));
 	pg_atomic_write_u32(&pool->statements_lost, 0);
+	pool_hedge_init(pool);
 	memset(&pool->last_error, 0, sizeof(pool->last_error));
 	pool->limit = 0;
 	pool->nremote_closed = pool->nleaked = pool->check_failures = 0;

@@ -73,6 +73,7 @@ init_pools(int registry_tranche, int pool_tranche)
 		ConditionVariableInit(&pool->changed);
 		pool_stats_init(&pool->stats);
 		pg_atomic_init_u32(&pool->statements_lost, 0);
+		pg_atomic_init_u32(&pool->hedge_credit, 0);
 		pool->idle_head = pool->idle_tail = POOL_NONE;
 		pool->waiter_head = pool->waiter_tail = POOL_NONE;
 	}

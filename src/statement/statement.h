@@ -17,6 +17,7 @@ typedef struct PoolStatement
 	const char **values; /* NULL: SQL NULL */
 	int *lengths;		 /* of binary values */
 	int *formats;		 /* 0 text, 1 binary */
+	bool read_only;		 /* in a READ ONLY transaction; not of several */
 } PoolStatement;
 
 extern PoolStatement *pool_statement_from_args(FunctionCallInfo fcinfo,
