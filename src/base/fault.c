@@ -75,6 +75,8 @@ static const struct
 			   [ACTION_CRASH] = {"crash", SIGKILL},
 			   [ACTION_STOP] = {"stop", SIGSTOP}};
 
+bool pool_fault_unwanted = false;
+
 static char *setting = NULL;
 static char *list = NULL;
 static Armed armed = {.point = -1};
@@ -173,6 +175,10 @@ pool_fault_init(void)
 							   "Lists the points, which process comes there, and how.",
 							   NULL, &list, names.data, PGC_INTERNAL,
 							   GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
+	DefineCustomBoolVariable("pool.fault_unwanted",
+							 "Has nobody want what a session leaves unfinished.",
+							 NULL, &pool_fault_unwanted, false, PGC_SUSET,
+							 GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
 }
 
 /* The process has come to that point: fails there, if that is wanted. */

@@ -15,6 +15,10 @@
  * have it armed, or it would fail again and again, but for the points of its
  * start.  The server's log says when a point is armed and reached, and
  * pool.fault_points lists them all.
+ *
+ * The setting pool.fault_unwanted has what a session leaves unfinished, by a cancel
+ * or a time-out, count as what nobody wants any more and changes nothing
+ * (POOL_CONDITION_UNREAD).
  */
 #ifndef POOL_FAULT_H
 #define POOL_FAULT_H
@@ -140,6 +144,12 @@
 	/* Resets, and closing. */                  \
 	X(janitor_decided, WORKER, RAISES)          \
 	X(janitor_reclaimed, WORKER, RAISES)        \
+	X(drain_begin, WORKER, RAISES)              \
+	X(drain_sent, WORKER, RAISES)               \
+	X(drain_read, WORKER, RAISES)               \
+	X(drain_done, WORKER, RAISES)               \
+	X(drain_given_up_locked, WORKER, SILENT)    \
+	X(drain_given_up, WORKER, RAISES)           \
 	X(reset_begin, WORKER, RAISES)              \
 	X(reset_suspended, WORKER, RAISES)          \
 	X(reset_sent, WORKER, RAISES)               \
@@ -167,14 +177,18 @@ typedef enum PoolFaultPoint
 #undef POOL_FAULT_ENUM
 } PoolFaultPoint;
 
+extern bool pool_fault_unwanted;
+
 extern void pool_fault_init(void);
 extern void pool_fault_reach(PoolFaultPoint point);
 
 #define POOL_FAULT_POINT(name) pool_fault_reach(POOL_FAULT_##name)
+#define POOL_FAULT_UNWANTED() pool_fault_unwanted
 
 #else
 
 #define POOL_FAULT_POINT(name) ((void) 0)
+#define POOL_FAULT_UNWANTED() false
 
 #endif
 

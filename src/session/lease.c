@@ -3,9 +3,8 @@
  *		One lease: a session's hold on a connection.
  *
  * However a lease ends, it comes down to pool_lease_close(), which raises
- * nothing and does no network traffic: it looks at what is known of the
- * connection and releases the slot as clean, to be reset, or to be closed.
- * Doubt means closing.
+ * nothing and waits for nothing: it looks at what is known of the connection and
+ * releases the slot as clean, to be reset, or to be closed.  Doubt means closing.
  */
 #include "postgres.h"
 
@@ -49,6 +48,21 @@ would_be_misread(const PoolLease *lease)
 }
 
 /*
+ * May the worker wait for the end of what is under way, and go on with the connection
+ * (POOL_CONDITION_UNREAD)?
+ */
+static bool
+may_be_drained(const PoolLease *lease)
+{
+	const PoolCopy *copy = lease->copy;
+
+	return (lease->unwanted || POOL_FAULT_UNWANTED()) &&
+		   strcmp(lease->target.options.reset_query, POOL_DEFAULT_RESET) == 0 &&
+		   PQstatus(copy->pg) == CONNECTION_OK &&
+		   !copy->notices.protocol_doubt && PQflush(copy->pg) == 0;
+}
+
+/*
  * What may the next user expect of the connection?  Only what this function
  * calls untouched or clean goes to another session without a reset by the worker.
  */
@@ -59,8 +73,11 @@ pool_lease_condition(const PoolLease *lease)
 
 	if (copy == NULL || !lease->touched)
 		return POOL_CONDITION_UNTOUCHED;
+	if (copy->busy && lease->silent)
+		return POOL_CONDITION_SILENT;
 	if (copy->busy)
-		return lease->silent ? POOL_CONDITION_SILENT : POOL_CONDITION_BUSY;
+		return may_be_drained(lease) ? POOL_CONDITION_UNREAD
+									 : POOL_CONDITION_BUSY;
 
 	/* None of this is so after a run that came to its end: see check_end(). */
 	if (PQstatus(copy->pg) != CONNECTION_OK || copy->notices.protocol_doubt ||
@@ -82,10 +99,19 @@ pool_lease_condition(const PoolLease *lease)
 	}
 }
 
+/* Is a connection that could be used again closed for that reason? */
+static bool
+closes_for(PoolCloseReason reason, PoolCondition condition)
+{
+	return reason != POOL_CLOSE_NONE && reason != POOL_CLOSE_HOLDER_EXITED &&
+		   !(reason == POOL_CLOSE_CANCELED && condition == POOL_CONDITION_UNREAD);
+}
+
 /*
  * Releases the lease's slot, if it has one; the lease has none then.  The
  * connection is closed if its condition demands that, and in any case if a
- * reason other than NONE and HOLDER_EXITED is given.  Raises nothing.
+ * reason is given, other than NONE and HOLDER_EXITED, and CANCELED of a statement
+ * that need not be cancelled.  Raises nothing.
  */
 void
 pool_lease_close(PoolLease *lease, PoolCloseReason reason)
@@ -97,27 +123,29 @@ pool_lease_close(PoolLease *lease, PoolCloseReason reason)
 					 .procno = pool_self()->procno,
 					 .role = lease->request.role};
 	int slot = lease->request.slot;
+	bool keep;
 
 	POOL_FAULT_POINT(close_judge);
 	lease->copy = NULL;
 	lease->request.slot = POOL_NONE;
 	if (slot == POOL_NONE)
 		return;
-	if (reason != POOL_CLOSE_NONE && reason != POOL_CLOSE_HOLDER_EXITED &&
-		!pool_queue_closes(condition))
-		condition = POOL_CONDITION_BROKEN;
+	if (!pool_queue_closes(condition) && closes_for(reason, condition))
+		condition = condition == POOL_CONDITION_UNREAD ? POOL_CONDITION_BUSY
+													   : POOL_CONDITION_BROKEN;
+	keep = !pool_queue_spoils(condition);
 
 	/* The copy first: the next owner may be at the socket at once. */
-	if (copy != NULL && pool_queue_closes(condition))
+	if (copy != NULL && !keep)
 		pool_conn_cache_close(copy);
 	POOL_FAULT_POINT(close_copy_closed);
-	if (!pool_queue_closes(condition))
+	if (keep)
 		pool_prepared_store(slot, &lease->prepared);
 	pool_queue_release(slot, lease->request.generation, condition,
 					   reason != POOL_CLOSE_NONE ? reason : POOL_CLOSE_UNCLEAN,
 					   lease->touched ? &user : NULL);
 	POOL_FAULT_POINT(close_keep);
-	if (copy != NULL && !pool_queue_closes(condition))
+	if (copy != NULL && keep)
 		pool_conn_cache_keep(copy, lease->left_state);
 }
 
@@ -142,7 +170,8 @@ pool_lease_adopt(PoolLease *lease, int64 deadline)
 					   pool_by_name_is_enabled(&lease->target.options,
 											   request->pool),
 					   &lease->prepared);
-	lease->touched = lease->left_state = lease->silent = false;
+	lease->touched = lease->left_state = false;
+	lease->silent = lease->unwanted = false;
 	if (lease->noted && lease->target.options.leak_threshold > 0)
 		pool_holder_note(request->slot, request->generation, &lease->holder);
 	lease->copy =

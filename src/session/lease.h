@@ -42,6 +42,7 @@ typedef struct PoolLease
 	bool running;				/* a statement is under way */
 	bool left_state;			/* the remote session may not be as before */
 	bool silent;				/* the remote did not answer in time */
+	bool unwanted;				/* as POOL_CONDITION_UNREAD asks for */
 	bool noted;					/* "holder" is filled in */
 	bool has_request;			/* one of request.c is under way on it */
 

@@ -330,11 +330,15 @@ release_locked(Pool *pool, PoolSlot *slot, PoolCondition condition,
 		pool_slot_give_up(pool, slot, reason);
 	else if (slot->close_reason != POOL_CLOSE_NONE ||
 			 pool_queue_closes(condition))
-		pool_slot_close(pool, slot, reason, condition == POOL_CONDITION_BUSY);
+		pool_slot_close(pool, slot, reason,
+						condition == POOL_CONDITION_BUSY ||
+							condition == POOL_CONDITION_UNREAD);
 	else if (condition == POOL_CONDITION_IN_TRANSACTION ||
+			 condition == POOL_CONDITION_UNREAD ||
 			 (condition == POOL_CONDITION_USED && pool->options.reset_query[0]))
 	{
 		slot->in_transaction = (condition == POOL_CONDITION_IN_TRANSACTION);
+		slot->unread = (condition == POOL_CONDITION_UNREAD);
 		pool_slot_move(pool, slot, POOL_SLOT_RETURNED);
 	}
 	else if (condition == POOL_CONDITION_CLEAN)

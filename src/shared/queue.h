@@ -55,13 +55,28 @@ typedef enum PoolAcquireResult
 	POOL_ACQUIRE_FAILED		 /* no connection can be had: last_error */
 } PoolAcquireResult;
 
-/* In which condition a lease leaves its connection. */
+/*
+ * In which condition a lease leaves its connection.
+ *
+ * UNREAD may be said of a connection only if
+ *
+ *	1. what runs changes nothing: nobody will know whether it came to its end;
+ *	2. a Sync or a simple Query is the last that was sent, and all of it is out;
+ *	3. no cancel request is on its way;
+ *	4. the reset query is DISCARD ALL, which sets back what a statement may have set:
+ *	   what the remote reports of that, nobody reads.
+ *
+ * How much of the answer the session has read does not matter: drain.c looks for the
+ * end of the rest, wherever that begins.  Who sets PoolLease.unwanted sees to the
+ * first three; that all is out, and to the fourth, lease.c looks itself.
+ */
 typedef enum PoolCondition
 {
 	POOL_CONDITION_UNTOUCHED,	   /* nothing was sent in the lease */
 	POOL_CONDITION_CLEAN,		   /* as good as new, or safe with a proof */
 	POOL_CONDITION_USED,		   /* session state may be left in it */
 	POOL_CONDITION_IN_TRANSACTION, /* a transaction is open in it */
+	POOL_CONDITION_UNREAD,		   /* nobody wants what runs in it */
 	POOL_CONDITION_BROKEN,		   /* not to be used again */
 	POOL_CONDITION_BUSY,		   /* the same, and a statement is running */
 	POOL_CONDITION_SILENT		   /* the same, and the remote did not answer
@@ -75,6 +90,13 @@ pool_queue_closes(PoolCondition condition)
 	return condition == POOL_CONDITION_BROKEN ||
 		   condition == POOL_CONDITION_BUSY ||
 		   condition == POOL_CONDITION_SILENT;
+}
+
+/* Is the copy that the session has of such a connection of no use any more? */
+static inline bool
+pool_queue_spoils(PoolCondition condition)
+{
+	return pool_queue_closes(condition) || condition == POOL_CONDITION_UNREAD;
 }
 
 extern PoolAcquireResult pool_queue_acquire(PoolAcquireRequest *request);

@@ -339,7 +339,8 @@ pool_slot_claim(Pool *pool)
 	slot->retry = pool->failures > 0;
 	if (slot->retry)
 		pool_stats_add(&pool->stats, POOL_COUNT_RETRIES, 1);
-	slot->used = slot->in_transaction = slot->remote_closed = false;
+	slot->used = slot->in_transaction = slot->unread = false;
+	slot->remote_closed = false;
 	slot->cancel = slot->reclaimed = slot->silent = false;
 	slot->close_reason = POOL_CLOSE_NONE;
 	slot->remote_pid = 0;

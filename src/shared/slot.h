@@ -105,6 +105,7 @@ typedef struct PoolSlot
 	bool remote_closed; /* LEASED: closed by the remote, or cut by its worker */
 	bool leaked;		/* LEASED: found to be held for too long */
 	bool in_transaction; /* RETURNED: roll back first */
+	bool unread;		 /* RETURNED, RESETTING: a statement may be running */
 	bool cancel;		 /* CLOSING: a statement is still running */
 	bool reclaimed;		 /* CLOSING: a session may not know it */
 	bool silent;		 /* CLOSING: the remote did not answer in time */

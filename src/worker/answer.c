@@ -28,8 +28,8 @@ pool_answer_begin(PoolAnswer *answer)
 }
 
 /* Appends a message of the protocol. */
-static void
-append_message(StringInfo to, char type, const char *body, int len)
+void
+pool_answer_append(StringInfo to, char type, const char *body, int len)
 {
 	uint32 length = pg_hton32((uint32) len + 4);
 
@@ -49,13 +49,13 @@ pool_answer_expect(PoolAnswer *answer, const char *sql, StringInfo request)
 	appendStringInfoChar(&parse, '\0');
 	appendBinaryStringInfo(&parse, sql, strlen(sql) + 1);
 	appendBinaryStringInfo(&parse, "\0", 2);
-	append_message(request, 'P', parse.data, parse.len);
+	pool_answer_append(request, 'P', parse.data, parse.len);
 	pfree(parse.data);
 
 	/* No names; no formats, no parameters, all results as text. */
-	append_message(request, 'B', "\0\0\0\0\0\0\0", 8);
-	append_message(request, 'E', "\0\0\0\0", 5); /* all rows */
-	append_message(request, 'S', "", 0);
+	pool_answer_append(request, 'B', "\0\0\0\0\0\0\0", 8);
+	pool_answer_append(request, 'E', "\0\0\0\0", 5); /* all rows */
+	pool_answer_append(request, 'S', "", 0);
 
 	answer->statements++;
 	if (answer->phase == POOL_ANSWER_END)

@@ -43,6 +43,8 @@ typedef struct PoolAnswer
 	uint32 left; /* bytes of its body that are to come */
 } PoolAnswer;
 
+extern void pool_answer_append(StringInfo to, char type, const char *body,
+							   int len);
 extern void pool_answer_begin(PoolAnswer *answer);
 extern void pool_answer_expect(PoolAnswer *answer, const char *sql,
 							   StringInfo request);

@@ -10,6 +10,8 @@
  */
 #include "postgres.h"
 
+#include <sys/socket.h>
+
 #include "miscadmin.h"
 #include "storage/fd.h"
 #include "utils/memutils.h"
@@ -161,6 +163,39 @@ pool_conn_stand_by(PoolConn *conn)
 	}
 	else
 		pool_conn_watch_remote(conn, WL_SOCKET_CLOSED);
+}
+
+/*
+ * Sends a request of the worker itself; returns whether all of it went out.  It is
+ * short, and nothing else is on its way.
+ */
+bool
+pool_conn_send(PoolConn *conn, const StringInfoData *request)
+{
+	ssize_t sent =
+		conn->relay.ssl != NULL
+			? pool_relay_send(&conn->relay, request->data, request->len)
+			: send(PQsocket(conn->pg), request->data, request->len,
+				   MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	return sent == request->len;
+}
+
+/*
+ * Reads what has come for the worker itself, at most POOL_CONN_READ bytes.  Returns
+ * 0 if there is nothing yet, -1 if nothing more will come.
+ */
+ssize_t
+pool_conn_recv(PoolConn *conn, char *data)
+{
+	ssize_t got =
+		conn->relay.ssl != NULL
+			? pool_relay_recv(&conn->relay, data, POOL_CONN_READ)
+			: recv(PQsocket(conn->pg), data, POOL_CONN_READ, MSG_DONTWAIT);
+
+	if (got > 0)
+		return got;
+	return got < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -1;
 }
 
 /*

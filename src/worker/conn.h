@@ -17,6 +17,7 @@
 #include "worker/cancel.h"
 #include "worker/feed.h"
 #include "worker/loop.h"
+#include "worker/marker.h"
 #include "worker/parameters.h"
 #include "worker/relay.h"
 
@@ -27,6 +28,7 @@ typedef enum PoolTask
 	POOL_TASK_WATCH,   /* watches for its end, or relays */
 	POOL_TASK_LOOK_UP, /* looks up its hosts; no PGconn yet */
 	POOL_TASK_CONNECT,
+	POOL_TASK_DRAIN, /* RESETTING: reads what nobody wants, before the reset */
 	POOL_TASK_RESET, /* RESETTING, or CHECKING: resets or health check */
 	POOL_TASK_CLOSE
 } PoolTask;
@@ -42,6 +44,9 @@ typedef enum PoolSocket
 } PoolSocket;
 
 #define POOL_NSOCKETS (POOL_SOCKET_SESSION + 1)
+
+/* How many bytes pool_conn_recv() reads at most. */
+#define POOL_CONN_READ POOL_RELAY_RECORD
 
 typedef struct PoolConn
 {
@@ -68,6 +73,10 @@ typedef struct PoolConn
 	PoolParameters parameters; /* what the remote has reported */
 	PoolRelay relay;		   /* if encrypted */
 
+	/* Draining. */
+	PoolMarker marker; /* the end of what nobody wants */
+	int64 drained;	   /* bytes so far */
+
 	/* Resetting. */
 	PoolAnswer answer;	  /* to what was sent for that */
 	bool broken;		  /* the connection ended meanwhile */
@@ -91,6 +100,8 @@ extern void pool_conn_watch(PoolConn *conn, PoolSocket which, pgsocket sock,
 							uint32 events);
 extern void pool_conn_watch_remote(PoolConn *conn, uint32 events);
 extern void pool_conn_watch_relay(PoolConn *conn);
+extern bool pool_conn_send(PoolConn *conn, const StringInfoData *request);
+extern ssize_t pool_conn_recv(PoolConn *conn, char *data);
 extern void pool_conn_stand_by(PoolConn *conn);
 extern void pool_conn_free(PoolConn *conn);
 extern void pool_conn_begin_task(PoolConn *conn, PoolTask task,

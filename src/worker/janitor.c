@@ -7,7 +7,8 @@
  * decides what is to be done about each and makes the slot's first move; then,
  * without the lock, it does the rest and writes the log:
  *
- *	- RETURNED: has it reset (reset.c).
+ *	- RETURNED: has it reset (reset.c), and drained before that (drain.c) if an
+ *	  answer is on its way.
  *	- CLOSING: hands it to closer.c.
  *	- IDLE and used a while ago: has it reset.  A statement may have left a lock
  *	  or a temporary table that nobody would ask for again; the next session's
@@ -41,6 +42,7 @@
 #include "shared/stats.h"
 #include "shared/wake.h"
 #include "worker/closer.h"
+#include "worker/drain.h"
 #include "worker/janitor.h"
 #include "worker/loop.h"
 #include "worker/overdue.h"
@@ -287,8 +289,11 @@ run_errand(Pool *pool, PoolSlot *slot, Errand errand, const PoolOptions *options
 			break;
 		case ERRAND_RESET:
 			conn->is_health_check = false;
-			pool_reset_begin(conn, slot->in_transaction, reset_query,
-							 options->health_check_timeout);
+			if (slot->unread)
+				pool_drain_begin(conn, options->health_check_timeout);
+			else
+				pool_reset_begin(conn, slot->in_transaction, reset_query,
+								 options->health_check_timeout);
 			break;
 		case ERRAND_CHECK:
 			conn->is_health_check = true;

@@ -19,7 +19,8 @@
  *
  * While the worker itself speaks to the remote (a reset), it uses the same TLS
  * session (pool_relay_recv, pool_relay_send), and nothing is relayed.  That is
- * safe only when nothing is on its way (pool_relay_suspend).
+ * safe only when nothing is on its way (pool_relay_suspend), or nobody wants what is
+ * (pool_relay_take_over).
  */
 #include "postgres.h"
 
@@ -312,6 +313,29 @@ pool_relay_suspend(PoolRelay *relay)
 	/* A reset waits for the socket, and must not find that TLS has read it. */
 	SSL_set_read_ahead(relay->ssl, 0);
 	return true;
+}
+
+/*
+ * Stops relaying though the remote may be sending, because the worker itself is to
+ * use the connection, and can tell what is for it.  What the session has sent is
+ * passed on; what the remote has sent, and no session is to see any more, is thrown
+ * away.  Returns false if not all could be passed on.
+ */
+bool
+pool_relay_take_over(PoolRelay *relay)
+{
+	char waste[1024];
+
+	if (is_empty(&relay->to_remote))
+		read_session(relay);
+	if (!is_empty(&relay->to_remote))
+		write_remote(relay);
+	clear(&relay->to_session);
+	while (recv(relay->session_end, waste, sizeof(waste), MSG_DONTWAIT) > 0)
+		;
+	SSL_set_read_ahead(relay->ssl, 0);
+	return is_empty(&relay->to_remote) && !relay->remote_ended &&
+		   recv(relay->worker_end, waste, 1, MSG_PEEK | MSG_DONTWAIT) < 0;
 }
 
 /* SSL_read() or SSL_write() has returned "result": sets errno, returns -1. */

@@ -41,6 +41,7 @@ extern void pool_relay_transfer(PoolRelay *relay, uint32 remote_events,
 extern ssize_t pool_relay_recv(PoolRelay *relay, char *data, size_t size);
 extern ssize_t pool_relay_send(PoolRelay *relay, const char *data, size_t len);
 extern bool pool_relay_suspend(PoolRelay *relay);
+extern bool pool_relay_take_over(PoolRelay *relay);
 extern void pool_relay_resume(PoolRelay *relay);
 extern void pool_relay_shutdown(PoolRelay *relay, PGconn *conn,
 								const char *message, int len);

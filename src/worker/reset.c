@@ -11,8 +11,6 @@
  */
 #include "postgres.h"
 
-#include <sys/socket.h>
-
 #include "base/clock.h"
 #include "base/fault.h"
 #include "shared/pool.h"
@@ -29,9 +27,8 @@
 #include "worker/reset.h"
 #include "worker/worker_log.h"
 
-/* How many buffers are read before others get a turn, and the bytes of each. */
+/* How many buffers are read before others get a turn. */
 #define READ_ROUNDS 16
-#define READ_SIZE POOL_RELAY_RECORD
 
 /*
  * The longest answer, in bytes.  What is asked for has a short one; the rest is
@@ -80,7 +77,7 @@ reset_done(PoolConn *conn)
 	if (conn->is_health_check)
 		conn->pool->check_failures = 0;
 	else
-		slot->used = slot->in_transaction = false;
+		slot->used = slot->in_transaction = slot->unread = false;
 	pool_queue_offer(conn->pool, slot, &wakes);
 	POOL_FAULT_POINT(reset_offered_locked);
 	LWLockRelease(&conn->pool->lock);
@@ -102,22 +99,6 @@ suspend_relay(PoolConn *conn)
 	pool_conn_watch(conn, POOL_SOCKET_SESSION, conn->relay.worker_end,
 					WL_SOCKET_CLOSED);
 	return pool_relay_suspend(&conn->relay);
-}
-
-/*
- * Sends the request; returns whether all of it went out.  It is short, and
- * nothing else is on its way.
- */
-static bool
-send_request(PoolConn *conn, const StringInfoData *request)
-{
-	ssize_t sent =
-		conn->relay.ssl != NULL
-			? pool_relay_send(&conn->relay, request->data, request->len)
-			: send(PQsocket(conn->pg), request->data, request->len,
-				   MSG_DONTWAIT | MSG_NOSIGNAL);
-
-	return sent == request->len;
 }
 
 /* Is it the query that only asks whether somebody answers? */
@@ -157,7 +138,7 @@ pool_reset_begin(PoolConn *conn, bool rollback, const char *query,
 		pool_answer_expect(&conn->answer, query, &request);
 	if (conn->answer.statements == 0)
 		reset_done(conn); /* reset_query was there, and is no more */
-	else if (send_request(conn, &request))
+	else if (pool_conn_send(conn, &request))
 		pool_conn_watch_remote(conn, WL_SOCKET_READABLE);
 	else
 		reset_failed(conn, POOL_CLOSE_RESET_FAILED, false);
@@ -165,31 +146,15 @@ pool_reset_begin(PoolConn *conn, bool rollback, const char *query,
 	pfree(request.data);
 }
 
-/*
- * Reads what has come, at most READ_SIZE bytes.  Returns 0 if there is nothing
- * yet, -1 if nothing more will come.
- */
-static ssize_t
-read_remote(PoolConn *conn, char *data)
-{
-	ssize_t got = conn->relay.ssl != NULL
-					  ? pool_relay_recv(&conn->relay, data, READ_SIZE)
-					  : recv(PQsocket(conn->pg), data, READ_SIZE, MSG_DONTWAIT);
-
-	if (got > 0)
-		return got;
-	return got < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -1;
-}
-
 /* Reads what the remote answers to the reset, as far as it has come. */
 void
 pool_reset_on_event(PoolConn *conn)
 {
-	static char data[READ_SIZE];
+	static char data[POOL_CONN_READ];
 
 	for (int i = 0; i < READ_ROUNDS; i++)
 	{
-		ssize_t got = read_remote(conn, data);
+		ssize_t got = pool_conn_recv(conn, data);
 
 		if (got < 0)
 		{

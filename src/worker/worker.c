@@ -47,6 +47,7 @@
 #include "worker/config.h"
 #include "worker/conn.h"
 #include "worker/connector.h"
+#include "worker/drain.h"
 #include "worker/janitor.h"
 #include "worker/listener.h"
 #include "worker/lookup.h"
@@ -115,7 +116,8 @@ disown_slots(void)
 			if (leased[s])
 				pool_slot_note_remote_closed(pool, slot);
 			else if (slot->state != POOL_SLOT_CLOSING)
-				pool_slot_close(pool, slot, POOL_CLOSE_WORKER_EXITED, false);
+				pool_slot_close(pool, slot, POOL_CLOSE_WORKER_EXITED,
+								slot->unread);
 		}
 		LWLockRelease(&pool->lock);
 		pool_queue_tell(pool, POOL_VERDICT_RETRY);
@@ -198,6 +200,9 @@ static const struct
 	[POOL_TASK_CONNECT] = {.on_event = pool_attempt_on_event,
 						   .on_round = pool_attempt_on_round,
 						   .on_timeout = pool_attempt_on_timeout},
+	[POOL_TASK_DRAIN] = {.on_event = pool_drain_on_event,
+						 .on_round = pool_drain_on_round,
+						 .on_timeout = pool_drain_on_timeout},
 	[POOL_TASK_RESET] = {.on_event = pool_reset_on_event,
 						 .on_timeout = pool_reset_on_timeout},
 	[POOL_TASK_CLOSE] = {.on_event = pool_closer_continue,

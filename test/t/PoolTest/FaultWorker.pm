@@ -23,6 +23,8 @@ my %scenario = (
 	reset => [
 		qw(reset_begin reset_suspended reset_sent reset_answer reset_done reset_offered_locked)],
 	fail_reset => [qw(reset_failed reset_failed_locked)],
+	drain => [qw(drain_begin drain_sent drain_read drain_done)],
+	drain_in_vain => [qw(drain_given_up_locked drain_given_up)],
 	cancel => [qw(close_cancel)],
 	fail_to_connect => [qw(connect_failed connect_failed_locked)],
 	leak => [qw(janitor_reclaimed)],
@@ -133,6 +135,26 @@ sub _return_used
 sub reset { return $_[0]->_return_used('srv', $_[1]); }
 
 sub fail_reset { return $_[0]->_return_used('ending', $_[1]); }
+
+# A statement that nobody wants any more when it is cancelled
+sub _leave_unread
+{
+	my ($self, $what, $statement) = @_;
+
+	$self->_arm($what);
+	$self->{victim}->query(q(SET pool.fault_unwanted = on; SET statement_timeout = '100ms'));
+	$self->{case}->saw($self->{victim}->query("SELECT pool_exec('srv', '$statement')"));
+	$self->{victim}->query('RESET pool.fault_unwanted; RESET statement_timeout');
+	return;
+}
+
+sub drain { return $_[0]->_leave_unread($_[1], 'select pg_sleep(0.3)'); }
+
+sub drain_in_vain
+{
+	return $_[0]->_leave_unread($_[1],
+		q(select repeat(''x'', 1000) from pg_sleep(0.3), generate_series(1, 2000)));
+}
 
 sub cancel
 {
