@@ -132,12 +132,16 @@ pool_tenure_goes_on(const Pool *pool, const PoolSlot *slot)
 /*
  * This session releases the slot, others wait, and it may go to any of them as it
  * is: is it to rest instead?  It does if this session is likely to be back soon,
- * and in its tenure.  Needs the lock.
+ * and in its tenure; not if it is itself the one that waits first, with another
+ * request.  Needs the lock.
  */
 bool
 pool_tenure_may_rest(const Pool *pool, const PoolSlot *slot)
 {
-	return slot->last_user.session == pool_self()->serial &&
+	uint64 self = pool_self()->serial;
+
+	return slot->last_user.session == self &&
+		   pool_waiters_first(pool)->session.serial != self &&
 		   habit.gap <= SOON_US &&
 		   pool_clock_us() + REST_US < slot->tenure_end &&
 		   pool_tenure_goes_on(pool, slot);
