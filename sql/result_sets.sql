@@ -101,5 +101,19 @@ select count(*) from (select pool_query('loopback',
 	'select i, repeat(''x'', 100) from generate_series(1, 20000) i')) s;
 select count(*), sum(a) from pool_query('loopback',
 	'select 1; select i from generate_series(1, 20000) i') as t(a int);
+
+-- Put aside, and some of them too long for work_mem alone
+select count(*), count(b), sum(a), bool_and(b is not distinct from
+		case when a % 3 > 0 then repeat(md5(a::text), a % 8 * 400) end) as same
+	from pool_query('loopback', 'select repeat(''x'', 300000); select i,
+		case when i % 3 > 0 then repeat(md5(i::text), i % 8 * 400) end
+		from generate_series(1, 1000) i') as t(a int, b text);
+
+-- Files do not outlive an error.
+set temp_file_limit = '1MB';
+select count(*) from pool_query('loopback',
+	'select 1; select repeat(''x'', 1000) from generate_series(1, 2000) i') as t(a text);
+select count(*) from pg_ls_tmpdir();
+reset temp_file_limit;
 reset work_mem;
 drop table result_target;
