@@ -141,7 +141,9 @@ judge(PoolLeaseRun *lease_run)
 
 	if (run->outcome == POOL_RUN_NOT_SENT && run->validate)
 		pool_stats_add(&request->pool->stats, POOL_COUNT_VALIDATION_FAILURES, 1);
-	lease->silent = run->proof == POOL_PROOF_LATE;
+	/* After query_timeout it is only slow, and to be cancelled until it ends. */
+	lease->silent =
+		run->proof == POOL_PROOF_LATE && run->outcome != POOL_RUN_TIMED_OUT;
 	if (run->reset_lost)
 		pool_by_name_note_lost(lease);
 	if (pool_by_name_goes_again(lease, run))

@@ -61,6 +61,21 @@ foreach my $how ('handover', 'own copy')
 	$session->query(q(SELECT pool_query('hasty', 'select 1')));
 }
 
+# Such a remote is slow, not silent: its statement is cancelled until it ends.
+sql($remote, <<'SQL', db => 'far', user => 'app');
+CREATE FUNCTION stubborn() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM pg_sleep(60);
+EXCEPTION WHEN query_canceled THEN
+	PERFORM pg_sleep(60);
+END $$;
+SQL
+$other->query(q(SELECT pool_query('hasty', 'select 1')));
+$answer = $session->query(q(SELECT pool_query('hasty', 'select stubborn()')));
+is($answer->{state}, '57014', 'query_timeout holds for a statement that catches its cancel');
+wait_for_app_sessions($remote, 0, 'a statement that catches its cancel is cancelled again',
+	condition => q(query LIKE '%stubborn()%'));
+
 # Two mappings of one server, PUBLIC's and a role's own that is made while that
 # role waits: nobody may ever be connected as the other.
 sql($remote, "CREATE ROLE $_ LOGIN PASSWORD 'secret'") foreach 'far_public', 'far_alice';
