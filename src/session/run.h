@@ -19,6 +19,8 @@ typedef enum PoolRunOutcome
 	POOL_RUN_DONE,
 	POOL_RUN_FAILED, /* with the remote's own error, see "error" */
 
+	POOL_RUN_MISREAD, /* done, but its rows cannot be read: see "misread" */
+
 	/* The connection is not to be used again. */
 	POOL_RUN_LOST,		 /* in the middle, see "error" */
 	POOL_RUN_NOT_SENT,	 /* found unusable before the statement went out */
@@ -28,9 +30,7 @@ typedef enum PoolRunOutcome
 	POOL_RUN_TIMED_OUT,	 /* query_timeout was over first */
 	POOL_RUN_COPIES,	 /* it is a COPY from or to the client */
 
-	POOL_RUN_MISREAD, /* done, but its rows cannot be read: see "misread" */
-
-	/* What lease_run.c makes of them, when it has looked at the lease. */
+	/* What lease_settle.c makes of them, when it has looked at the lease. */
 	POOL_RUN_LEFT_OPEN,		   /* done, but left a transaction open */
 	POOL_RUN_RECLAIMED_BEFORE, /* lost before the statement went out, because
 								* the lease was reclaimed */

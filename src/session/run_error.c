@@ -3,7 +3,7 @@
  *		What a run that failed says.
  *
  * Everything that is raised here comes from the PoolRun and the lease's names,
- * after the lease was settled (lease_run.c): its slot may be another session's
+ * after the lease was settled (lease_settle.c): its slot may be another session's
  * by now, so nothing is read from it.
  */
 #include "postgres.h"

@@ -2,7 +2,7 @@
  * run_log.c
  *		The log of statements that took long, as pool.log_min_duration says.
  *
- * Data flow: lease_run.c calls this once for each statement, when the lease is
+ * Data flow: lease_settle.c calls this once for each statement, when the lease is
  * settled and before anything is raised.  So nothing is read from the slot, which
  * may be another session's by now, and an error in here leaves nothing open.
  *
