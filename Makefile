@@ -20,7 +20,7 @@ DATA = sql/pool--1.0.sql sql/pool--1.0--1.1.sql
 PGFILEDESC = "pool - connection pool inside the server"
 
 # Of both kinds the test "init" makes what the others use, and so comes first.
-REGRESS = init options options_names params params_values result result_statements result_sets binary \
+REGRESS = init options options_names params params_values result result_statements result_sets binary columns \
 	query query_statements query_errors query_leftovers \
 	lease lease_errors lease_hold lease_savepoint lease_transaction lease_broken lease_callers \
 	stats stats_failures stats_prewarm stats_roles stats_objects stats_drop \

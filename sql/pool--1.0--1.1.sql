@@ -342,3 +342,28 @@ AS 'MODULE_PATHNAME', 'pool_sql_query_any'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION pool_query_any(text[], text, text[], interval) IS
 'Runs a query on the first of the servers, and on another one when that is slow or fails; returns the rows of the first answer';
+
+-- Column lists
+
+CREATE FUNCTION pool_columns(server text, query text)
+RETURNS text
+AS 'MODULE_PATHNAME', 'pool_sql_columns'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pool_columns(text, text) IS
+'The column list of a statement, as the remote describes it; nothing is executed';
+
+CREATE FUNCTION pool_create_view(view text, server text, query text)
+RETURNS text
+AS 'MODULE_PATHNAME', 'pool_sql_create_view'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pool_create_view(text, text, text) IS
+'Makes a view of a statement on the server and returns the command that has made it';
+
+CREATE FUNCTION pool_create_function(name text, server text, query text,
+	VARIADIC parameters regtype[] DEFAULT '{}')
+RETURNS text
+AS 'MODULE_PATHNAME', 'pool_sql_create_function'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pool_create_function(text, text, text, regtype[]) IS
+'Makes a function of a statement with parameters of these types on the server and returns the '
+'command that has made it';

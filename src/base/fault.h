@@ -82,6 +82,7 @@
 	X(run_again, SESSION, RAISES)               \
 	X(run_settle, SESSION, SILENT)              \
 	X(run_settled, SESSION, RAISES)             \
+	X(columns_described, SESSION, RAISES)       \
 	/* Ending a lease. */                       \
 	X(close_judge, SESSION, QUIET)              \
 	X(close_copy_closed, SESSION, SILENT)       \

@@ -92,7 +92,8 @@ pool_by_name_choose(PoolLease *lease, PoolRun *run)
 	run->max_prepared = options->statement_cache;
 	run->caching = pool_by_name_is_enabled(options, lease->request.pool) &&
 				   (plain || !pool_proof_may_lead(run));
-	if (run->caching && plain && !pool_statement_is_several(run->statement))
+	if (run->caching && plain && !run->statement->only_describe &&
+		!pool_statement_is_several(run->statement))
 		cached =
 			pool_statement_cache_get(lease->request.pool_id, run->statement);
 	run->cached = cached;

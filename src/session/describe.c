@@ -181,3 +181,22 @@ pool_describe_execute(PoolRun *run)
 							   run->binary ? 1 : 0) &&
 		   PQpipelineSync(pg);
 }
+
+/*
+ * Sends Parse and Describe of a statement that is not to be executed, behind the
+ * proof if that is in the pipeline already, which then ends it, too.  The answer to
+ * Parse is a preparation's, that to Describe is the statement's.
+ */
+bool
+pool_describe_send_alone(PoolRun *run)
+{
+	const PoolStatement *stmt = run->statement;
+	PGconn *pg = run->copy->pg;
+	bool whole = PQpipelineStatus(pg) == PQ_PIPELINE_OFF;
+
+	run->preparations = 1;
+	run->pipeline = true;
+	return (!whole || PQenterPipelineMode(pg)) &&
+		   PQsendPrepare(pg, "", stmt->sql, stmt->nparams, stmt->types) &&
+		   PQsendDescribePrepared(pg, "") && (!whole || PQpipelineSync(pg));
+}

@@ -68,6 +68,8 @@ pool_remote_io_send(PoolRun *run)
 	pool_conn_cache_note_size(run->copy, pool_statement_size(stmt));
 	run->sent = true;
 	run->sent_at = pool_clock_us();
+	if (stmt->only_describe)
+		return pool_describe_send_alone(run);
 	if (run->describe)
 		return pool_describe_send(run);
 	return stmt->read_only ? send_read_only(run) : send_statement(run);

@@ -68,7 +68,7 @@ spell_params(const PoolStatement *stmt, int max_bytes)
 {
 	StringInfoData buf;
 
-	if (stmt->nparams == 0 || max_bytes == 0)
+	if (stmt->nparams == 0 || stmt->only_describe || max_bytes == 0)
 		return NULL;
 	if (max_bytes < 0 || max_bytes > MAX_BYTES)
 		max_bytes = MAX_BYTES;

@@ -49,6 +49,9 @@ is_complete(const PGresult *res)
 static bool
 is_in_step(const PoolRun *run, const PGresult *res)
 {
+	if (run->statement->only_describe)
+		return !run->answered && PQresultStatus(res) == PGRES_COMMAND_OK &&
+			   !is_complete(res);
 	return pool_statement_is_several(run->statement) ||
 		   (!run->answered &&
 			(PQresultStatus(res) == PGRES_SINGLE_TUPLE || is_complete(res)));
@@ -87,7 +90,8 @@ pass_on(PoolRun *run, PGresult *res)
 				pool_run_results_lost(run, POOL_OUT_OF_STEP);
 				return;
 			}
-			run->answered = status != PGRES_SINGLE_TUPLE && is_complete(res);
+			run->answered = run->statement->only_describe ||
+							(status != PGRES_SINGLE_TUPLE && is_complete(res));
 			pool_command_tag_note(run, res);
 			if (run->error == NULL)
 				pool_result_add(run->result, res);

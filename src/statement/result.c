@@ -34,9 +34,9 @@
 struct PoolResult
 {
 	const char *server_name;
-	MemoryContext context;	   /* of this struct */
-	MemoryContext set_context; /* reset for each set; NULL in mode COUNT */
-	PoolOutput *output;		   /* NULL in mode COUNT, and if it is kept */
+	MemoryContext context; /* of this struct */
+	MemoryContext set_context; /* reset for each set; NULL if no rows are returned */
+	PoolOutput *output;		   /* NULL if no rows are returned, or it is kept */
 	PoolStaging *staging;	   /* unread rows, of several sets, or kept */
 	bool being_taken;
 
@@ -47,7 +47,16 @@ struct PoolResult
 
 	int64 rows;		/* received, of all sets */
 	int64 affected; /* as the last statement says */
+	bool describes; /* mode COLUMNS: what the columns are, no rows */
+	int nparams;	/* mode COLUMNS: that the statement has */
 };
+
+/* Has the calling query rows of it? */
+static bool
+returns_rows(PoolResultMode mode)
+{
+	return mode == POOL_RESULT_ROWS || mode == POOL_RESULT_JSON;
+}
 
 static void
 result_error_context(void *arg)
@@ -97,9 +106,10 @@ pool_result_create(FunctionCallInfo fcinfo, PoolResultMode mode,
 {
 	MemoryContext old_context = CurrentMemoryContext;
 	PoolResult *result =
-		make_result(old_context, server_name, mode != POOL_RESULT_COUNT);
+		make_result(old_context, server_name, returns_rows(mode));
 
-	if (mode != POOL_RESULT_COUNT)
+	result->describes = mode == POOL_RESULT_COLUMNS;
+	if (returns_rows(mode))
 		result->output =
 			pool_output_create(fcinfo, mode == POOL_RESULT_JSON, site);
 	MemoryContextSwitchTo(old_context);
@@ -127,7 +137,7 @@ pool_result_create_kept(MemoryContext parent, const char *server_name,
 void
 pool_result_destroy(PoolResult *kept)
 {
-	Assert(kept->output == NULL && !kept->being_taken);
+	Assert(kept->output == NULL);
 	pool_staging_destroy(kept->staging);
 	MemoryContextDelete(kept->context);
 }
@@ -168,6 +178,17 @@ pool_result_expect_several(PoolResult *result)
 	MemoryContextSwitchTo(old_context);
 }
 
+/* Notes what the remote says about a statement that is only described. */
+static void
+note_description(PoolResult *result, const PGresult *res)
+{
+	MemoryContext old_context = MemoryContextSwitchTo(result->context);
+
+	result->columns = pool_columns_note(res);
+	result->nparams = PQnparams(res);
+	MemoryContextSwitchTo(old_context);
+}
+
 /* Forgets the set before, and prepares for the one that a result begins. */
 static void
 begin_set(PoolResult *result, const PGresult *res)
@@ -176,6 +197,8 @@ begin_set(PoolResult *result, const PGresult *res)
 	MemoryContext old_context;
 
 	result->columns = NULL;
+	if (result->describes)
+		note_description(result, res);
 	if (result->set_context == NULL)
 		return;
 
@@ -387,6 +410,14 @@ pool_result_finish(PoolResult *result)
 		result->staging = NULL;
 	}
 	pool_output_finish(result->output);
+}
+
+/* In mode COLUMNS what the statement's columns are, and how many parameters it has. */
+const PoolColumns *
+pool_result_columns(const PoolResult *result, int *nparams)
+{
+	*nparams = result->nparams;
+	return result->columns;
 }
 
 /* The rows that came, those of earlier statements included. */

@@ -8,12 +8,14 @@
 #include "libpq-fe.h"
 
 #include "statement/call_site.h"
+#include "statement/columns.h"
 
 typedef enum PoolResultMode
 {
-	POOL_RESULT_ROWS, /* setof record */
-	POOL_RESULT_JSON, /* setof jsonb, one object a row */
-	POOL_RESULT_COUNT /* bigint, rows affected */
+	POOL_RESULT_ROWS,	/* setof record */
+	POOL_RESULT_JSON,	/* setof jsonb, one object a row */
+	POOL_RESULT_COUNT,	/* bigint, rows affected */
+	POOL_RESULT_COLUMNS /* no rows; what the columns are */
 } PoolResultMode;
 
 typedef struct PoolResult PoolResult;
@@ -28,6 +30,8 @@ extern bool pool_result_takes_binary(const PoolResult *result, int count,
 extern void pool_result_expect_several(PoolResult *result);
 extern void pool_result_add(PoolResult *result, const PGresult *res);
 extern void pool_result_finish(PoolResult *result);
+extern const PoolColumns *pool_result_columns(const PoolResult *result,
+											  int *nparams);
 extern int64 pool_result_rows(const PoolResult *result);
 extern int64 pool_result_affected(const PoolResult *result);
 

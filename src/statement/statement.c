@@ -346,6 +346,34 @@ pool_statement_copy(const PoolStatement *stmt)
 	return copy;
 }
 
+/*
+ * Makes a statement that is not to be executed: the remote describes it as it would
+ * for parameters of these types.
+ *
+ * Raises 42704 for a type that does not exist, 54000 as above.
+ */
+PoolStatement *
+pool_statement_to_describe(const char *sql, int nparams, const Oid *types)
+{
+	PoolStatement *stmt = make_statement(sql);
+	PoolParamTypes *known = make_types(CurrentMemoryContext, nparams);
+
+	stmt->only_describe = true;
+	stmt->nparams = nparams;
+	stmt->types = palloc(nparams * sizeof(Oid));
+	stmt->values = palloc0(nparams * sizeof(char *));
+	for (int i = 0; i < nparams; i++)
+	{
+		if (get_typtype(types[i]) == '\0')
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_OBJECT),
+					 errmsg("type with OID %u does not exist", types[i])));
+		stmt->types[i] = lookup_type(known, types[i])->sent_as;
+	}
+	refuse_if_too_large(stmt->length);
+	return stmt;
+}
+
 /* How many bytes libpq puts into its buffer for the statement, but for a few. */
 size_t
 pool_statement_size(const PoolStatement *stmt)

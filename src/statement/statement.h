@@ -18,6 +18,7 @@ typedef struct PoolStatement
 	int *lengths;		 /* of binary values */
 	int *formats;		 /* 0 text, 1 binary */
 	bool read_only;		 /* in a READ ONLY transaction; not of several */
+	bool only_describe;	 /* not to be executed */
 } PoolStatement;
 
 extern PoolStatement *pool_statement_from_args(FunctionCallInfo fcinfo,
@@ -25,6 +26,8 @@ extern PoolStatement *pool_statement_from_args(FunctionCallInfo fcinfo,
 extern PoolStatement *pool_statement_from_texts(const char *sql, int nparams,
 												const char **values);
 extern PoolStatement *pool_statement_copy(const PoolStatement *stmt);
+extern PoolStatement *pool_statement_to_describe(const char *sql, int nparams,
+												 const Oid *types);
 extern size_t pool_statement_size(const PoolStatement *stmt);
 extern bool pool_statement_is_several(const PoolStatement *stmt);
 

@@ -57,6 +57,7 @@ my %argument = (
 	interval => q('1 second'),
 	oid => q('pg_foreign_server'::regclass),
 	'text[]' => q(ARRAY['host=x']),
+	'regtype[]' => q(VARIADIC '{}'::regtype[]),
 	'"any"' => '1');
 my $refused = '42501';         # for want of a right
 my $unknown = '42704';         # the lease of another session, as if there was none
@@ -64,6 +65,9 @@ my $empty = '00000';           # no error, and no row
 my %outcome = (
 	(map { ("$_(text,text)" => $refused, "$_(bigint,text)" => $unknown) }
 		map { ($_, "$_+") } 'pool_query', 'pool_query_json', 'pool_exec'),
+	'pool_columns(text,text)' => $refused,
+	'pool_create_view(text,text,text)' => $refused,
+	'pool_create_function(text,text,text,regtype[])' => $refused,
 	'pool_acquire(text,interval,boolean)' => $refused,
 	'pool_release(bigint)' => $unknown,
 	'pool_prewarm(text,integer)' => $refused,

@@ -146,6 +146,14 @@ wait_for_value($local,
 	q(SELECT health_checks > 0 AND validations > 0 FROM pool_stats_all() WHERE server = 'checked'),
 	't', 'connections are checked and validated');
 
+# The types of columns are asked for.
+my $type = "CREATE TYPE public.trapped AS ENUM ('a')";
+sql($_->[0], $type, db => $_->[1]) foreach [ $remote, 'postgres' ], [ $local, 'postgres' ];
+sql($_->[0], "SET search_path = pg_catalog; $type", db => $_->[1])
+  foreach [ $remote, 'far' ], [ $local, 'hostile' ];
+is(sql($local, q(SELECT pool_columns('plain', 'select null::public.trapped as a,
+	null::public.trapped[] as b'))), 'a trapped, b trapped[]', 'and are what they should be');
+
 # A statement that is canceled, and a session that ends
 my $session = session($local);
 $session->query(q(SET statement_timeout = '300ms'));
@@ -169,6 +177,9 @@ foreach my $step (
 	"ALTER SERVER mine OPTIONS (ADD query_timeout '1h')",
 	"SELECT ${q}query('mine', 'select 1')", "SELECT * FROM ${q}query_json('mine', 'select 1 as a')",
 	"SELECT * FROM ${q}query('mine', 'select \$1', 7) AS t(a pg_catalog.int4)",
+	(map { "SELECT ${q}$_, 'select null::public.trapped as a, ''x''::text as b, 1.5 as c')" }
+		"columns('mine'", "create_view('public.v', 'mine'", "create_function('public.f', 'mine'"),
+	'SELECT a, b, c FROM public.v', 'SELECT a, b, c FROM public.f()',
 	"SELECT ${q}exec('mine', 'select 1')", "SELECT ${q}prewarm('mine', 2)",
 	"SELECT ${q}release(${q}acquire('mine'))",
 	"SELECT ${q}exec(${q}acquire('mine'), 'select 1')",

@@ -31,6 +31,7 @@ my %scenario = (
 	prepare => [qw(statement_prepared prepared_stored_locked)],
 	outdate => [qw(statement_stale)],
 	describe => [qw(describe_begin describe_read)],
+	ask_columns => [qw(columns_described)],
 	try_again => [qw(run_again)],
 	time_out => [qw(close_copy_closed)],
 	commit => [qw(pre_commit commit)],
@@ -247,6 +248,16 @@ sub describe
 	$self->{victim}->query($many);
 	arm($self->{victim}, $what);
 	$self->{case}->saw($self->{victim}->query($many));
+	return;
+}
+
+sub ask_columns
+{
+	my ($self, $what) = @_;
+
+	$self->_renew;
+	arm($self->{victim}, $what);
+	$self->{case}->saw($self->{victim}->query(q(SELECT pool_columns('srv', 'select 1'))));
 	return;
 }
 

@@ -53,6 +53,10 @@ my %values = (
 		"'{{a=b},{c=d}}'", "ARRAY[repeat('x', 1000) || '=1']", "'{host=a,host=b,port=x}'",
 		"ARRAY['reset_query=' || repeat('x', 300)]", "'{idle_timeout=1e300,max_size=NaN}'",
 		"'[5:6]={min_size=9,max_size=3}'", "'{connect_timeout=99999999999,priority=-0x1}'"],
+	'regtype[]' => [
+		map { "VARIADIC $_" } 'NULL', "'{}'", "'{int}'", "'{text,int}'", "'{0,NULL}'",
+		"'{{int},{text}}'", "'{fuzz_pair,record}'", "'{4294967295}'",
+		"array_fill('int'::regtype, '{200}')" ],
 	oid => [ "'pg_foreign_server'::regclass", "'pg_user_mapping'::regclass", 0, 4294967295, 'NULL',
 		"'pg_class'::regclass" ],
 	any => [
@@ -243,9 +247,10 @@ sub _call
 {
 	my ($function) = @_;
 	my @types = @{ $function->{types} };
+	my $any = $function->{variadic} && $types[-1] eq '"any"';
 	my @arguments;
 
-	pop @types if $function->{variadic};
+	pop @types if $any;
 	splice @types, -1 - int rand $function->{defaults} if $function->{defaults} && rand() < 0.5;
 	foreach my $i (0 .. $#types)
 	{
@@ -255,11 +260,11 @@ sub _call
 	}
 	s/^(.*) FROM_SERIES$/(SELECT $1 FROM generate_series(1, 1600) i)/ foreach @arguments;
 	push @arguments, map { one_of(@{ $values{any} }) } 1 .. one_of(0, 1, 1, 2, 2, 3, 90)
-	  if $function->{variadic};
+	  if $any;
 	push @arguments, one_of('VARIADIC NULL', "VARIADIC '{1,2}'::int[]", "VARIADIC ARRAY['a', NULL]",
 		'VARIADIC NULL::text[]', "VARIADIC '{}'::fuzz_pair[]", 'VARIADIC 1',
 		"VARIADIC '{{1},{2}}'::int[]")
-	  if rand() < ($function->{variadic} ? 0.2 : 0.01);
+	  if rand() < ($any ? 0.2 : 0.01);
 	pop @arguments if rand() < 0.02;
 	return "$function->{name}(" . join(', ', @arguments) . ')';
 }
