@@ -303,3 +303,14 @@ pool_request_find(int64 id)
 					   "with pool_result() or with the transaction.")));
 	return NULL;
 }
+
+/* Raises 55006 if the rows of the request are being read, by this very call say. */
+void
+pool_request_refuse_if_read(const PoolRequest *request)
+{
+	if (request->result != NULL && pool_result_is_being_taken(request->result))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("result of request " UINT64_FORMAT " is being read",
+						request->id)));
+}

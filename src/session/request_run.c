@@ -461,9 +461,12 @@ enter(void)
 	}
 }
 
-/* Takes the requests out of the queues. */
-static void
-leave(void)
+/*
+ * Takes the requests out of the queues: nobody moves them on from here.  Raises
+ * nothing.
+ */
+void
+pool_request_run_leave(void)
 {
 	dlist_iter iter;
 
@@ -502,7 +505,7 @@ pool_request_run_until(PoolRequestEnough enough, void *arg, int64 deadline)
 		wait_for_events(over ? 0 : Min(deadline, next_look()),
 						POOL_WAIT_REQUEST, &callers, &woken);
 	}
-	leave();
+	pool_request_run_leave();
 	return enough(arg);
 }
 
@@ -552,6 +555,6 @@ pool_request_run_beside(int sock, int events, int64 deadline, PoolWaitEvent wait
 		pool_event_set_remove(sock);
 	}
 	PG_END_TRY();
-	leave();
+	pool_request_run_leave();
 	return callers || (sock < 0 && woken) || !over;
 }

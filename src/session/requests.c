@@ -130,10 +130,21 @@ free_if_on_lease(PoolRequest *request, const void *arg)
 		pool_request_free(request);
 }
 
-/* The lease, on which no request is under way, is about to end.  Raises nothing. */
+static void
+refuse_if_on_lease(PoolRequest *request, const void *arg)
+{
+	if (request->held_lease == *(const int64 *) arg)
+		pool_request_refuse_if_read(request);
+}
+
+/*
+ * The lease, on which no request is under way, is about to end.  Raises 55006 if the
+ * rows of one are being read.
+ */
 void
 pool_requests_forget_lease(int64 lease_id)
 {
+	for_each(refuse_if_on_lease, &lease_id);
 	for_each(free_if_on_lease, &lease_id);
 }
 
@@ -206,7 +217,7 @@ xact_callback(XactEvent event, void *arg)
 			break;
 		case XACT_EVENT_ABORT:
 			POOL_FAULT_POINT(request_abort);
-			pool_acquire_abandon();
+			pool_request_run_leave();
 			for_each(end_at_abort, NULL);
 			break;
 		default:
@@ -245,7 +256,7 @@ subxact_callback(SubXactEvent event, SubTransactionId mine,
 	else if (event != SUBXACT_EVENT_ABORT_SUB)
 		return;
 	else
-		pool_acquire_abandon(); /* also of those that go on */
+		pool_request_run_leave(); /* also of those that go on */
 	POOL_FAULT_POINT(request_subxact);
 	for_each(end_subtransaction, &scope);
 }
@@ -260,7 +271,6 @@ free_request(PoolRequest *request, const void *arg)
 static void
 session_exit(int code, Datum arg)
 {
-	pool_acquire_abandon();
 	POOL_FAULT_POINT(exit_requests);
 	for_each(free_request, NULL);
 }

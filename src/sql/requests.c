@@ -201,17 +201,6 @@ is_done(void *arg)
 	return pool_request_is_done(arg);
 }
 
-/* Raises 55006 if the rows of the request are being read, by this very call say. */
-static void
-refuse_if_being_read(const PoolRequest *request)
-{
-	if (request->result != NULL && pool_result_is_being_taken(request->result))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("result of request " UINT64_FORMAT " is being read",
-						request->id)));
-}
-
 /*
  * Raises the error of a request that has failed or is cancelled, which is no more
  * then.
@@ -247,7 +236,7 @@ fetch(FunctionCallInfo fcinfo, PoolResultMode mode)
 
 	(void) pool_request_run_until(is_done, request, PG_INT64_MAX);
 	raise_failure(request);
-	refuse_if_being_read(request);
+	pool_request_refuse_if_read(request);
 	pool_result_take(result, request->result, NULL, NULL);
 	pool_result_finish(result);
 	pool_request_free(request);
@@ -274,7 +263,7 @@ pool_sql_abandon(PG_FUNCTION_ARGS)
 
 	if (request->state == POOL_REQUEST_CANCELLED)
 		PG_RETURN_VOID();
-	refuse_if_being_read(request);
+	pool_request_refuse_if_read(request);
 	pool_request_abandon(request);
 	PG_RETURN_VOID();
 }
