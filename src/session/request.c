@@ -132,15 +132,19 @@ pool_request_watch(PoolRequest *request)
 	PoolRun *run = &request->run.run;
 	int events =
 		run->phase == POOL_RUN_PHASE_OVER ? 0 : pool_remote_io_events(run);
-	int sock = events != 0 ? PQsocket(run->copy->pg) : -1;
+	int sock = PQsocket(run->copy->pg);
 
 	if (events == 0)
+	{
+		pool_request_unwatch(request);
 		request->ready = true;
-	else if (!request->watched)
+		return;
+	}
+	if (!request->watched)
 		pool_event_set_add(request->id, sock, events);
 	else if (events != request->events)
 		pool_event_set_change(request->id, sock, events);
-	request->watched = request->watched || events != 0;
+	request->watched = true;
 	request->events = events;
 }
 
