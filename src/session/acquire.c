@@ -336,14 +336,17 @@ int64
 pool_acquire_slot(const char *server_name, PoolTarget *target, int64 timeout_ms,
 				  int64 started, PoolAcquireRequest *request)
 {
-	PoolAcquire acquire = {.server_name = server_name,
-						   .target = target,
-						   .timeout_ms = timeout_ms,
-						   .started = started,
-						   .request = request};
+	/* There is one at a time, as there is one place for it in all queues. */
+	static PoolAcquire acquire;
 	PoolAcquireStep step;
 	int64 look_again;
 
+	Assert(!acquire.queued);
+	acquire = (PoolAcquire){.server_name = server_name,
+							.target = target,
+							.timeout_ms = timeout_ms,
+							.started = started,
+							.request = request};
 	pool_acquire_begin(&acquire);
 	step = pool_acquire_step(&acquire, &look_again);
 	if (step == POOL_ACQUIRE_STEP_WAITING)
