@@ -88,7 +88,11 @@ pool_request_entry_note(PoolRequestEntry *entry, PoolRequestState state)
 	LWLockRelease(&pool_shmem->request_lock);
 }
 
-/* The request is no more; it stands in no queue.  Takes the lock. */
+/*
+ * The request is no more.  Its acquire, if there was one, has left the queue
+ * (pool_acquire_leave), so that a slot which came in the last moment is known.  Takes
+ * the lock.
+ */
 void
 pool_request_entry_free(PoolRequestEntry *entry)
 {
