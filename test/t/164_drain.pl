@@ -275,18 +275,17 @@ closed_at_once($failed, 'an error of the session', 'error');
 
 # A statement of which the remote has read a part only
 my $large = server();
-$pid = $session->query(pid_query($large))->{out};
-kill 'STOP', $pid;
-$session->begin("SELECT pool_exec('$large', 'select length(\$1)', repeat('x', 100000000))");
-wait_for_value($local, "SELECT state FROM pool_connections WHERE server = '$large'", 'leased',
-	'sent in part: the statement is sent');
+my ($long, $stopped) = acquire_lease($session, $large);
+kill 'STOP', $stopped;
+$session->begin("SELECT pool_exec($long, 'select length(\$1)', repeat('x', 50000000))");
 wait_for_value($local, 'SELECT count(*) FROM pg_stat_activity WHERE pid = ' . $session->pid
-	  . q( AND wait_event_type = 'Extension'), 1, 'sent in part: the session waits');
+	  . q( AND wait_event_type = 'Extension'), 1, 'sent in part: the session waits', seconds => 30);
 cancel('sent in part');
 wait_for_value($local,
 	"SELECT concat_ws(' ', lost, releases) FROM pool_stats_all() WHERE server = '$large'",
-	'1 1', 'sent in part: the connection is closed when it is released');
-kill 'CONT', $pid;
+	'1 0', 'sent in part: the connection is closed when it is released');
+kill 'CONT', $stopped;
+$session->release($long);
 
 #
 # Remotes that do not answer as they should
