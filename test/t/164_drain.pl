@@ -167,6 +167,13 @@ is_as_new($srv, $pid, 'in a transaction');
 wait_for_app_sessions($remote, 0, 'in a transaction: it is rolled back',
 	condition => q(state LIKE '%transaction%'));
 
+wait_at_lock($srv, "select set_config('client_encoding', 'LATIN1', false) || $wait", 'a setting');
+cancel('a setting');
+leave_lock();
+is($other->query("SELECT t = 'o' || chr(233) FROM pool_query('$srv', 'select ''o'' || chr(233)')"
+	  . ' AS r(t text)')->{out}, 't', 'a setting: what is reported is set back');
+is_as_new($srv, $pid, 'a setting');
+
 $lease = $session->acquire($srv);
 $session->query("SELECT pool_exec($lease, 'begin')");
 wait_at_lock($lease, $answer{'an error is to be read'}, 'in a transaction that fails');
