@@ -167,7 +167,7 @@ pool_conn_stand_by(PoolConn *conn)
 
 /*
  * Sends a request of the worker itself; returns whether all of it went out.  It is
- * short, and nothing else is on its way.
+ * short, and nothing else is being sent.
  */
 bool
 pool_conn_send(PoolConn *conn, const StringInfoData *request)
