@@ -268,9 +268,12 @@ move(PoolRequest *request, bool woken)
 void
 pool_request_move(PoolRequest *request, bool woken)
 {
+	MemoryContext context = CurrentMemoryContext;
 	Oid userid;
 	int sec_context;
 
+	/* What a step notes, an error say, is needed in later calls. */
+	MemoryContextSwitchTo(request->context);
 	GetUserIdAndSecContext(&userid, &sec_context);
 	PG_TRY();
 	{
@@ -289,4 +292,5 @@ pool_request_move(PoolRequest *request, bool woken)
 	}
 	PG_END_TRY();
 	SetUserIdAndSecContext(userid, sec_context);
+	MemoryContextSwitchTo(context);
 }

@@ -156,7 +156,8 @@ is(stat_of($local, 'statement_invalidations', $srv), 0,
 
 # What the statement has left, and a transaction
 my $lease = $session->acquire($srv);
-$session->query("SELECT pool_exec($lease, 'begin; select set_config(''app.secret'', ''mine'', false)')");
+$session->query("SELECT pool_exec($lease, $_)")
+  foreach q('begin'), q('select set_config(''app.secret'', ''mine'', false)');
 wait_at_lock($lease, $nothing, 'in a transaction');
 cancel('in a transaction');
 leave_lock();
