@@ -225,7 +225,7 @@ pool_columns_row_type(const PoolColumns *columns, int nlead)
 	TupleDesc desc = CreateTemplateTupleDesc(nlead + count);
 
 	Assert(nlead <= (int) lengthof(lead_names));
-	for (int i = 0; i < nlead; i++)
+	for (int i = 0; i < Min(nlead, (int) lengthof(lead_names)); i++)
 		TupleDescInitEntry(desc, i + 1, lead_names[i], TEXTOID, -1, 0);
 	for (int i = 0; i < count; i++)
 	{
@@ -286,9 +286,9 @@ pool_columns_refuse_binary(const PoolColumns *columns)
 }
 
 /*
- * Looks up how to read the columns as those of a row type, after its lead.  What the input functions keep for themselves goes into the current memory
- * context too.  Raises 0A000 for a column in binary format that cannot be read
- * from that.
+ * Looks up how to read the columns as those of a row type, after its lead.  What
+ * the input functions keep for themselves goes into the current memory context too.
+ * Raises 0A000 for a column in binary format that cannot be read from that.
  */
 void
 pool_columns_prepare(PoolColumns *columns, TupleDesc desc, int nlead)
