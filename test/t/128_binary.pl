@@ -171,10 +171,27 @@ sub formats
 	return;
 }
 
+# A play that answers to several statements, and to the last of them with a value that
+# has a zero byte in it
+sub several
+{
+	my ($c) = @_;
+
+	$c->let_in;
+	while (my @asked = $c->ask)
+	{
+		$c->put($asked[0] =~ /^Q/
+			? (columns('a'), row('x'), complete('SELECT 1'), columns('a'), row("a\0b"),
+				complete('SELECT 1'), message('Z', 'I'))
+			: $c->answer(\@asked));
+	}
+	return;
+}
+
 my %plays = ((map { $_ => $case{$_}[0] } keys %case), 
 	slow => described(wait => 2 * ($ENV{POOL_TEST_PATIENCE} || 1), rows => $many),
 	vain => described(described => typed(20, 0), format => 0, columns => typed(20, 0), value => '5',
-		rows => $many), formats => \&formats,
+		rows => $many), formats => \&formats, several => \&several,
 	cancel => sub { });
 my $port = start_hostile_server(%plays);
 my $remote = start_remote();
@@ -254,6 +271,13 @@ is( $session->query("SELECT a FROM pool_query('$server', 'select ''x''', 1, 1.5:
 	  . q{array['a'::name], array[current_date])} . ' AS r(a text)')->{out},
 	'0 0 0 1 1 1 0 0 0 0 1',
 	'arrays whose elements have one binary format everywhere are sent in it');
+
+#
+# A value that is put aside
+#
+$server = new_server($local, $remote, { port => $port, dbname => 'several', statement_cache => 0 });
+is($session->query("SELECT * FROM pool_query('$server', 'select 1; select 2') AS r(a text)")->{state},
+	'22021', 'a string with a zero byte is refused as the last of several results, too');
 $session->quit;
 settled($local);
 stop_hostile_servers();
