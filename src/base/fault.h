@@ -113,7 +113,7 @@
 	X(request_commit, SESSION, QUIET)           \
 	X(request_abort, SESSION, QUIET)            \
 	X(request_subxact, SESSION, QUIET)          \
-	X(exit_requests, SESSION, QUIET)            \
+	X(exit_requests, SESSION, SILENT)           \
 	X(exit_forget, SESSION, SILENT)             \
 	X(drop_at_commit, SESSION, SILENT)          \
 	X(drop_at_abort, SESSION, QUIET)            \

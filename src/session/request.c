@@ -266,6 +266,17 @@ pool_request_free(PoolRequest *request)
 		pool_socket_wait_other = NULL;
 }
 
+/* Raises 55006 if the rows of the request are being read, by this very call say. */
+void
+pool_request_refuse_if_being_read(const PoolRequest *request)
+{
+	if (request->result != NULL && pool_result_is_being_taken(request->result))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("result of request " UINT64_FORMAT " is being read",
+						request->id)));
+}
+
 /*
  * It is no more, and what it does is not cancelled: that changes nothing, and the
  * connection may be of use.  Raises nothing.
@@ -280,13 +291,14 @@ pool_request_let_go(PoolRequest *request)
 
 /*
  * Returns the request of that number.  Raises 42704 if it is none of this session,
- * 42501 if another user of this session sent it.
+ * 42501 if another user of this session sent it, 25000 in a parallel worker.
  */
 PoolRequest *
 pool_request_find(int64 id)
 {
 	dlist_iter iter;
 
+	pool_session_prepare();
 	dlist_foreach (iter, &pool_request_list)
 	{
 		PoolRequest *request = dlist_container(PoolRequest, node, iter.cur);
@@ -306,15 +318,4 @@ pool_request_find(int64 id)
 			 errdetail("A request belongs to the session that sent it, and ends "
 					   "with pool_result() or with the transaction.")));
 	return NULL;
-}
-
-/* Raises 55006 if the rows of the request are being read, by this very call say. */
-void
-pool_request_refuse_if_read(const PoolRequest *request)
-{
-	if (request->result != NULL && pool_result_is_being_taken(request->result))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("result of request " UINT64_FORMAT " is being read",
-						request->id)));
 }

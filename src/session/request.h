@@ -72,7 +72,7 @@ extern void pool_request_stop_acquiring(PoolRequest *request);
 extern void pool_request_abandon(PoolRequest *request);
 extern void pool_request_free(PoolRequest *request);
 extern void pool_request_let_go(PoolRequest *request);
+extern void pool_request_refuse_if_being_read(const PoolRequest *request);
 extern PoolRequest *pool_request_find(int64 id);
-extern void pool_request_refuse_if_read(const PoolRequest *request);
 
 #endif /* POOL_REQUEST_H */

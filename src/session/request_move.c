@@ -114,6 +114,13 @@ stop(PoolRequest *request, void (*raise)(PoolRequest *))
 	pool_request_fail(request, raise);
 }
 
+static bool
+is_too_large(const PoolRequest *request)
+{
+	return pool_guc_max_result_size > 0 &&
+		   pool_result_bytes(request->result) / 1024 > pool_guc_max_result_size;
+}
+
 /* The statement has come to its end. */
 static void
 finish_run(PoolRequest *request)
@@ -124,7 +131,9 @@ finish_run(PoolRequest *request)
 	pool_lease_settle(&request->run);
 	POOL_FAULT_POINT(request_settled);
 	pool_run_log(request->lease, run, pool_run_error_sqlstate(run));
-	if (run->outcome == POOL_RUN_DONE)
+	if (run->outcome == POOL_RUN_DONE && is_too_large(request))
+		pool_request_fail(request, raise_too_large);
+	else if (run->outcome == POOL_RUN_DONE)
 		pool_request_finish(request, POOL_REQUEST_READY);
 	else if (run->outcome == POOL_RUN_RECLAIMED && request->unattended)
 		pool_request_fail(request, raise_unattended);
@@ -142,9 +151,7 @@ take(PoolRequest *request)
 	switch (pool_lease_run_step(&request->run, ready))
 	{
 		case POOL_LEASE_RUN_WAIT:
-			if (pool_guc_max_result_size > 0 &&
-				pool_result_bytes(request->result) / 1024 >
-					pool_guc_max_result_size)
+			if (is_too_large(request))
 				stop(request, raise_too_large);
 			else
 				pool_request_watch(request);

@@ -131,10 +131,10 @@ free_if_on_lease(PoolRequest *request, const void *arg)
 }
 
 static void
-refuse_if_on_lease(PoolRequest *request, const void *arg)
+refuse_if_read_on_lease(PoolRequest *request, const void *arg)
 {
 	if (request->held_lease == *(const int64 *) arg)
-		pool_request_refuse_if_read(request);
+		pool_request_refuse_if_being_read(request);
 }
 
 /*
@@ -144,7 +144,7 @@ refuse_if_on_lease(PoolRequest *request, const void *arg)
 void
 pool_requests_forget_lease(int64 lease_id)
 {
-	for_each(refuse_if_on_lease, &lease_id);
+	for_each(refuse_if_read_on_lease, &lease_id);
 	for_each(free_if_on_lease, &lease_id);
 }
 
@@ -173,6 +173,16 @@ warn_if_unfinished(PoolRequest *request, const void *arg)
 							 "or may not.")
 				 : errdetail("The statement was not sent."),
 			 errhint("Wait for it with pool_wait() or pool_result().")));
+}
+
+/* The same for one that has not been sent, and is not to be any more. */
+static void
+end_if_waiting(PoolRequest *request, const void *arg)
+{
+	if (request->state != POOL_REQUEST_WAITING || outlives_transaction(request))
+		return;
+	warn_if_unfinished(request, arg);
+	pool_request_abandon(request);
 }
 
 static void
@@ -205,6 +215,7 @@ xact_callback(XactEvent event, void *arg)
 	switch (event)
 	{
 		case XACT_EVENT_PRE_COMMIT:
+			for_each(end_if_waiting, NULL);
 			pool_request_run_poll();
 			for_each(warn_if_unfinished, NULL);
 			break;
@@ -261,18 +272,23 @@ subxact_callback(SubXactEvent event, SubTransactionId mine,
 	for_each(end_subtransaction, &scope);
 }
 
+/* Its memory goes with the process, which may have ended while it read the rows. */
 static void
-free_request(PoolRequest *request, const void *arg)
+leave_request(PoolRequest *request, const void *arg)
 {
-	pool_request_free(request);
+	if (!pool_request_is_done(request))
+		pool_request_abandon(request);
+	dlist_delete(&request->node);
+	pool_request_entry_free(request->entry);
 }
 
 /* Ends the requests of a session that exits.  Raises nothing. */
 static void
 session_exit(int code, Datum arg)
 {
+	pool_acquire_abandon();
 	POOL_FAULT_POINT(exit_requests);
-	for_each(free_request, NULL);
+	for_each(leave_request, NULL);
 }
 
 static void

@@ -212,7 +212,7 @@ raise_failure(PoolRequest *request)
 		return;
 	PG_TRY();
 	{
-		if (request->error != NULL)
+		if (request->state == POOL_REQUEST_FAILED)
 			ThrowErrorData(request->error);
 		ereport(ERROR,
 				(errcode(ERRCODE_QUERY_CANCELED),
@@ -236,7 +236,7 @@ fetch(FunctionCallInfo fcinfo, PoolResultMode mode)
 
 	(void) pool_request_run_until(is_done, request, PG_INT64_MAX);
 	raise_failure(request);
-	pool_request_refuse_if_read(request);
+	pool_request_refuse_if_being_read(request);
 	pool_result_take(result, request->result, NULL, NULL);
 	pool_result_finish(result);
 	pool_request_free(request);
@@ -263,7 +263,7 @@ pool_sql_abandon(PG_FUNCTION_ARGS)
 
 	if (request->state == POOL_REQUEST_CANCELLED)
 		PG_RETURN_VOID();
-	pool_request_refuse_if_read(request);
+	pool_request_refuse_if_being_read(request);
 	pool_request_abandon(request);
 	PG_RETURN_VOID();
 }

@@ -56,7 +56,8 @@ my %argument = (
 	boolean => 'true',
 	interval => q('1 second'),
 	oid => q('pg_foreign_server'::regclass),
-	'text[]' => q(ARRAY['host=x']),
+	'text[]' => q(ARRAY['srv']),
+	'bigint[]' => "ARRAY[$lease]",
 	'regtype[]' => q(VARIADIC '{}'::regtype[]),
 	'"any"' => '1');
 my $refused = '42501';         # for want of a right
@@ -64,7 +65,12 @@ my $unknown = '42704';         # the lease of another session, as if there was n
 my $empty = '00000';           # no error, and no row
 my %outcome = (
 	(map { ("$_(text,text)" => $refused, "$_(bigint,text)" => $unknown) }
-		map { ($_, "$_+") } 'pool_query', 'pool_query_json', 'pool_exec'),
+		map { ($_, "$_+") } 'pool_query', 'pool_query_json', 'pool_exec', 'pool_send'),
+	(map { ("pool_$_(bigint)" => $unknown) } 'poll', 'result', 'result_json', 'abandon'),
+	'pool_wait(bigint[],integer,interval)' => $unknown,
+	(map { ("pool_query_$_(text[],text,text[],text,integer,interval)" => $refused) }
+		'all', 'all_json'),
+	'pool_query_any(text[],text,text[],interval)' => $refused,
 	'pool_columns(text,text)' => $refused,
 	'pool_create_view(text,text,text)' => $refused,
 	'pool_create_function(text,text,text,regtype[])' => $refused,
@@ -98,13 +104,15 @@ foreach my $function (@functions)
 	$found{$what} = 1;
 	$values[0] = $holder->pid if $name eq 'pool_cancel';
 	$values[1] = 1 if $name eq 'pool_histogram';
+	$values[0] = q(ARRAY['host=x']) if $name eq 'pool_fdw_validator';
+	$values[3] = q('row') if $name =~ /^pool_query_all/;
 	if (!exists $outcome{$what} || grep { !defined } @values)
 	{
 		fail("it is known what becomes of $what");
 		next;
 	}
 	my ($state, $err, $out) = tries("SELECT * FROM $name(" . join(', ', @values) . ')'
-		  . ($name =~ /^pool_query/ && $name !~ /json/ ? ' AS t(a text)' : ''));
+		  . ($name =~ /^pool_(query|result)/ && $name !~ /json/ ? ' AS t(a text)' : ''));
 	is($state, $outcome{$what}, "$what: $outcome{$what} for a role without rights")
 	  or diag($err);
 	like($out, qr/^$/, "$what returns nothing to a role without rights");

@@ -118,6 +118,8 @@ my $waiter = session($local, user => 'alice');
 $alice->acquire('srv') foreach 1, 2;
 $waiter->begin($who);
 wait_for_waiters($local, 1, 'another session of alice waits', 'srv');
+my $sender = session($local, user => 'alice');
+$sender->query(q(BEGIN; SELECT pool_send('srv', 'select 1')));
 
 #
 # Where they are not

@@ -39,6 +39,13 @@ my %scenario = (
 	release_savepoint => [qw(subcommit)],
 	roll_back_to_savepoint => [qw(subabort)],
 	leave => [qw(exit_leases exit_forget)],
+	request => [qw(request_listed request_move request_open request_start request_woken
+		request_settled request_finish)],
+	abandon_request => [qw(request_abandon)],
+	commit_request => [qw(request_commit)],
+	roll_back_request => [qw(request_abort)],
+	roll_back_request_to_savepoint => [qw(request_subxact)],
+	leave_request => [qw(exit_requests)],
 	drop => [qw(drop_at_commit)],
 	drop_by_abort => [qw(drop_at_abort)]);
 my %scenario_of;
@@ -313,16 +320,78 @@ sub roll_back_to_savepoint
 sub leave
 {
 	my ($self, $what) = @_;
-	my $pid = $self->{victim}->pid;
 
 	$self->{victim}->acquire('srv');
 	arm($self->{victim}, $what);
+	return $self->_leave($what);
+}
+
+# The session ends.
+sub _leave
+{
+	my ($self, $what) = @_;
+	my $pid = $self->{victim}->pid;
+
 	$self->{case}->let_go($self->{victim});
 	(delete $self->{victim})->quit;
 	return if $what =~ / crash/;
 	wait_until(20, sub {
 		sql($self->{control}, "SELECT count(*) FROM pg_stat_activity WHERE pid = $pid") eq '0' });
 	return;
+}
+
+# A statement that is sent and fetched.
+sub request
+{
+	my ($self, $what) = @_;
+
+	$self->_renew;
+	arm($self->{victim}, $what);
+	$self->{case}->ask_by_request($self->{victim}, 'srv');
+	return;
+}
+
+# A transaction with a request that runs and one that waits for the only connection,
+# which ends like that.
+sub _requests
+{
+	my ($self, $what, $begin, $end) = @_;
+	my $victim = $self->{victim};
+	my $send = q(SELECT pool_send('srv', 'select pg_sleep(600)'));
+	my $request;
+
+	$victim->query($begin);
+	$request = $victim->query($send)->{out};
+	$victim->query($send);
+	wait_until(20, sub { $victim->query("SELECT pool_poll($request)")->{out} eq 'running' });
+	arm($victim, $what);
+	foreach (@$end)
+	{
+		$self->{case}->saw($victim->query(sprintf $_, $request));
+	}
+	return;
+}
+
+sub abandon_request
+{
+	return $_[0]->_requests($_[1], 'BEGIN', [ 'SELECT pool_abandon(%s)', 'ROLLBACK' ]);
+}
+
+sub commit_request { return $_[0]->_requests($_[1], 'BEGIN', ['COMMIT']); }
+
+sub roll_back_request { return $_[0]->_requests($_[1], 'BEGIN', ['ROLLBACK']); }
+
+sub roll_back_request_to_savepoint
+{
+	return $_[0]->_requests($_[1], 'BEGIN; SAVEPOINT s', [ 'ROLLBACK TO s', 'COMMIT' ]);
+}
+
+sub leave_request
+{
+	my ($self, $what) = @_;
+
+	$self->_requests($what, 'BEGIN', []);
+	return $self->_leave($what);
 }
 
 sub drop

@@ -209,8 +209,9 @@ sub open_session
 	my ($self, %how) = @_;
 	my $session = session($self->{local}, %how);
 
-	# What a session opens once, with its first copy.
+	# What a session opens once, with its first copy and its first request.
 	$self->ask($session, $self->{server});
+	$self->ask_by_request($session, $self->{server});
 	push @{ $self->{sessions} },
 	  { session => $session, fds => $self->_session_descriptors($session->pid) };
 	return $session;
@@ -373,6 +374,8 @@ sub hold
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	@noticed = $self->_restarted if $how{crash};
 	push @noticed, $self->_noticed($how{worker});
+	wait_for_value($self->{look}, 'SELECT count(*) FROM pool_requests', 0,
+		"B: no request is left $when", seconds => $patience);
 	settled($self->{look}, "B: nothing is under way $when, and the sums hold", $patience);
 	remote_count($self->{look}, $self->{far}, "C: the remote has the sessions of pool $when");
 	foreach my $watched (@{ $self->{sessions} })

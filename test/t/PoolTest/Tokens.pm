@@ -36,17 +36,18 @@ SQL
 # What a new object has.
 sub no_tokens { return (wrong => [], seen => [], asked => {}); }
 
-# tokens(target, rows): a token of its own and a statement that asks for it;
-# target: a server, or the number of a lease
+# tokens(target, rows, requests): a token of its own and a statement that asks for it,
+# by way of a request if it is to; target: a server, or the number of a lease
 sub tokens
 {
-	my ($self, $target, $rows) = @_;
+	my ($self, $target, $rows, $requests) = @_;
 	my $token = 'token-' . ++$number;
+	my $call = $requests ? 'pool_result(pool_send(%s))' : 'pool_query(%s)';
 
 	$target = "'$target'" if $target !~ /^\d+$/;
 	$rows = 3 if !defined $rows;
-	return ($token,
-		"SELECT t FROM pool_query($target, 'select tokens(''$token'', $rows)') AS r(t text)");
+	$call = sprintf $call, "$target, 'select tokens(''$token'', $rows)'";
+	return ($token, "SELECT t FROM $call AS r(t text)");
 }
 
 # check(token, rows, result): the result of a session that was asked for that,
@@ -103,6 +104,15 @@ sub ask
 
 	$self->begin($session, $target, $rows);
 	return $self->result($session);
+}
+
+# ask_by_request(session, target): the same by way of a request
+sub ask_by_request
+{
+	my ($self, $session, $target) = @_;
+	my ($token, $statement) = $self->tokens($target, 3, 1);
+
+	return $self->check($token, 3, $session->query($statement));
 }
 
 # wrong_answers(): what was wrong since the last call
