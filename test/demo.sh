@@ -1,8 +1,9 @@
 #!/bin/bash
 # demo.sh [--keep]
 #	pool at work: a local server with the extension, a remote one with a table,
-#	and 50 sessions that share five connections.  Exits non-zero if anything is
-#	not as it should be.  --keep leaves both servers running to look around.
+#	50 sessions that share five connections, and eight databases that are asked at
+#	once.  Exits non-zero if anything is not as it should be.  --keep leaves both
+#	servers running to look around.
 
 # shellcheck source=test/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -191,6 +192,65 @@ SQL
 check 'encrypted connections' \
 	"$(value local shop "SELECT count(*) FROM pool_connections
 		WHERE server = 'srv_tls' AND relayed")" -ge 1
+
+heading 'Eight databases asked at once, one of them dead'
+shards=8
+for ((n = 1; n <= shards; n++)); do
+	value remote postgres "CREATE DATABASE shard$n"
+	sql remote "shard$n" <<<"CREATE TABLE items AS SELECT generate_series(1, 100 * $n) AS id;
+		GRANT SELECT ON items TO app"
+	# Nobody listens on port 1.
+	sql local shop <<<"CREATE SERVER shard$n FOREIGN DATA WRAPPER pool
+		OPTIONS (host '127.0.0.1', port '$((n < shards ? port[remote] : 1))', dbname 'shard$n');
+		CREATE USER MAPPING FOR CURRENT_USER SERVER shard$n
+		OPTIONS (user 'app', password 'secret')"
+done
+show <<'SQL'
+SELECT server, sqlstate, split_part(error, ': ', 1) AS error, items
+  FROM pool_query_all(ARRAY(SELECT 'shard' || n FROM generate_series(1, 8) AS n),
+      'select count(*) from items', on_error => 'row', timeout => '20s')
+    AS t(server text, sqlstate text, error text, items bigint)
+  ORDER BY server;
+SQL
+
+# took: milliseconds that a query takes; its answer is in $answer
+took()
+{
+	local start=${EPOCHREALTIME/./}
+
+	answer=$(value local shop "$1")
+	milliseconds=$(((${EPOCHREALTIME/./} - start) / 1000))
+}
+
+# The connections are open, and that one server is down is known by now.
+took "SELECT string_agg(items::text, ',' ORDER BY server)
+	FROM pool_query_all(ARRAY(SELECT 'shard' || n FROM generate_series(1, $shards) AS n),
+		'select count(*), pg_sleep(0.2) from items', on_error => 'row', timeout => '20s')
+	AS t(server text, sqlstate text, error text, items bigint, slept text)"
+at_once=$milliseconds
+check 'items of all but the dead one' "$answer" = 100,200,300,400,500,600,700
+took "SELECT count(*) FROM (SELECT pool_query('shard' || n,
+	'select count(*), pg_sleep(0.2) from items') FROM generate_series(1, $shards - 1) AS n) AS q"
+check 'answers one by one' "$answer" -eq $((shards - 1))
+printf '\nStatements of 200 ms each: %d ms at once, %d ms one by one\n' "$at_once" "$milliseconds"
+
+heading 'Sent without waiting'
+show <<'SQL' | tee "$stage/requests.out"
+BEGIN;
+SELECT array_agg(pool_send('shard' || n, 'select pg_sleep(0.3)')) AS requests
+  FROM generate_series(1, 7) AS n \gset
+SELECT server, state FROM pool_requests ORDER BY server;
+SELECT count(*) AS done FROM pool_wait(:'requests', 7);
+SELECT state, count(*) FROM pool_requests GROUP BY state;
+COMMIT;
+SQL
+check 'requests shown as ready' "$(sed -n 's/^ ready *| *//p' "$stage/requests.out")" -eq 7
+check 'requests left' "$(value local shop 'SELECT count(*) FROM pool_requests')" -eq 0
+check 'requests counted' \
+	"$(value local shop "SELECT sum(count) FROM pool_stats_events
+		WHERE event = 'requests' AND server LIKE 'shard%'")" -eq $((shards * 2 + shards - 1))
+check 'connections of shards in use' \
+	"$(value local shop "SELECT sum(active) FROM pool_stats WHERE server LIKE 'shard%'")" -eq 0
 
 if [ "${1:-}" = --keep ]; then
 	keep=clusters
