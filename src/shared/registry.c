@@ -60,7 +60,6 @@ empty_place(Pool *pool)
 	memset(&pool->stamp, 0, sizeof(pool->stamp));
 	memset(&pool->options, 0, sizeof(pool->options));
 	pg_atomic_write_u32(&pool->statements_lost, 0);
-	pool_hedge_init(pool);
 	memset(&pool->last_error, 0, sizeof(pool->last_error));
 	pool->limit = 0;
 	pool->nremote_closed = pool->nleaked = pool->check_failures = 0;
@@ -177,6 +176,7 @@ pool_registry_get(const PoolTarget *target, uint64 *id, bool *made)
 	{
 		LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
 		pool->id = ++pool_shmem->last_pool_id;
+		pool_hedge_init(pool);
 		pool->key = target->key;
 		pool->mapping_user = target->mapping_user;
 		pool->limited_role = role;

@@ -185,7 +185,7 @@ SKIP:
 		'no password of alice is in the memory of a session of bob');
 	my @others = grep {
 		my $pid = $_;
-		!(grep { $pid == $_ } $worker, map { $_->pid } $alice, $waiter)
+		!(grep { $pid == $_ } $worker, map { $_->pid } $alice, $waiter, $sender)
 		  && in_private_memory($pid, qr/$canary/);
 	} @processes;
 	is("@others", '', 'no password is in the memory of any other process');
