@@ -36,8 +36,9 @@
 /* The number by which the event set knows the caller's socket. */
 #define CALLERS_SOCKET 0
 
-/* When this was left, pool_clock_us(). */
-static int64 left_at = 0;
+/* Is this session in here, or was it until an error came?  Else since when not. */
+static bool inside = false;
+static int64 left_at = 0; /* pool_clock_us() */
 
 /* The socket that the caller waits for, or -1, and for what. */
 static int callers_socket = -1;
@@ -184,6 +185,7 @@ enter(void)
 	int64 away = left_at == 0 ? 0 : pool_clock_us() - left_at;
 	dlist_iter iter;
 
+	inside = true;
 	dlist_foreach (iter, &pool_request_list)
 	{
 		PoolRequest *request = dlist_container(PoolRequest, node, iter.cur);
@@ -191,10 +193,10 @@ enter(void)
 		if (request->state == POOL_REQUEST_WAITING && request->lease != NULL)
 			request->acquire.deadline =
 				Min(request->acquire.deadline + away, request->deadline);
-		if (request->state == POOL_REQUEST_RUNNING && request->own)
-			request->unattended =
-				pool_guc_request_timeout > 0 &&
-				away > pool_clock_from_ms(pool_guc_request_timeout);
+		if (request->state == POOL_REQUEST_RUNNING && request->own &&
+			pool_guc_request_timeout > 0 &&
+			away > pool_clock_from_ms(pool_guc_request_timeout))
+			request->unattended = true;
 	}
 }
 
@@ -202,8 +204,8 @@ enter(void)
  * Takes the requests out of the queues: nobody moves them on from here.  Raises
  * nothing.
  */
-void
-pool_request_run_leave(void)
+static void
+leave(void)
 {
 	dlist_iter iter;
 
@@ -218,6 +220,15 @@ pool_request_run_leave(void)
 		}
 	}
 	left_at = pool_clock_us();
+	inside = false;
+}
+
+/* An error ends what is done here.  Raises nothing. */
+void
+pool_request_run_stop(void)
+{
+	if (inside)
+		leave();
 }
 
 /*
@@ -242,7 +253,7 @@ pool_request_run_until(PoolRequestEnough enough, void *arg, int64 deadline)
 		wait_for_events(over ? 0 : Min(deadline, next_look()),
 						POOL_WAIT_REQUEST, &callers, &woken);
 	}
-	pool_request_run_leave();
+	leave();
 	return enough(arg);
 }
 
@@ -295,6 +306,6 @@ pool_request_run_beside(int sock, int events, int64 deadline, PoolWaitEvent wait
 		pool_event_set_remove(sock);
 	}
 	PG_END_TRY();
-	pool_request_run_leave();
+	leave();
 	return callers || (sock < 0 && woken) || !over;
 }

@@ -228,7 +228,7 @@ xact_callback(XactEvent event, void *arg)
 			break;
 		case XACT_EVENT_ABORT:
 			POOL_FAULT_POINT(request_abort);
-			pool_request_run_leave();
+			pool_request_run_stop();
 			for_each(end_at_abort, NULL);
 			break;
 		default:
@@ -267,7 +267,7 @@ subxact_callback(SubXactEvent event, SubTransactionId mine,
 	else if (event != SUBXACT_EVENT_ABORT_SUB)
 		return;
 	else
-		pool_request_run_leave(); /* also of those that go on */
+		pool_request_run_stop(); /* also for those that go on */
 	POOL_FAULT_POINT(request_subxact);
 	for_each(end_subtransaction, &scope);
 }

@@ -201,9 +201,8 @@ raise_first(FanOut *fan, Ask *ask)
 	list_servers(&detail, fan, "Canceled on", is_cancelled);
 	list_servers(&detail, fan, "Not known of", is_unknown);
 	error->detail = detail.len > 0 ? detail.data : NULL;
-	error->context =
-		psprintf("%s%sserver \"%s\"", error->context ? error->context : "",
-				 error->context ? "\n" : "", ask->server);
+	if (error->context == NULL)
+		error->context = psprintf("server \"%s\"", ask->server);
 	ThrowErrorData(error);
 }
 

@@ -126,7 +126,8 @@ answers($session, "SELECT pool_wait($all, 1)", "$requests[1]\n$requests[2]",
 	'all that are done are told, if they are more than n');
 open_gate($gates, 1);
 answers($session, "SELECT pool_wait($all, 99)", $in_order, 'n may be greater than the array');
-answers($session, "SELECT pool_wait($all, 0)", $in_order, 'with n = 0 those that are done are told');
+answers($session, "SELECT pool_wait($all, 0)", $in_order,
+	'with n = 0 those that are done are told');
 answers($session, "SELECT pool_wait(ARRAY[$requests[2], $requests[1], $requests[2]], 3)",
 	"$requests[1]\n$requests[2]", 'a number that is there twice counts once');
 answers($session, "SELECT * FROM pool_wait($all, timeout => NULL) w WHERE w > $requests[0]",
@@ -321,7 +322,8 @@ $session->query('COMMIT');
 sql($watcher, "CREATE ROLE $_") foreach 'alice', 'bob';
 sql($watcher, 'GRANT USAGE ON FOREIGN SERVER srv TO alice');
 sql($remote, q(CREATE ROLE far_alice LOGIN PASSWORD 'hers'));
-sql($watcher, q(CREATE USER MAPPING FOR alice SERVER srv OPTIONS (user 'far_alice', password 'hers')));
+sql($watcher, q(CREATE USER MAPPING FOR alice SERVER srv
+	OPTIONS (user 'far_alice', password 'hers')));
 $session->query(<<'SQL');
 CREATE FUNCTION of_alice(request bigint) RETURNS text LANGUAGE sql SECURITY DEFINER
 AS 'SELECT t FROM pool_result(request) r(t text)';
@@ -350,22 +352,18 @@ like(caught($session, "SELECT of_alice($request)"), qr/^42501 /,
 $session->query('ROLLBACK');
 
 # It waits, and runs as who sent it, whoever moves it on.
-my @leases = map { $holder->acquire('srv') } 1 .. 8;
-sql($watcher, q(ALTER SERVER srv OPTIONS (SET max_size '1')));
-$holder->query(join ';', map { "SELECT pool_release($_)" } @leases[ 1 .. 7 ]);
-$session->query('BEGIN; SET ROLE alice');
-$session->query('SET pool.max_parallel = 1');
+shut($gates, 1);
+$session->query('BEGIN; SET pool.max_parallel = 1; SET ROLE alice');
 @requests = map { send_request($session, 'srv', behind(1, 'select current_user')) } 1, 2;
 $session->query('RESET ROLE');
 my $own = send_request($session, 'srv', 'select current_user');
-$holder->release($leases[0]);
+open_gate($gates, 1);
 answers($session, "SELECT t FROM pool_result($own) r(t text)", 'app',
 	'a request that had to wait runs as its own user');
 $session->query('SET ROLE alice');
 answers($session, "SELECT t FROM pool_result($requests[1]) r(t text)", 'far_alice',
 	'so do those that another user has moved on');
 $session->query('ROLLBACK; RESET ROLE; RESET pool.max_parallel');
-sql($watcher, q(ALTER SERVER srv OPTIONS (SET max_size '8')));
 
 # Rights that are gone when it begins
 $lease = $holder->acquire('one');
@@ -430,7 +428,8 @@ $session->query('COMMIT; RESET pool.max_parallel');
 answers($session, <<'SQL', 't|64|2080', '64 requests of a session are each answered by their own');
 BEGIN;
 SET pool.max_parallel = 64;
-CREATE TEMP TABLE sent AS SELECT i, pool_send('srv', 'select ' || i) AS r FROM generate_series(1, 64) i;
+CREATE TEMP TABLE sent AS
+	SELECT i, pool_send('srv', 'select ' || i) AS r FROM generate_series(1, 64) i;
 SELECT bool_and(t = i), count(*), sum(t) FROM sent, pool_result(r) AS x(t int);
 DROP TABLE sent;
 COMMIT;
@@ -462,7 +461,8 @@ $request = send_request($session, 'srv', $megabytes);
 like(caught($session, "SELECT pool_result($request)"), $too_large, 'a result may be too large');
 like(caught($session, "SELECT pool_poll($request)"), gone($request), 'that request is gone');
 $request = send_request($session, 'srv', q(select repeat('x', 1000) from generate_series(1, 900)));
-answers($session, "SELECT count(*) FROM pool_result($request) r(t text)", 900, 'another one is not');
+answers($session, "SELECT count(*) FROM pool_result($request) r(t text)", 900,
+	'another one is not');
 $request = send_request($session, 'srv', $megabytes);
 answers($session, "SELECT pool_wait(ARRAY[$request])", $request, 'pool_wait() raises no error');
 is(states_of($session, $request), 'failed', 'the request has failed');
@@ -487,7 +487,8 @@ $session->query('COMMIT; RESET pool.max_result_size');
 $session->query(q(SET work_mem = '1MB'));
 my $before = memory_of($pid, 'VmHWM');
 $session->query('BEGIN');
-$request = send_request($session, 'srv', q(select repeat('x', 1000) from generate_series(1, 100000)));
+$request = send_request($session, 'srv',
+	q(select repeat('x', 1000) from generate_series(1, 100000)));
 answers($session, "SELECT pool_wait(ARRAY[$request])", $request, 'a result of 100 MB is here');
 cmp_ok(memory_of($pid, 'VmHWM') - $before, '<', 30_000, 'it is not in memory');
 answers($session, "SELECT count(*), sum(length(t)) FROM pool_result($request) r(t text)",

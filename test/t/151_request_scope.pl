@@ -90,13 +90,15 @@ push @inside, send_request($session, 'srv', 'select 14');
 wait_for_gate($gates, 1, 5, 'five requests run', $session);
 wait_for_state($session, $inside[-1], 'ready', 'and one is ready');
 $session->query('ROLLBACK TO b');
-are_gone(\@inside, 'ROLLBACK TO ends the requests that were made since, also in a savepoint within');
+are_gone(\@inside,
+	'ROLLBACK TO ends the requests that were made since, also in a savepoint within');
 is(states_of($session, $outer, $released), 'running running',
 	'but none of before, nor one of a savepoint that was released');
 wait_for_gate($gates, 1, 2, 'the others are cancelled at the remote');
 $session->query(q(SELECT pool_poll(0)));
 $session->query('ROLLBACK TO b');
-is(states_of($session, $outer, $released), 'running running', 'an error afterwards ends none of them');
+is(states_of($session, $outer, $released), 'running running',
+	'an error afterwards ends none of them');
 open_gate($gates, 1);
 answers($session, "SELECT t FROM pool_result($outer) r(t int)", 10, 'one is answered');
 answers($session, "SELECT t FROM pool_result($released) r(t int)", 11, 'and the other');
@@ -152,14 +154,16 @@ $answer = $session->query('COMMIT');
 is($answer->{state}, '00000', 'a transaction with requests commits');
 my @warnings = $answer->{err} =~ /(WARNING:\s+57014: request \d+ .*(?:\n(?:DETAIL|HINT):.*)*)/g;
 is(scalar @warnings, 3, 'with a warning for each that is not done');
-is(scalar(grep { /request $waiting to server "one" is canceled at the end of the transaction\nDETAIL:\s+The statement was not sent\./ } @warnings),
+my $end = 'is canceled at the end of the transaction\nDETAIL:\s+';
+is(scalar(grep { /request $waiting to server "one" ${end}The statement was not sent\./ } @warnings),
 	1, 'which tells of the one that waits');
-is(scalar(grep { /request $running to server "srv" is canceled at the end of the transaction\nDETAIL:\s+The remote may have executed/ } @warnings),
+is(scalar(grep { /request $running to server "srv" ${end}The remote may have/ } @warnings),
 	1, 'and of the one that runs');
 unlike($answer->{err}, qr/request $ready /, 'but nothing of the one that is ready');
 are_gone([ $running, $waiting, $ready, $insert ], 'they are gone');
 all_ends('after a commit');
-is(sql($remote, 'SELECT count(*) FROM done', db => 'far'), 0, 'what was cancelled was not executed');
+is(sql($remote, 'SELECT count(*) FROM done', db => 'far'), 0,
+	'what was cancelled was not executed');
 is(sql($control, 'SELECT count(*) FROM here'), 1, 'what the transaction did here is there');
 like($session->query(q(SELECT pool_send('srv', 'select pg_sleep(600)')))->{err},
 	qr/^WARNING:  57014: /, 'a statement by itself is a transaction');
@@ -176,8 +180,9 @@ wait_for_app_sessions($remote, 0, 'the remote has answered',
 is($session->query('COMMIT')->{err}, '', 'an answer that has come is no reason for a warning');
 is(stat_of($control, 'closed_canceled', 'one'), 0, 'nor to close the connection');
 
-# Nor is anything begun that late.
+# Nor is anything begun that late, although there is a connection for it.
 shut($gates, 1);
+sql($control, select_42('srv'));
 $session->query('BEGIN; SET LOCAL pool.max_parallel = 1');
 $unseen = send_request($session, 'one', behind(1, 'select 1'));
 my $unsent = send_request($session, 'srv', 'insert into done values (3)');
@@ -361,8 +366,9 @@ foreach my $how (qw(cancel terminate))
 
 	$reader->query('SAVEPOINT s');
 	$reader->begin("SELECT t FROM pool_result($read) r(t slow_int)");
-	wait_for_value($control, 'SELECT wait_event_type FROM pg_stat_activity WHERE pid = ' . $reader->pid,
-		'Lock', 'a session reads rows');
+	wait_for_value($control,
+		'SELECT wait_event_type FROM pg_stat_activity WHERE pid = ' . $reader->pid, 'Lock',
+		'a session reads rows');
 	$control->query("SELECT pg_${how}_backend(" . $reader->pid . ')');
 	is($reader->result->{state}, $how eq 'cancel' ? '57014' : '57P01', "then $how");
 	if ($how eq 'cancel')
@@ -417,22 +423,25 @@ foreach my $what (sort keys %by)
 {
 	($running, $waiting, $ready) = in_each_state();
 	is($control->query($by{$what})->{state}, '00000', "$what while a request runs");
-	like(caught($session, "SELECT t FROM pool_result($running) r(t int)"), qr/^(57014|08\w\w\w|55000) /,
-		'it fails');
+	like(caught($session, "SELECT t FROM pool_result($running) r(t int)"),
+		qr/^(57014|08\w\w\w|55000) /, 'it fails');
 	is(states_of($session, $waiting, $ready), 'waiting ready', 'no other one does');
 	$session->query('ROLLBACK');
 	all_ends("after $what");
 }
 ($running, $waiting, $ready) = in_each_state();
 $control->begin(q(SELECT pool_drain('srv', '60s')));
-wait_for_value($holder, q(SELECT state FROM pool_stats WHERE server = 'srv'), 'paused', 'a pool is drained');
+wait_for_value($holder, q(SELECT state FROM pool_stats WHERE server = 'srv'), 'paused',
+	'a pool is drained');
 my $late = send_request($session, 'srv', 'select 40');
 is(states_of($session, $late), 'waiting', 'a request that is sent then waits');
 open_gate($gates, 1);
-answers($session, "SELECT t FROM pool_result($running) r(t int)", 1, 'the one that ran is answered');
+answers($session, "SELECT t FROM pool_result($running) r(t int)", 1,
+	'the one that ran is answered');
 is($control->result->{out}, 0, 'then the pool is drained');
 sql($control, q(SELECT pool_resume('srv')));
-answers($session, "SELECT t FROM pool_result($late) r(t int)", 40, 'the other one when it is resumed');
+answers($session, "SELECT t FROM pool_result($late) r(t int)", 40,
+	'the other one when it is resumed');
 $session->query('ROLLBACK');
 shut($gates, 1);
 all_ends('after pool_drain()');
@@ -448,7 +457,7 @@ wait_for_state($session, $request, 'running', 'a request has the only connection
 answers($control, select_42('one'), 42, 'a session that does not look after it loses it');
 wait_for_gate($gates, 1, 0, 'its statement is cancelled');
 like(caught($session, "SELECT pool_result($request)"),
-	qr/^57014 request $request has lost its connection to server "one" \(Its session was in no function of pool for longer than pool.request_timeout\.\)/,
+	qr/^57014 request $request has lost its connection to server "one" \(Its session was in no/,
 	'the error says why');
 
 # Its answer has come, but nobody has read it.

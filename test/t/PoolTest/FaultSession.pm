@@ -351,6 +351,34 @@ sub request
 	return;
 }
 
+# come_by_with_requests(point): a transaction in which a request is under way comes by
+# the point with an error armed, in another one within a savepoint; true if it was
+# reached
+sub come_by_with_requests
+{
+	my ($self, $point) = @_;
+	my $offset = log_offset($self->{local});
+	my $victim;
+
+	$self->_ready;
+	$self->_renew;
+	$victim = $self->{victim};
+	$victim->query('BEGIN');
+	my $own = 'own ' . ++$number;
+	my $request = $victim->query("SELECT pool_send('careful', 'select ''$own''')")->{out};
+
+	$victim->query('SAVEPOINT s');
+	arm($victim, "$point error");
+	$self->{case}->ask_by_request($victim, 'srv');
+	$victim->query(q(ROLLBACK TO s; SET pool.fault_point = ''));
+	my $answer = $victim->query("SELECT t FROM pool_result($request) AS r(t text)");
+
+	$self->{case}->note_wrong("a request got $answer->{out}")
+	  if $answer->{out} ne ($answer->{state} eq '00000' ? $own : '');
+	$self->_tidy('error');
+	return log_count($self->{local}, qr/fault point "$point error" is reached/, $offset);
+}
+
 # A transaction with a request that runs and one that waits for the only connection,
 # which ends like that.
 sub _requests

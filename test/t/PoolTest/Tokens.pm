@@ -115,6 +115,15 @@ sub ask_by_request
 	return $self->check($token, 3, $session->query($statement));
 }
 
+# note_wrong(text): of an answer that has no token
+sub note_wrong
+{
+	my ($self, $text) = @_;
+
+	push @{ $self->{wrong} }, $text;
+	return;
+}
+
 # wrong_answers(): what was wrong since the last call
 sub wrong_answers
 {
