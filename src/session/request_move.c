@@ -249,6 +249,12 @@ move(PoolRequest *request, bool woken)
 	int64 now = pool_clock_us();
 	PoolRun *run = &request->run.run;
 
+	/* That it cannot have a connection says more than that time is over. */
+	if (now >= request->deadline && request->state == POOL_REQUEST_WAITING &&
+		request->lease != NULL)
+		start(request);
+	if (pool_request_is_done(request))
+		return;
 	if (now >= request->deadline)
 		stop(request, raise_timeout);
 	else if (request->state == POOL_REQUEST_RUNNING)
