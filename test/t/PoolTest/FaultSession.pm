@@ -385,7 +385,7 @@ sub _requests
 {
 	my ($self, $what, $begin, $end) = @_;
 	my $victim = $self->{victim};
-	my $send = q(SELECT pool_send('srv', 'select pg_sleep(600)'));
+	my $send = q(SELECT pool_send('srv', 'select pg_sleep(5)'));
 	my $request;
 
 	$victim->query($begin);
