@@ -120,7 +120,9 @@ for_each(void (*function)(PoolRequest *, const void *), const void *arg)
 	dlist_mutable_iter iter;
 
 	dlist_foreach_modify (iter, &pool_request_list)
+	{
 		function(dlist_container(PoolRequest, node, iter.cur), arg);
+	}
 }
 
 static void
