@@ -108,8 +108,11 @@ parallel_arg(FunctionCallInfo fcinfo, int arg)
 static void
 send_requests(FanOut *fan)
 {
-	int kb = Max(work_mem / Min(fan->parallel, fan->count), MIN_RESULT_KB);
+	int kb;
 
+	if (fan->next == fan->count)
+		return;
+	kb = Max(work_mem / Min(fan->parallel, fan->count), MIN_RESULT_KB);
 	while (fan->next < fan->count && fan->running < fan->parallel)
 	{
 		Ask *ask = &fan->asks[fan->next++];
