@@ -242,7 +242,7 @@ FROM pool_stats_all() s, LATERAL (VALUES
 	('statement_invalidations', s.statement_invalidations,
 		'Prepared statements that the remote no longer had, or that a change there had made invalid'),
 	('requests', s.requests, 'Requests: statements that were sent without waiting'),
-	('hedges', s.hedges, 'Times pool_query_any() asked another server as well since this one was slow'),
+	('hedges', s.hedges, 'Times pool_query_any() asked this server since another one was slow'),
 	('hedges_won', s.hedges_won, 'Hedges whose answer was the first')
 ) e(event, count, description);
 

@@ -141,8 +141,7 @@ static const Metric counters[POOL_NCOUNTERS - 1] = {
 	[POOL_COUNT_REQUESTS] =
 		PLAIN("requests_total", "Statements sent without waiting."),
 	[POOL_COUNT_HEDGES] =
-		PLAIN("hedges_total",
-			  "Requests sent to another server since this one was slow."),
+		PLAIN("hedges_total", "Requests sent since another server was slow."),
 	[POOL_COUNT_HEDGES_WON] =
 		PLAIN("hedges_won_total", "Hedges that answered first."),
 };

@@ -25,6 +25,7 @@ typedef struct PoolRequest
 	SubTransactionId subid;
 	Oid userid;	   /* who sent it, and alone may use it */
 	bool internal; /* of a function that is under way; pool_result() knows none */
+	bool hedge;	   /* and made since another server was slow */
 	PoolStatement *statement;
 	PoolResult *result;
 	int64 deadline; /* for all of it, pool_clock_us() */

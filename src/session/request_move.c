@@ -239,6 +239,8 @@ open_lease(PoolRequest *request)
 	begin(request);
 	request->pool = request->lease->request.pool;
 	pool_stats_add(&request->pool->stats, POOL_COUNT_REQUESTS, 1);
+	if (request->hedge)
+		pool_stats_add(&request->pool->stats, POOL_COUNT_HEDGES, 1);
 	start(request);
 }
 

@@ -95,7 +95,7 @@ typedef enum PoolCounter
 	POOL_COUNT_STATEMENT_EVICTIONS,	  /* deallocated to make room */
 	POOL_COUNT_STATEMENT_INVALIDATIONS, /* found to be gone or out of date */
 	POOL_COUNT_REQUESTS,				/* statements sent without waiting */
-	POOL_COUNT_HEDGES,	   /* sent to another server since this one was slow */
+	POOL_COUNT_HEDGES,	   /* requests sent since another server was slow */
 	POOL_COUNT_HEDGES_WON, /* of these, those that answered first */
 	POOL_COUNT_CLOSED	   /* usable connections closed */
 } PoolCounter;

@@ -29,8 +29,7 @@ PG_FUNCTION_INFO_V1(pool_sql_query_any);
 typedef struct Runner
 {
 	PoolRequest *request;
-	bool hedge; /* was asked since another one was slow */
-	bool seen;	/* has failed, and that was looked at */
+	bool seen; /* has failed, and that was looked at */
 } Runner;
 
 typedef struct Race
@@ -54,7 +53,7 @@ ask_next(Race *race, bool hedge)
 	runner->request =
 		pool_requests_make(race->servers[race->next], race->statement,
 						   PG_INT64_MAX, work_mem);
-	runner->hedge = hedge;
+	runner->request->hedge = hedge;
 	race->next++;
 }
 
@@ -114,7 +113,6 @@ hedge(Race *race)
 	race->hedge_at = PG_INT64_MAX;
 	if (pool == NULL || !pool_hedge_may(pool))
 		return;
-	pool_stats_add(&pool->stats, POOL_COUNT_HEDGES, 1);
 	ask_next(race, true);
 	set_hedge_time(race);
 }
@@ -207,8 +205,8 @@ pool_sql_query_any(PG_FUNCTION_ARGS)
 	result = pool_result_create(fcinfo, POOL_RESULT_ROWS, "", NULL);
 
 	winner = find_winner(&race);
-	if (winner->hedge)
-		pool_stats_add(&first_pool(&race)->stats, POOL_COUNT_HEDGES_WON, 1);
+	if (winner->request->hedge)
+		pool_stats_add(&winner->request->pool->stats, POOL_COUNT_HEDGES_WON, 1);
 	for (int i = 0; i < race.next; i++)
 	{
 		if (&race.runners[i] != winner)
