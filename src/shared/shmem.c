@@ -16,6 +16,7 @@
 #include "storage/shmem.h"
 
 #include "base/compat.h"
+#include "shared/hedge.h"
 #include "shared/pool.h"
 #include "shared/queue.h"
 #include "shared/request_entry.h"
@@ -74,6 +75,7 @@ init_pools(int registry_tranche, int pool_tranche)
 		pool_stats_init(&pool->stats);
 		pg_atomic_init_u32(&pool->statements_lost, 0);
 		pg_atomic_init_u32(&pool->hedge_credit, 0);
+		pool_hedge_init(pool);
 		pool->idle_head = pool->idle_tail = POOL_NONE;
 		pool->waiter_head = pool->waiter_tail = POOL_NONE;
 	}
