@@ -121,6 +121,7 @@ foreach my $how ('raise', 'row', 'skip')
 		like(detail_of($res),
 			qr/Committed on: "s1".  Canceled on: "s4".  Not known of: "s2", "s3".$/,
 			'killed, raise: of itself it is not known, either');
+		wait_at_locks($remote, 0, 'killed, raise: what ran ends, though the lock is held');
 		leave(3);
 	}
 	leave(2);
