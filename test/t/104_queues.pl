@@ -129,6 +129,7 @@ at_rest($local, $remote, 'after the end of a worker with fifty leases');
 # While it starts: as soon as there is a process of that title, three times
 $worker = worker_pid($local);
 kill 'TERM', $worker;
+ok(wait_until(30, sub { return !kill 0, $worker }), 'a worker ends'); # and cuts what runs
 $two->begin(sprintf $token, 9);
 foreach my $turn (1 .. 3)
 {

@@ -360,7 +360,7 @@ $res = $session->query('BEGIN; ' . ask_all([ 's1', 's2' ], 'select 1', 'n int') 
 	  . ask_all([ 's1', 's2' ], "select 1 / ($me - 1)", 'n int') . '; ROLLBACK TO a; '
 	  . ask_all([ 's1', 's2' ], 'select 2', 'n int') . '; COMMIT');
 is(join(' ', sort split /\n/, $res->{out}), 's1|||1 s1|||2 s2|||1 s2|||2', 'after ROLLBACK TO');
-like($res->{err}, qr/^ERROR:  22012: (?!.*\nERROR)/s, 'after ROLLBACK TO: one error');
+is(() = $res->{err} =~ /ERROR:/g, 1, 'after ROLLBACK TO: one error');
 no_request($local, 'PL/pgSQL');
 
 #
