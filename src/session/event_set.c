@@ -59,6 +59,8 @@ require_descriptors(void)
 void
 pool_event_set_prepare(void)
 {
+	WaitEventSet *set;
+
 	if (wait_set != NULL)
 		return;
 	if (sockets < 0)
@@ -70,11 +72,18 @@ pool_event_set_prepare(void)
 							errmsg("could not create an epoll instance: %m")));
 		ReserveExternalFD();
 	}
-	wait_set = pool_create_wait_set(3);
-	AddWaitEventToSet(wait_set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL,
-					  NULL);
-	AddWaitEventToSet(wait_set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
-	AddWaitEventToSet(wait_set, WL_SOCKET_READABLE, sockets, NULL, NULL);
+	set = pool_create_wait_set(3);
+	AddWaitEventToSet(set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	AddWaitEventToSet(set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+	AddWaitEventToSet(set, WL_SOCKET_READABLE, sockets, NULL, NULL);
+	wait_set = set;
+}
+
+/* Is there a set?  After an error in pool_event_set_renew() there is none. */
+bool
+pool_event_set_is_made(void)
+{
+	return wait_set != NULL;
 }
 
 /* Makes the set anew, empty: the caller adds its sockets again.  Raises as above. */

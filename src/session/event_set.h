@@ -8,6 +8,7 @@
 #include "base/wait_event.h"
 
 extern void pool_event_set_prepare(void);
+extern bool pool_event_set_is_made(void);
 extern void pool_event_set_add(uint64 id, int sock, int events);
 extern void pool_event_set_change(uint64 id, int sock, int events);
 extern void pool_event_set_remove(int sock);

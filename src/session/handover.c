@@ -235,10 +235,14 @@ begin_exchange(Exchange *exchange)
 	exchange->theirs = pair[1];
 }
 
-/* Closes what begin_exchange() made. */
+/*
+ * Closes what begin_exchange() made.  The latch may have been set for something else
+ * that this session waits for; so it is set again.
+ */
 static void
 end_exchange(Exchange *exchange)
 {
+	SetLatch(MyLatch);
 	close(exchange->sock);
 	close(exchange->mine);
 	if (exchange->theirs >= 0)

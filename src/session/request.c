@@ -79,6 +79,7 @@ pool_request_make(const char *server_name, PoolLease *lease,
 						errhint("Fetch or abandon requests, or raise "
 								"pool.max_requests.")));
 	}
+	MemoryContextSetParent(context, TopMemoryContext);
 	if (lease != NULL)
 		lease->has_request = true;
 	dlist_push_tail(&pool_request_list, &request->node);
@@ -106,7 +107,8 @@ pool_request_is_unknown(const PoolRequest *request)
 	if (request->state == POOL_REQUEST_READY || !run->sent)
 		return false;
 	return run->phase != POOL_RUN_PHASE_OVER ||
-		   (run->outcome != POOL_RUN_FAILED &&
+		   (run->outcome != POOL_RUN_DONE && run->outcome != POOL_RUN_MISREAD &&
+			run->outcome != POOL_RUN_FAILED &&
 			run->outcome != POOL_RUN_LEFT_OPEN &&
 			run->outcome != POOL_RUN_NOT_SENT &&
 			run->outcome != POOL_RUN_NOT_BEGUN);
@@ -189,8 +191,8 @@ pool_request_finish(PoolRequest *request, PoolRequestState state)
 
 /*
  * It has failed, with the error that the function raises, which is kept for
- * pool_result(): only ereport() may be in there, since no subtransaction is rolled
- * back.
+ * pool_result(): nothing may be in there that an error would have to clean up, since
+ * no subtransaction is rolled back.
  */
 void
 pool_request_fail(PoolRequest *request, void (*raise)(PoolRequest *))
@@ -249,6 +251,44 @@ pool_request_abandon(PoolRequest *request)
 	else
 		pool_request_stop_acquiring(request);
 	pool_request_finish(request, POOL_REQUEST_CANCELLED);
+}
+
+/*
+ * This session has raised an error, in whatever call, while it moved the request on:
+ * ends what is under way, and keeps the error for who asks for the request.  To be
+ * called while the error is being handled.
+ */
+void
+pool_request_break(PoolRequest *request)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	pool_request_abandon(request);
+	MemoryContextSwitchTo(request->context);
+	request->error = CopyErrorData();
+	MemoryContextSwitchTo(context);
+	pool_request_note(request, POOL_REQUEST_FAILED);
+}
+
+/*
+ * The error of a request that has failed or is cancelled, for ThrowErrorData(): a copy,
+ * whose texts are the request's.
+ */
+ErrorData *
+pool_request_error(const PoolRequest *request)
+{
+	ErrorData *error = palloc0(sizeof(ErrorData));
+
+	if (request->error != NULL && request->state == POOL_REQUEST_FAILED)
+	{
+		*error = *request->error;
+		return error;
+	}
+	error->elevel = ERROR;
+	error->sqlerrcode = ERRCODE_QUERY_CANCELED;
+	error->message =
+		psprintf("request " UINT64_FORMAT " was canceled", request->id);
+	return error;
 }
 
 /* It is no more.  Raises nothing. */

@@ -29,6 +29,7 @@ typedef struct PoolRequest
 	PoolStatement *statement;
 	PoolResult *result;
 	int64 deadline; /* for all of it, pool_clock_us() */
+	int64 away;		/* microseconds that its session was elsewhere */
 
 	/*
 	 * Not done: the lease that it runs on, or NULL if it has not begun to acquire
@@ -70,6 +71,8 @@ extern void pool_request_finish(PoolRequest *request, PoolRequestState state);
 extern void pool_request_fail(PoolRequest *request,
 							  void (*raise)(PoolRequest *));
 extern void pool_request_stop_acquiring(PoolRequest *request);
+extern void pool_request_break(PoolRequest *request);
+extern ErrorData *pool_request_error(const PoolRequest *request);
 extern void pool_request_abandon(PoolRequest *request);
 extern void pool_request_free(PoolRequest *request);
 extern void pool_request_let_go(PoolRequest *request);

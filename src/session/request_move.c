@@ -25,12 +25,6 @@
 #include "shared/shmem.h"
 #include "shared/stats.h"
 
-/*
- * A request has waited for the worker, and so may have taken the latch from all of
- * them.  Set here, cleared by the caller.
- */
-bool pool_request_move_took_latch = false;
-
 static void begin(PoolRequest *request);
 static void start(PoolRequest *request);
 
@@ -168,6 +162,17 @@ take(PoolRequest *request)
 	}
 }
 
+/* Begins to acquire; the time that was spent elsewhere does not count. */
+static void
+begin_acquire(PoolRequest *request)
+{
+	PoolAcquire *acquire = &request->acquire;
+
+	pool_acquire_begin(acquire);
+	acquire->deadline =
+		Min(acquire->deadline + request->away, request->deadline);
+}
+
 /* Goes on with acquiring.  True: the lease has a connection. */
 static bool
 acquire(PoolRequest *request)
@@ -189,9 +194,8 @@ acquire(PoolRequest *request)
 			pool_request_fail(request, raise_acquire);
 			return false;
 		}
-		pool_request_move_took_latch = true;
 		if (!pool_lease_adopt(lease, request->acquire.deadline))
-			pool_acquire_begin(&request->acquire);
+			begin_acquire(request);
 	}
 	return true;
 }
@@ -202,8 +206,9 @@ start(PoolRequest *request)
 {
 	if (!acquire(request))
 		return;
-	pool_lease_run_begin(&request->run, request->lease, request->statement,
-						 request->result);
+	if (request->run.lease == NULL) /* not on another connection before */
+		pool_lease_run_begin(&request->run, request->lease, request->statement,
+							 request->result);
 	pool_request_note(request, POOL_REQUEST_RUNNING);
 	POOL_FAULT_POINT(request_start);
 	pool_lease_run_start(&request->run);
@@ -223,9 +228,7 @@ begin(PoolRequest *request)
 	request->acquire.started = lease->started;
 	request->acquire.request = &lease->request;
 	lease->request.waiter = pool_request_entry_waiter(request->entry);
-	pool_acquire_begin(&request->acquire);
-	request->acquire.deadline =
-		Min(request->acquire.deadline, request->deadline);
+	begin_acquire(request);
 }
 
 /* Makes the lease that the request runs on, and begins to acquire. */
@@ -254,18 +257,26 @@ move(PoolRequest *request, bool woken)
 	/* That it cannot have a connection says more than that time is over. */
 	if (now >= request->deadline && request->state == POOL_REQUEST_WAITING &&
 		request->lease != NULL)
-		start(request);
+		(void) acquire(request);
 	if (pool_request_is_done(request))
 		return;
 	if (now >= request->deadline)
 		stop(request, raise_timeout);
 	else if (request->state == POOL_REQUEST_RUNNING)
 	{
-		if (!request->ready && now >= run->wait_until)
-			pool_run_time_out(run);
-		else if (!request->ready)
+		bool late = now >= run->wait_until;
+
+		/* What has come while this session was elsewhere is not late. */
+		if (!request->ready && !late)
 			return;
+		request->ready = true;
 		take(request);
+		if (late && request->state == POOL_REQUEST_RUNNING && !request->ready &&
+			now >= run->wait_until)
+		{
+			pool_run_time_out(run);
+			take(request);
+		}
 	}
 	else if (request->lease == NULL)
 	{
@@ -302,7 +313,7 @@ pool_request_move(PoolRequest *request, bool woken)
 	{
 		SetUserIdAndSecContext(userid, sec_context);
 		if (!pool_request_is_done(request))
-			pool_request_abandon(request);
+			pool_request_break(request);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();

@@ -7,8 +7,6 @@
 
 #include "session/request.h"
 
-extern bool pool_request_move_took_latch;
-
 extern void pool_request_move(PoolRequest *request, bool woken);
 
 #endif /* POOL_REQUEST_MOVE_H */

@@ -60,31 +60,26 @@ attend(const PoolRequest *request)
 
 /*
  * Moves all on as far as they go, which one that is done may allow another one to.
- * woken: the latch was set.  Returns whether it may have been since.
+ * woken: the latch was set.
  */
-static bool
+static void
 move_all(bool woken)
 {
-	bool taken = false;
 	uint64 finished;
 	dlist_iter iter;
 
 	do
 	{
 		finished = pool_request_finished;
-		pool_request_move_took_latch = false;
 		dlist_foreach (iter, &pool_request_list)
 		{
 			PoolRequest *request = dlist_container(PoolRequest, node, iter.cur);
 
 			if (!pool_request_is_done(request))
-				pool_request_move(request,
-								  woken || pool_request_move_took_latch);
+				pool_request_move(request, woken);
 			attend(request);
 		}
-		taken = woken = taken || pool_request_move_took_latch;
-	} while (pool_request_move_took_latch || pool_request_finished != finished);
-	return taken;
+	} while (pool_request_finished != finished);
 }
 
 /* When a request has to be looked at though nothing happens, pool_clock_us(). */
@@ -178,7 +173,31 @@ wait_for_events(int64 until, PoolWaitEvent wait, bool *callers, bool *woken)
 		watch_again();
 }
 
-/* The time to acquire stood still while nothing could be acquired. */
+/*
+ * This session was elsewhere for so many microseconds: time stood still for what could
+ * not go on without it, to acquire or to prove a handover.
+ */
+static void
+be_back(PoolRequest *request, int64 away)
+{
+	PoolRun *run = &request->run.run;
+
+	request->away += away;
+	if (request->state == POOL_REQUEST_WAITING && request->lease != NULL)
+		request->acquire.deadline =
+			Min(request->acquire.deadline + away, request->deadline);
+	if (request->state != POOL_REQUEST_RUNNING)
+		return;
+	if (!run->sent && run->wait_until != PG_INT64_MAX)
+		run->wait_until += away;
+	if (!run->sent && run->deadline != PG_INT64_MAX)
+		run->deadline += away;
+	if (request->own && pool_guc_request_timeout > 0 &&
+		away > pool_clock_from_ms(pool_guc_request_timeout))
+		request->unattended = true;
+}
+
+/* Begins to move requests on. */
 static void
 enter(void)
 {
@@ -190,14 +209,11 @@ enter(void)
 	{
 		PoolRequest *request = dlist_container(PoolRequest, node, iter.cur);
 
-		if (request->state == POOL_REQUEST_WAITING && request->lease != NULL)
-			request->acquire.deadline =
-				Min(request->acquire.deadline + away, request->deadline);
-		if (request->state == POOL_REQUEST_RUNNING && request->own &&
-			pool_guc_request_timeout > 0 &&
-			away > pool_clock_from_ms(pool_guc_request_timeout))
-			request->unattended = true;
+		if (!pool_request_is_done(request))
+			be_back(request, away);
 	}
+	if (!pool_event_set_is_made())
+		watch_again(); /* it could not be made anew the last time */
 }
 
 /*
@@ -246,7 +262,7 @@ pool_request_run_until(PoolRequestEnough enough, void *arg, int64 deadline)
 	enter();
 	for (;;)
 	{
-		(void) move_all(woken);
+		move_all(woken);
 		if (enough(arg) || over)
 			break;
 		over = pool_clock_us() >= deadline;
@@ -292,12 +308,10 @@ pool_request_run_beside(int sock, int events, int64 deadline, PoolWaitEvent wait
 		callers_events = events;
 		do
 		{
-			bool taken = move_all(woken);
-
+			move_all(woken);
 			over = pool_clock_us() >= deadline;
-			wait_for_events(over || taken ? 0 : Min(deadline, next_look()),
-							wait, &callers, &woken);
-			woken = woken || taken;
+			wait_for_events(over ? 0 : Min(deadline, next_look()), wait,
+							&callers, &woken);
 		} while (!over && !callers && !(sock < 0 && woken));
 	}
 	PG_FINALLY();

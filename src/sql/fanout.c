@@ -183,17 +183,26 @@ is_committed(const Ask *ask)
 		   (ask->state == ASK_SENT && ask->request->state == POOL_REQUEST_READY);
 }
 
+/* Has it failed by itself, too? */
+static bool
+is_failed(const Ask *ask)
+{
+	return ask->state == ASK_SENT &&
+		   ask->request->state == POOL_REQUEST_FAILED && !is_unknown(ask);
+}
+
 static bool
 is_cancelled(const Ask *ask)
 {
-	return ask->state != ASK_FAILED && !is_committed(ask) && !is_unknown(ask);
+	return ask->state != ASK_FAILED && !is_committed(ask) && !is_unknown(ask) &&
+		   !is_failed(ask);
 }
 
 /* Cancels the rest, and raises the error of that server. */
 static void
 raise_first(FanOut *fan, Ask *ask)
 {
-	ErrorData *error = ask->request->error;
+	ErrorData *error = pool_request_error(ask->request);
 	StringInfoData detail;
 
 	pool_request_run_poll(); /* some may have been done since */
@@ -201,6 +210,7 @@ raise_first(FanOut *fan, Ask *ask)
 	if (error->detail != NULL)
 		appendStringInfoString(&detail, error->detail);
 	list_servers(&detail, fan, "Committed on", is_committed);
+	list_servers(&detail, fan, "Failed on", is_failed);
 	list_servers(&detail, fan, "Canceled on", is_cancelled);
 	list_servers(&detail, fan, "Not known of", is_unknown);
 	error->detail = detail.len > 0 ? detail.data : NULL;
@@ -222,7 +232,7 @@ describe_error(const ErrorData *error)
 static void
 take_error(FanOut *fan, Ask *ask)
 {
-	const ErrorData *error = ask->request->error;
+	const ErrorData *error = pool_request_error(ask->request);
 	char *message = describe_error(error);
 	Datum lead[NLEAD];
 	const bool nulls[NLEAD] = {false};

@@ -140,7 +140,7 @@ note_failure(Race *race, Runner *runner)
 			if (race->runners[i].request->finished < first->request->finished)
 				first = &race->runners[i];
 		}
-		ThrowErrorData(first->request->error);
+		ThrowErrorData(pool_request_error(first->request));
 	}
 }
 

@@ -212,11 +212,7 @@ raise_failure(PoolRequest *request)
 		return;
 	PG_TRY();
 	{
-		if (request->state == POOL_REQUEST_FAILED)
-			ThrowErrorData(request->error);
-		ereport(ERROR,
-				(errcode(ERRCODE_QUERY_CANCELED),
-				 errmsg("request " UINT64_FORMAT " was canceled", request->id)));
+		ThrowErrorData(pool_request_error(request));
 	}
 	PG_CATCH();
 	{
