@@ -10,6 +10,9 @@ use FindBin;
 use lib $FindBin::RealBin;
 use PoolTest;
 use PoolTest::FanOut;
+use PoolTest::HostileServer;
+use PoolTest::Wire;
+use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $remote = start_remote();
@@ -165,6 +168,52 @@ foreach my $end ('killed', 'an error')
 			"in the middle of its rows, $end: none of its rows");
 	}
 }
+
+# The error comes, and the end of the answer after what other servers say, and after the
+# statement that has sent it.
+my $go_on = "$PostgreSQL::Test::Utils::tmp_check/go_on";
+my $late = start_hostile_server(
+	far => sub {
+		my ($c) = @_;
+
+		$c->let_in;
+		while (my @asked = $c->ask)
+		{
+			my $own = grep { /^P.*select 'late'/s } @asked;
+			my $answer = $c->answer(\@asked,
+				$own ? report('E', 'ERROR', '22012', 'this is late') : ());
+			my $end = $own ? substr $answer, -6, 6, '' : '';
+
+			$c->put($answer);
+			next if !$own;
+			wait_until(60, sub { return -e $go_on });
+			$c->put($end);
+		}
+	});
+create_servers($local, $remote, 'late', [7], port => $late, sslmode => 'disable');
+hold(1, 2);
+$session->begin(ask_all([ 'late7', 's1', 's2' ], "select 'late', $wait", 'a text, w text',
+	q(on_error => 'row')));
+wait_at_locks($remote, 2, 'a late end: two wait');
+wait_for_requests($local, 'late7 running, s1 running, s2 running', 'a late end: all run');
+leave(1);
+wait_for_requests($local, 'late7 running, s2 running', 'a late end: one is done');
+append_to_file($go_on, '');
+wait_for_requests($local, 's2 running', 'a late end: it comes');
+leave(2);
+is(rows_of($session->result), 'late7|22012|this is late|| s1|||late| s2|||late|',
+	'a late end: the error is whole');
+unlink $go_on;
+my $request = $session->query("BEGIN; SELECT pool_send('late7', 'select ''late''')")->{out};
+ok(wait_until(30, sub { $session->query("SELECT pool_poll($request)")->{out} eq 'running' }),
+	'a late end: the request runs');
+$session->query("SELECT pool_poll($request), repeat('x', i) FROM generate_series(1, 1000) i");
+append_to_file($go_on, '');
+$res = $session->query("SELECT * FROM pool_result($request) AS t(a text)");
+like($res->{err}, qr/ERROR:  22012: this is late/, 'a late end: that of a request, too');
+$session->query('ROLLBACK');
+sql($local, 'DROP SERVER late7 CASCADE');
+stop_hostile_servers();
 
 #
 # How many at a time

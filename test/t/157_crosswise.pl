@@ -127,34 +127,29 @@ crosswise($seconds / 4, 7, [ 's1', 's2' ], [ 's2', 's1' ]);
 crosswise($seconds / 2, 7, map { [ map { "s$_" } @$_ ] } [ 1, 2, 3, 4 ], [ 4, 3, 2, 1 ], [ 2, 1, 4 ],
 	[ 1, 2 ], [ 2, 1 ], [ 3, 3, 1 ], [ 3, 1, 2, 4 ], [ 4, 2 ]);
 
-# Each has a request that it does not look after, on the server that the other one wants.
-my %two = map { $_ => session($local) } 's1', 's2';
+# A request is moved on while its session waits for a connection to another server.
+my ($sender, $next, $holder) = map { session($local) } 1 .. 3;
 
 foreach my $how ('pool_query', 'pool_query_all')
 {
-	my %request;
+	my $lease = $holder->acquire('s2');
 
-	foreach my $name ('s1', 's2')
-	{
-		$two{$name}->query('SET pool.request_timeout = 0; BEGIN');
-		$request{$name} = $two{$name}->query("SELECT pool_send('$name', 'select 42')")->{out};
-	}
-	foreach my $name ('s1', 's2')
-	{
-		my $wanted = $name eq 's1' ? 's2' : 's1';
-
-		$two{$name}->begin($how eq 'pool_query' ? select_42($wanted)
-			: ask_all([$wanted], 'select 42', 'n int'));
-	}
-	foreach my $name ('s1', 's2')
-	{
-		is($two{$name}->result(30)->{state}, '00000', "$how of $name: not waited for in vain");
-		is($two{$name}->query("SELECT * FROM pool_result($request{$name}) AS t(n int)")->{out},
-			42, "$how of $name: its request is answered meanwhile");
-		$two{$name}->query('COMMIT');
-	}
+	hold(1);
+	$sender->query('SET pool.request_timeout = 0; BEGIN');
+	my $request = $sender->query("SELECT pool_send('s1', \$q\$select 42, $wait\$q\$)")->{out};
+	wait_at_locks($remote, 1, "$how: the request runs");
+	$sender->begin($how eq 'pool_query' ? select_42('s2') : ask_all(['s2'], 'select 42', 'n int'));
+	$next->begin(select_42('s1'));
+	wait_for_waiters($local, 2, "$how: both sessions wait");
+	leave(1);
+	is($next->result(30)->{out}, 42, "$how: the request has given its connection back");
+	$holder->release($lease);
+	is($sender->result(30)->{state}, '00000', "$how: its session goes on");
+	is($sender->query("SELECT * FROM pool_result($request) AS t(n int, w text)")->{out}, '42|',
+		"$how: the request was answered meanwhile");
+	$sender->query('COMMIT');
 }
-$_->quit foreach values %two;
+$_->quit foreach $sender, $next, $holder;
 
 #
 # 64 servers at a time
