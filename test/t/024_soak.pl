@@ -7,7 +7,7 @@
 #	must be one that these faults explain; after each restart a new session must
 #	soon be served; and in the end nothing is left.
 #
-#	What the sessions ask for is in PoolTest/Workload.pm; how they are looked after,
+#	What the sessions ask for is in PoolTest/Workload.pm and WorkloadRequests.pm; how they are looked after,
 #	the faults, and the errors that these explain, in PoolTest/Soak.pm; what changes
 #	the catalogs in PoolTest/SoakCatalog.pm.
 #
@@ -77,6 +77,8 @@ settled($local, 'nothing is under way while all these sessions are there, and th
 remote_count($local, $remote);
 is(sql($local, 'SELECT count(*) FROM pool_connections WHERE leaked'), 0,
 	'no connection is leaked after the work');
+is(sql($local, q(SELECT count(*) FROM pool_requests WHERE state IN ('waiting', 'running'))), 0,
+	'no request is under way after the work');
 
 # Copies of what there is now, two sockets of its own, and leases it forgot.
 my $sockets = max(map { sockets_of($_) } @sessions);
@@ -96,7 +98,12 @@ is(scalar @odd, 0, 'no error is met but those that the faults explain')
 
 cmp_ok(met_count(qr/^$_\|00000/), '>', 0, "statements of kind $_ are answered")
   foreach 'rows', 'many', 'insert', 'commit', 'rollback', 'error', 'undone', 'sleep', 'hasty',
-  'long', 'forgotten', 'catalog';
+  'long', 'forgotten', 'catalog', 'send', 'leased', 'across', 'fetched', 'abandon', 'block', 'any',
+  'all_raise', 'all_row', 'all_skip', 'unfinished';
+cmp_ok(met_count(qr/^unattended\|57014\|request N has lost/), '>', 0,
+	'requests that are left alone for too long lose their connections');
+cmp_ok(met_count(qr/^$_\|22012/), '>', 0, "a server of kind $_ fails in the middle of its rows")
+  foreach 'all_raise', 'all_row';
 cmp_ok(met_count(qr/^held\|08003/), '>', 0,
 	'sessions that hold a lease for too long find that it was reclaimed');
 cmp_ok(met_count(qr/^session\|57014/), '>', 0, 'statements of the sessions time out');
@@ -106,8 +113,10 @@ cmp_ok($terminated{there}, '>', 0, 'sessions are terminated on the remote');
 
 my @stats = (
 	'leaks_reclaimed', 'closed_remote_closed', 'closed_idle_timeout', 'closed_max_lifetime',
-	'closed_canceled', 'health_checks', 'resets');
+	'closed_canceled', 'closed_unattended', 'health_checks', 'resets', 'requests');
 cmp_ok(stat_of($local, $_), '>', 0, "the work makes pool_stats_all() count $_") foreach @stats;
+cmp_ok(sql($local, 'SELECT sum(hedges) FROM pool_stats_all()'), '>', 0,
+	'servers are asked since others are slow');
 note explain(sql($local, 'SELECT row_to_json(s) FROM pool_stats_all() s'));
 
 # What was answered has happened, once; what was rolled back has not.
@@ -135,6 +144,7 @@ diag(sprintf('%d restarts of the remote; the first answer came after %.0f ms (me
 $_->quit foreach @sessions, $control;
 all_closed('idle_timeout leaves no connection after the work');
 is(app_sessions($remote), 0, 'the remote has no session after the work');
+is(sql($local, 'SELECT count(*) FROM pool_requests'), 0, 'no request is left after the work');
 my ($worker_after, $files_after, $memory_after) = worker_figures();
 is($worker_after, $worker, 'the worker is the same process after the work');
 cmp_ok($files_after, '<=', $files + 2, 'the worker has no more files open after the work');

@@ -242,7 +242,7 @@ sub due
 #
 
 my $any = qr/^/;
-my $lease = qr/^(?:commit|rollback|undone|long|held)$/;
+my $lease = qr/^(?:commit|rollback|undone|long|held|leased|across|fetched)$/;
 my $srv = qr/server "(?:srv|hasty|dN)"/;
 my @explained = (
 	@explained_changes,
@@ -277,7 +277,19 @@ my @explained = (
 	# A lease that lasted for too long was reclaimed; in the very moment in which
 	# it was used again, nobody knows what became of the statement.
 	[ $lease, '08003', qr/^connection of lease N to $srv was reclaimed$/ ],
-	[ $lease, '08006', qr/^connection of lease N to $srv was reclaimed$/ ]);
+	[ $lease, '08006', qr/^connection of lease N to $srv was reclaimed$/ ],
+
+	# A request was left alone for too long.  Servers that are asked together have
+	# little time, all of them or the one that has a limit of its own; and some fail in
+	# the middle of their rows.
+	[ qr/^unattended$/, '57014', qr/^request N has lost its connection to $srv$/ ],
+	[ qr/^all_/, '57014', qr/^canceling remote statement on $srv due to timeout$/ ],
+	[ qr/^(?:all_|any$)/, '57014',
+		qr/^canceling remote statement on server "hasty" due to query_timeout$/ ],
+	[ qr/^all_(?:raise|row)$/, '22012', qr/^division by zero$/ ],
+
+	# What libpq says, which a row has after the message.
+	[ qr/^all_row$/, '08006', qr/^connection to the remote was lost: / ]);
 
 # add_explained([ kind, SQLSTATE, message ]...): by faults of the test's own
 sub add_explained

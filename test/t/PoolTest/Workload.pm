@@ -1,7 +1,8 @@
 # Workload.pm
 #	What the sessions of 024_soak.pl and 107_stress.pl ask for: functions of the local server that
 #	run statements of every kind through pool, each with a token of its own, and
-#	compare the answers byte by byte.
+#	compare the answers byte by byte.  What they ask for without waiting is in
+#	PoolTest/WorkloadRequests.pm.
 #
 #	churn() is what a session calls; it picks kinds at random.  What it met is
 #	counted in the table "met", and tokens that are on the remote for certain are
@@ -14,6 +15,7 @@ use warnings;
 
 use Exporter qw(import);
 use PoolTest;
+use PoolTest::WorkloadRequests;
 
 our @EXPORT = qw(create_workload);
 
@@ -39,7 +41,8 @@ sub create_workload
 	create_server($local, 'hasty', $remote,
 		options => { %options, max_size => 2, query_timeout => '100ms' });
 	sql($remote, 'CREATE TABLE kept (token text PRIMARY KEY)', db => 'far', user => 'app');
-	sql($local, $_) foreach _tables(), _ask(), _churn(), _probe();
+	sql($local, $_) foreach _tables(), workload_requests(), _ask(), _churn(),
+	  _probe();
 	return;
 }
 
@@ -170,6 +173,8 @@ BEGIN
 		PERFORM compare(token, got, token);
 	WHEN 'forgotten' THEN			-- never released
 		PERFORM pool_acquire('srv', hold => true);
+	ELSE
+		PERFORM ask_requests(kind, token);
 	END CASE;
 END $$;
 SQL
@@ -182,26 +187,33 @@ sub _churn
 -- something odd, perhaps; it must be rare, since there are fifty sessions.
 CREATE PROCEDURE churn(seconds float8) LANGUAGE plpgsql AS $$
 DECLARE
-	kinds text[] := ARRAY['rows', 'rows', 'rows', 'many', 'insert', 'commit', 'commit',
-						  'rollback', 'error', 'undone', 'sleep', 'hasty', 'long', 'held',
-						  'forgotten'];
+	usual text[] := ARRAY['rows', 'rows', 'rows', 'many', 'insert', 'commit', 'commit',
+						  'rollback', 'error', 'undone', 'send', 'send', 'leased', 'across',
+						  'abandon', 'block', 'any', 'all_raise', 'all_row', 'all_skip',
+						  'unfinished'];
+	kinds text[] := usual || ARRAY['sleep', 'hasty', 'long', 'held', 'forgotten', 'unattended',
+								   'fetched'];
 	good int[] := array_fill(0, ARRAY[array_length(kinds, 1)]);
-	odd float8[] := ARRAY[0.20, 0.15, 0.04, 0.05, 0.05];
+	odd float8[] := ARRAY[0.20, 0.15, 0.04, 0.05, 0.05, 0.08];
 	until timestamptz := clock_timestamp() + seconds * interval '1 second';
 	pick float8 := random();
 	i int;
+	token text;
 	context text;
 BEGIN
 	FOR place IN 1 .. array_length(odd, 1) LOOP
 		IF pick >= 0 AND pick < odd[place] THEN
-			i := 10 + place;
+			i := array_length(usual, 1) + place;
 		END IF;
 		pick := pick - odd[place];
 	END LOOP;
 	WHILE clock_timestamp() < until AND NOT EXISTS (SELECT FROM stop) LOOP
-		i := coalesce(i, 1 + floor(random() * 10)::int);
+		i := coalesce(i, 1 + floor(random() * array_length(usual, 1))::int);
+		IF kinds[i] <> 'fetched' THEN
+			token := kinds[i] || '/' || pg_backend_pid() || '/' || nextval('tokens');
+		END IF;
 		BEGIN
-			PERFORM ask(kinds[i], kinds[i] || '/' || pg_backend_pid() || '/' || nextval('tokens'));
+			PERFORM ask(kinds[i], token);
 			good[i] := good[i] + 1;
 		EXCEPTION WHEN query_canceled OR OTHERS THEN
 			IF SQLSTATE = '57014' AND SQLERRM ~ 'statement timeout' THEN
@@ -212,9 +224,10 @@ BEGIN
 				WHEN SQLSTATE = '57014' AND context ~ 'remote statement on server'
 				THEN ' (by the remote)' ELSE '' END);
 			PERFORM pg_sleep(random() * 0.05);
+			i := NULL;
 		END;
 		COMMIT;
-		i := NULL;
+		i := CASE WHEN kinds[i] = 'across' THEN array_position(kinds, 'fetched') END;
 
 		-- Two of ten seconds are quiet.
 		IF extract(epoch FROM clock_timestamp())::bigint % 10 >= 8 THEN
