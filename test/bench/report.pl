@@ -17,11 +17,13 @@ my %title = (
 	session => 'A new session for each query',
 	update => 'Updates of a row',
 	tls => 'Point queries over TLS',
+	'fanout-point' => 'A row from each of eight servers, all of them in one query',
 	'idle-0' => 'Five sessions at work beside no idle one',
 	'idle-100' => 'Beside 100 idle sessions with copies',
 	'idle-300' => 'Beside 300',
 	'idle-1000' => 'Beside 1,000');
-my @titles = qw(point think own cache session update tls idle-0 idle-100 idle-300 idle-1000);
+my @titles = qw(point think own cache session update tls fanout-point idle-0 idle-100 idle-300
+  idle-1000);
 my %in_tables = map { ($_ => 1) } 'per s', 'p50 ms', 'p99 ms', 'max ms', 'failed', 'wait p99 ms',
   'wait max ms', 'without hand-over';
 
@@ -259,6 +261,12 @@ sub aims
 		$figures->median('memory', 'pool', 1, 100, 'kB a connection'));
 	aim('worker: kB a connection, TLS', '≤', 64,
 		$figures->median('memory', 'pool-tls', 1, 100, 'kB a connection'));
+	aim('64 servers that take 100 ms each / one, in time', '≤', 1.5,
+		$figures->ratio([ 'fanout', 'pool', 1, 64 ], [ 'fanout', 'pool', 1, 1 ], 'ms'));
+	aim('a row from each of 8 servers / PL/Proxy', '≥', 1.5,
+		rates('fanout-point', 'pool', 1, 8, 'plproxy', 1, 1));
+	aim('session: kB a request', '≤', 64,
+		$figures->median('fanout', 'pool', 1, 64, 'kB a request'));
 	aim('session: kB a copy', '≤', 32,
 		$figures->median('memory', 'pool', 1, 100, 'kB a copy'));
 	return;

@@ -69,6 +69,8 @@ enter_stage "$0" "$@"
 . "$here/measure.sh"
 # shellcheck source=test/bench/scenarios.sh
 . "$here/scenarios.sh"
+# shellcheck source=test/bench/fanout.sh
+. "$here/fanout.sh"
 # shellcheck source=test/bench/profile.sh
 . "$here/profile.sh"
 

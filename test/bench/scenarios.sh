@@ -5,7 +5,8 @@
 # shellcheck disable=SC2016,SC2034,SC2154	# $ of SQL; variables of the others
 : "${stage?}" "${rounds?}" "${seconds?}"
 
-scenarios=(memory lease point think own cache idle session update lateral million tls growth)
+scenarios=(memory lease point think own cache idle session update lateral million tls growth
+	fanout)
 
 bouncers=(pgbouncer-reset pgbouncer)
 

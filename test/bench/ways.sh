@@ -33,10 +33,12 @@ way pool-few shared 'pool, `pool.session_cache` 8' '' 'pool.session_cache=8'
 way pool-many shared 'pool, `pool.session_cache` 128' '' 'pool.session_cache=128'
 way pool-untimed shared 'pool, `pool.track_timing` off' '' 'pool.track_timing=off'
 way pool-lease own 'pool, a lease a session'
+way pool-loop shared 'pool, `pool_query()` on one server after the other'
 way pgbouncer-reset shared 'dblink through PgBouncer, reset between clients'
 way pgbouncer shared 'dblink through PgBouncer, no reset'
 way dblink own 'dblink, a connection a session'
 way dblink-call own 'dblink, a connection a query'
+way dblink-send own '`dblink_send_query()`, a connection a server'
 way postgres_fdw own 'postgres_fdw, a connection a session'
 way plproxy own 'PL/Proxy, a connection a session'
 way floor own 'floor: a local function and the remote, one after the other'
@@ -95,6 +97,7 @@ query()
 		encrypted)
 			printf '%s' 'SELECT ssl::text AS name FROM pg_stat_ssl WHERE pid = pg_backend_pid()' \
 				' AND $1 > 0' ;;
+		fan) printf '%s' 'SELECT name FROM item WHERE id = 1 + $1 % 10000' ;;
 		all) printf '%s' 'SELECT id, name, made, ratio, amount FROM item' ;;
 	esac
 }
@@ -111,6 +114,9 @@ open()
 		pgbouncer*)
 			printf "SELECT dblink_connect('c', '%s dbname=p%s sslmode=disable')" \
 				"$(conninfo "$1")" "$2" ;;
+		dblink-send)
+			printf '%s' "SELECT count(dblink_connect('p' || i, '$(conninfo_of_host)" \
+				" sslmode=disable dbname=part' || i)) FROM generate_series(0, 7) AS i" ;;
 		dblink)
 			printf "SELECT dblink_connect('c', '%s sslmode=disable')" "$(conninfo remote)" ;;
 		dblink-tls)
@@ -125,6 +131,10 @@ from()
 
 	text=$(query "$3")
 	quoted=${text/'$1'/"' || @ || '"}
+	if [ "$3" = fan ]; then
+		from_fan "$1" "$2" "$text"
+		return
+	fi
 	case $1 in
 		pool-lease) printf "pool_query(:lease::bigint, '%s', @) AS t(%s)" "$text" "$4" ;;
 		pool*)
@@ -138,6 +148,22 @@ from()
 		plproxy) printf '%s_by_plproxy(@) AS t(%s)' "$3" "${4%% *}" ;;
 		floor-local) printf 'bench_row(@) AS t(%s)' "${4%% *}" ;;
 		postgres_fdw) printf 'item' ;;
+	esac
+}
+
+# from_fan way servers text: the same, from each of the servers
+from_fan()
+{
+	case $1 in
+		pool)
+			printf "pool_query_all(bench_fan(%d), '%s', ARRAY[(@)::text]) " "$2" \
+				"${3/'$1'/'$1::int'}"
+			printf 'AS t(server text, sqlstate text, error text, name text)' ;;
+		pool-loop)
+			printf "unnest(bench_fan(%d)) AS s, LATERAL pool_query(s, '%s', @) AS t(name text)" \
+				"$2" "$3" ;;
+		dblink-send) printf 'fan_by_dblink(@) AS t(name)' ;;
+		plproxy) printf 'fan_by_plproxy(@) AS t(name)' ;;
 	esac
 }
 
