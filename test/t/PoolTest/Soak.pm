@@ -80,6 +80,7 @@ sub stop_sessions
 {
 	sql($local, 'INSERT INTO stop VALUES (true)');
 	@sessions = grep { _collect($_, 60) && !$terminated{ $_->pid } } @sessions;
+	$_->query('SET statement_timeout = 0; SELECT forget_across()') foreach @sessions;
 	return @sessions;
 }
 

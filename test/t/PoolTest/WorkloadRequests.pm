@@ -46,6 +46,20 @@ BEGIN
 EXCEPTION WHEN undefined_object THEN
 	RETURN 'gone';
 END $$;
+
+-- Ends the lease that is kept for the next transaction, if there is one.
+CREATE FUNCTION forget_across() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+	lease bigint := nullif(current_setting('soak.lease', true), '');
+BEGIN
+	IF lease IS NOT NULL THEN
+		IF state_of(current_setting('soak.request')::bigint) <> 'gone' THEN
+			PERFORM pool_abandon(current_setting('soak.request')::bigint);
+		END IF;
+		PERFORM set_config('soak.lease', '', false);
+		PERFORM pool_release(lease);
+	END IF;
+END $$;
 SQL
 }
 
@@ -92,15 +106,7 @@ BEGIN
 		INSERT INTO answered VALUES (token);
 		PERFORM pool_release(lease);
 	WHEN 'across' THEN				-- is fetched in the next transaction
-		lease := nullif(current_setting('soak.lease', true), '')::bigint;
-		IF lease IS NOT NULL THEN
-			request := current_setting('soak.request')::bigint;
-			IF state_of(request) <> 'gone' THEN
-				PERFORM pool_abandon(request);
-			END IF;
-			PERFORM set_config('soak.lease', '', false);
-			PERFORM pool_release(lease);
-		END IF;
+		PERFORM forget_across();
 		lease := pool_acquire('srv', hold => true);
 		PERFORM set_config('soak.lease', lease::text, false);
 		PERFORM set_config('soak.request', pool_send(lease,
