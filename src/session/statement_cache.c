@@ -31,6 +31,7 @@
 #include "session/statement_cache.h"
 #include "shared/shmem.h"
 #include "statement/literals.h"
+#include "statement/param_casts.h"
 
 /* Statements in the table, and the longest text and list of parameters. */
 #define MAX_STATEMENTS 256
@@ -104,14 +105,10 @@ key_of(uint64 pool_id, const PoolStatement *statement)
 static bool
 is_cacheable(const PoolStatement *statement)
 {
-	if (statement->nparams > MAX_PARAMS || statement->length > MAX_TEXT)
-		return false;
-	for (int i = 0; i < statement->nparams; i++)
-	{
-		if (!OidIsValid(statement->types[i]))
-			return false;
-	}
-	return !pool_literals_may_freeze(statement->sql);
+	return statement->nparams <= MAX_PARAMS && statement->length <= MAX_TEXT &&
+		   !pool_literals_may_freeze(statement->sql) &&
+		   pool_param_casts_are_complete(statement->sql, statement->nparams,
+										 statement->types);
 }
 
 static void

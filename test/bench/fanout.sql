@@ -3,7 +3,8 @@
 --	port, the remote's, and direct, how dblink and PL/Proxy reach it.
 
 SELECT format('CREATE SERVER fan%s FOREIGN DATA WRAPPER pool OPTIONS (host %L, port %L,
-		dbname %L, max_size %L, sslmode %L)', n, '127.0.0.1', :'port', 'part' || n % 8, 2, 'disable'),
+		dbname %L, max_size %L, sslmode %L)', n, '127.0.0.1', :'port', 'part' || n % 8, 2,
+		'disable'),
 	format('CREATE USER MAPPING FOR CURRENT_USER SERVER fan%s OPTIONS (user %L)', n, 'postgres')
 FROM generate_series(0, :servers - 1) AS n \gexec
 
@@ -23,7 +24,8 @@ $$ CLUSTER 'proxied_all'; RUN ON ALL; SELECT name FROM item WHERE id = 1 + n % 1
 CREATE FUNCTION fan_by_dblink(n int) RETURNS SETOF text LANGUAGE plpgsql AS $$
 BEGIN
 	FOR i IN 0..7 LOOP
-		PERFORM dblink_send_query('p' || i, 'SELECT name FROM item WHERE id = 1 + ' || n || ' % 10000');
+		PERFORM dblink_send_query('p' || i,
+			'SELECT name FROM item WHERE id = 1 + ' || n || ' % 10000');
 	END LOOP;
 	FOR i IN 0..7 LOOP
 		RETURN QUERY SELECT t.name FROM dblink_get_result('p' || i) AS t(name text);
@@ -74,7 +76,8 @@ BEGIN
 	END IF;
 	PERFORM bench_memory('self', 'smaps_rollup', 'Private_Dirty');
 	before := bench_memory('self', 'smaps_rollup', 'Private_Dirty');
-	SELECT array_agg(pool_send(name, 'SELECT pg_sleep(1)')) INTO sent FROM unnest(bench_fan(n)) name;
+	SELECT array_agg(pool_send(name, 'SELECT pg_sleep(1)')) INTO sent
+	FROM unnest(bench_fan(n)) name;
 	PERFORM pool_wait(sent, 1, interval '0.2 s');
 	SELECT count(*) INTO busy FROM unnest(sent) AS r WHERE pool_poll(r) = 'running';
 	IF busy < n THEN

@@ -7,9 +7,9 @@
 #	must be one that these faults explain; after each restart a new session must
 #	soon be served; and in the end nothing is left.
 #
-#	What the sessions ask for is in PoolTest/Workload.pm and WorkloadRequests.pm; how they are looked after,
-#	the faults, and the errors that these explain, in PoolTest/Soak.pm; what changes
-#	the catalogs in PoolTest/SoakCatalog.pm.
+#	What the sessions ask for is in PoolTest/Workload.pm and WorkloadRequests.pm; how
+#	they are looked after, the faults, and the errors that these explain, in
+#	PoolTest/Soak.pm; what changes the catalogs in PoolTest/SoakCatalog.pm.
 #
 #	POOL_TEST_SECONDS: for how long (25).  POOL_TEST_SEED: of the faults' choice.
 

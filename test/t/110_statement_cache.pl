@@ -111,6 +111,29 @@ $cache->attempt(
 		$cache->run($one, 'srv', "$text, 'text'::text", 5);
 		return $cache->seen('srv') eq '2 hits, 1 parses';
 	});
+foreach my $cast ('$1::int', '$1 :: INTEGER', '($1::int + $1::int) / 2', q($1::int * length('$x')))
+{
+	$cache->attempt(
+		"a statement that casts it is prepared: $cast", sub {
+			my $text = $cache->text("select $cast + %d");
+
+			$cache->start('srv');
+			$cache->run($one, 'srv', "$text, '2'", 5);
+			return $cache->seen('srv') eq '2 hits, 1 parses';
+		});
+}
+sql($remote, 'CREATE SCHEMA text; CREATE DOMAIN text.known AS int; CREATE DOMAIN known AS int;'
+	. ' GRANT USAGE ON SCHEMA text TO app', db => 'far');
+foreach my $cast ('$1::known', '$1::text.known', '$1::int + length($1::known::text)',
+	'$1', '$1::int + $1', '$1::"int4"')
+{
+	my $parses = $cache->count('parses', 'srv');
+	my @states = map {
+		$one->query("SELECT pool_exec('srv', 'select 1 where 1 < $cast', '2')")->{state} } 1 .. 5;
+
+	is("@states", join(' ', ('00000') x 5), "it works: $cast");
+	is($cache->count('parses', 'srv') - $parses, 0, "one that leaves it open is not: $cast");
+}
 foreach my $text (
 	q(select 'active', %d),
 	q(select now() + %d * $1::interval),

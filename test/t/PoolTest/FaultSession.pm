@@ -153,7 +153,7 @@ sub give
 sub rest
 {
 	my ($self, $what) = @_;
-	my $loop = q(DO $$ BEGIN FOR i IN 1 .. 500 LOOP)
+	my $loop = q(DO $$ BEGIN FOR i IN 1 .. 3000 LOOP)
 	  . q( PERFORM pool_exec('srv', 'select 1'); END LOOP; END $$);
 
 	$self->{victim}->query($loop);
