@@ -57,7 +57,11 @@ BEGIN
 			PERFORM pool_abandon(current_setting('soak.request')::bigint);
 		END IF;
 		PERFORM set_config('soak.lease', '', false);
-		PERFORM pool_release(lease);
+		BEGIN
+			PERFORM pool_release(lease);
+		EXCEPTION WHEN undefined_object THEN	-- released, before that was rolled back here
+			NULL;
+		END;
 	END IF;
 END $$;
 SQL
