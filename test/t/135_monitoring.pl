@@ -170,11 +170,18 @@ is_deeply([ grep { $_->{health} ne 'ok' }
 
 # The picture
 
-my ($svg, $trouble) = run_command(
-	[ $^X, "$dir/draw.pl", "http://127.0.0.1:$prometheus->{port}", 60, 'server=small' ]);
-is($trouble, '', 'the panels can be drawn');
-my $lines = () = $svg =~ /stroke-width/g;
-cmp_ok($lines, '>=', 20, 'with lines in them');
+my ($svg, $trouble);
+ok( wait_until(
+		60,
+		sub {
+			# A line needs two scrapes.
+			($svg, $trouble) = run_command([ $^X, "$dir/draw.pl",
+				"http://127.0.0.1:$prometheus->{port}", 60, 'server=small' ]);
+			my $lines = () = $svg =~ /stroke-width/g;
+			return $lines >= 20;
+		}),
+	'the panels are drawn, with lines in them');
+is($trouble, '', 'without complaint');
 is_deeply([ grep { index($svg, ">$_->{title}<") < 0 } @panels ], [], 'and all titles');
 unlike($svg, qr/="(?:-|[^"]*(?:nan|inf))/i, 'and nothing that has no place');
 
