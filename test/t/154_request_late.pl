@@ -1,8 +1,8 @@
 # 154_request_late.pl
-#	Requests of a session that comes back late, or is somewhere it does not expect: what
-#	has come meanwhile is not late, what is late is not sent, an error in whatever call
-#	is the request's own, and what the session was told of while it waited for something
-#	else is not forgotten.
+#	Requests of a session that comes back late, or is in another call: what has come
+#	meanwhile is not late, what is late is not sent, and an error in whatever call is
+#	the request's own.  Requests go to another connection once, and are watched again
+#	after there were no descriptors.
 #
 # Runs in the plain round only.
 
@@ -20,10 +20,9 @@ use Test::More;
 my $remote = start_remote();
 my $local = start_local('pool.max_requests' => 100);
 my $fake = start_fake_remote();
-my %long = (acquire_timeout => '10min');
 
 create_server($local, 'srv', $remote, options => { max_size => 8 });
-create_server($local, $_, $remote, options => { max_size => 1, %long }) for qw(one two);
+create_server($local, 'one', $remote, options => { max_size => 1, acquire_timeout => '10min' });
 create_server($local, 'short', $remote, options => { max_size => 1, query_timeout => '3s' });
 create_server($local, 'proven', $remote,
 	options => { max_size => 1, health_check_timeout => '3s', reset_query => 'select 1' });
@@ -221,29 +220,6 @@ foreach my $plan ('fatal 3', 'fatal 3 always')
 }
 is_deeply({ fake_counts($fake) }, { 1 => '2, 1', 2 => '2, 0' },
 	'a request goes to another connection only once');
-
-#
-# A connection is there for one request while the session waits for the worker with
-# another one
-#
-$session->quit;
-$session = session($local);
-my @leases = ($other->acquire('one'), $third->acquire('two'));
-$session->query('BEGIN');
-my @requests = map { send_request($session, $_, 'select 47') } 'one', 'two';
-$session->begin('SELECT pool_wait(ARRAY[' . join(', ', @requests) . '], 2)');
-wait_for_waiters($local, 2, 'two requests wait for connections');
-my $idle = descriptors($session->pid);
-kill 'STOP', $worker;
-$third->release($leases[1]);
-ok(wait_until(20, sub { descriptors($session->pid) >= $idle + 2 }),
-	'one has a connection, and the session waits for the worker, with two sockets');
-$other->release($leases[0]);
-wait_for_value($watcher, q(SELECT count(*) FROM pool_connections WHERE pid = ) . $session->pid, 2,
-	'the other one has a connection meanwhile');
-kill 'CONT', $worker;
-is(scalar(split /\n/, $session->result(60)->{out}), 2, 'both are answered');
-$session->query('COMMIT');
 
 $_->quit foreach $session, $other, $third, $watcher, $gates;
 settled($local);
