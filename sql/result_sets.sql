@@ -111,8 +111,10 @@ select count(*), count(b), sum(a), bool_and(b is not distinct from
 
 -- Files do not outlive an error.
 set temp_file_limit = '1MB';
+\set VERBOSITY sqlstate
 select count(*) from pool_query('loopback',
 	'select 1; select repeat(''x'', 1000) from generate_series(1, 2000) i') as t(a text);
+\set VERBOSITY default
 select count(*) from pg_ls_tmpdir();
 reset temp_file_limit;
 reset work_mem;
