@@ -270,6 +270,14 @@ pool_request_break(PoolRequest *request)
 	pool_request_note(request, POOL_REQUEST_FAILED);
 }
 
+/* A copy of the text, or NULL, that lasts as long as the transaction. */
+static const char *
+in_transaction(const char *text)
+{
+	return text == NULL ? NULL
+						: MemoryContextStrdup(TopTransactionContext, text);
+}
+
 /*
  * The error of a request that has failed or is cancelled, for ThrowErrorData(): a copy,
  * whose texts are the request's.
@@ -282,6 +290,11 @@ pool_request_error(const PoolRequest *request)
 	if (request->error != NULL && request->state == POOL_REQUEST_FAILED)
 	{
 		*error = *request->error;
+
+		/* ThrowErrorData() keeps these as they are; the request may be freed. */
+		error->filename = in_transaction(error->filename);
+		error->funcname = in_transaction(error->funcname);
+		error->domain = in_transaction(error->domain);
 		return error;
 	}
 	error->elevel = ERROR;
