@@ -49,7 +49,7 @@ pool_request_make(const char *server_name, PoolLease *lease,
 {
 	uint64 id = pg_atomic_add_fetch_u64(&pool_shmem->last_request, 1);
 	MemoryContext context =
-		AllocSetContextCreate(TopMemoryContext, "pool request",
+		AllocSetContextCreate(CurrentMemoryContext, "pool request",
 							  ALLOCSET_SMALL_SIZES);
 	MemoryContext old_context = MemoryContextSwitchTo(context);
 	PoolRequest *request = palloc0(sizeof(PoolRequest));
@@ -219,37 +219,37 @@ pool_request_fail(PoolRequest *request, void (*raise)(PoolRequest *))
 }
 
 /*
- * Ends its wait for a connection, if it waits for one.  A lease that the session
- * holds has none then.  Raises nothing.
+ * Ends what is under way, here and at the remote; pool_request_finish() has to follow.
+ * A lease that the session holds, and that has no connection yet, has no slot then.
+ * Raises nothing, and waits for nothing: the worker cancels the statement.
  */
 void
-pool_request_stop_acquiring(PoolRequest *request)
+pool_request_stop(PoolRequest *request)
 {
 	PoolLease *lease = request->lease;
 
-	if (request->state != POOL_REQUEST_WAITING || lease == NULL)
-		return;
-	pool_acquire_leave(&request->acquire);
-	if (lease->copy == NULL)
-		pool_lease_close(lease, POOL_CLOSE_NONE);
-}
-
-/*
- * Ends what is under way, here and at the remote, and throws away what has come; it
- * is CANCELLED then.  Raises nothing, and waits for nothing: the worker cancels the
- * statement.
- */
-void
-pool_request_abandon(PoolRequest *request)
-{
-	POOL_FAULT_POINT(request_abandon);
 	if (request->state == POOL_REQUEST_RUNNING)
 	{
 		pool_request_unwatch(request);
 		pool_lease_settle_failed(&request->run, ERRCODE_QUERY_CANCELED);
 	}
-	else
-		pool_request_stop_acquiring(request);
+	else if (request->state == POOL_REQUEST_WAITING && lease != NULL)
+	{
+		pool_acquire_leave(&request->acquire);
+		if (lease->copy == NULL)
+			pool_lease_close(lease, POOL_CLOSE_NONE);
+	}
+}
+
+/*
+ * Ends what is under way, and throws away what has come; it is CANCELLED then.
+ * Raises nothing.
+ */
+void
+pool_request_abandon(PoolRequest *request)
+{
+	POOL_FAULT_POINT(request_abandon);
+	pool_request_stop(request);
 	pool_request_finish(request, POOL_REQUEST_CANCELLED);
 }
 

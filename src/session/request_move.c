@@ -8,7 +8,7 @@
  * wait for one.
  *
  * An error that is the request's own is kept in it.  One of this session is raised,
- * and the request is cancelled.
+ * and the request has failed with it.
  */
 #include "postgres.h"
 
@@ -98,13 +98,7 @@ raise_timeout(PoolRequest *request)
 static void
 stop(PoolRequest *request, void (*raise)(PoolRequest *))
 {
-	if (request->state == POOL_REQUEST_RUNNING)
-	{
-		pool_request_unwatch(request);
-		pool_lease_settle_failed(&request->run, ERRCODE_QUERY_CANCELED);
-	}
-	else
-		pool_request_stop_acquiring(request);
+	pool_request_stop(request);
 	pool_request_fail(request, raise);
 }
 
@@ -289,7 +283,7 @@ move(PoolRequest *request, bool woken)
 
 /*
  * Moves a request on, as the user who sent it.  If this session raises an error
- * meanwhile, the request is cancelled.
+ * meanwhile, the request has failed with it.
  */
 void
 pool_request_move(PoolRequest *request, bool woken)

@@ -53,6 +53,23 @@ pool_requests_make(const char *server_name, const PoolStatement *statement,
 	return request;
 }
 
+/* Moves a new request on, for the first time; after an error there is none. */
+static void
+begin(PoolRequest *request)
+{
+	PG_TRY();
+	{
+		POOL_FAULT_POINT(request_listed);
+		pool_request_run_poll();
+	}
+	PG_CATCH();
+	{
+		pool_request_free(request);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+}
+
 /*
  * Sends a request to any connection of the server's pool, without waiting.
  *
@@ -69,17 +86,7 @@ pool_requests_send(const char *server_name, const PoolStatement *statement)
 	pool_target_resolve(server_name, target);
 	pfree(target);
 	request = pool_request_make(server_name, NULL, statement, work_mem);
-	PG_TRY();
-	{
-		POOL_FAULT_POINT(request_listed);
-		pool_request_run_poll();
-	}
-	PG_CATCH();
-	{
-		pool_request_free(request);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
+	begin(request);
 	return request;
 }
 
@@ -100,16 +107,7 @@ pool_requests_send_on_lease(PoolLease *lease, const PoolStatement *statement)
 								statement, work_mem);
 	request->pool = lease->request.pool;
 	pool_stats_add(&request->pool->stats, POOL_COUNT_REQUESTS, 1);
-	PG_TRY();
-	{
-		pool_request_run_poll();
-	}
-	PG_CATCH();
-	{
-		pool_request_free(request);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
+	begin(request);
 	return request;
 }
 
