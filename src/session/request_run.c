@@ -250,7 +250,7 @@ pool_request_run_stop(void)
 /*
  * Moves the requests on until the caller has enough.  Returns false if the deadline,
  * in pool_clock_us(), comes before; what has come by then was taken.  Raises errors of
- * this session; a request in which they happen is cancelled.
+ * this session; a request in which they happen has failed with it.
  */
 bool
 pool_request_run_until(PoolRequestEnough enough, void *arg, int64 deadline)
