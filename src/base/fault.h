@@ -113,6 +113,9 @@
 	X(request_commit, SESSION, QUIET)           \
 	X(request_abort, SESSION, QUIET)            \
 	X(request_subxact, SESSION, QUIET)          \
+	X(cancel_placed_locked, SESSION, SILENT)    \
+	X(cancel_placed, SESSION, RAISES)           \
+	X(cancel_finished, SESSION, RAISES)         \
 	X(exit_requests, SESSION, SILENT)           \
 	X(exit_forget, SESSION, SILENT)             \
 	X(drop_at_commit, SESSION, SILENT)          \
@@ -142,6 +145,10 @@
 	X(connect_done, WORKER, RAISES)             \
 	X(connect_failed_locked, WORKER, SILENT)    \
 	X(connect_failed, WORKER, RAISES)           \
+	/* Cancelling for a session. */             \
+	X(cancel_taken, WORKER, RAISES)             \
+	X(cancel_sent, WORKER, RAISES)              \
+	X(cancel_told_locked, WORKER, SILENT)       \
 	/* Resets, and closing. */                  \
 	X(janitor_decided, WORKER, RAISES)          \
 	X(janitor_reclaimed, WORKER, RAISES)        \

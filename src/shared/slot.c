@@ -342,6 +342,7 @@ pool_slot_claim(Pool *pool)
 	slot->used = slot->in_transaction = slot->unread = false;
 	slot->remote_closed = false;
 	slot->cancel = slot->reclaimed = slot->silent = false;
+	slot->cancel_order = POOL_CANCEL_ORDER_NONE;
 	slot->close_reason = POOL_CLOSE_NONE;
 	slot->remote_pid = 0;
 	slot->remote_address[0] = '\0';

@@ -50,6 +50,16 @@ typedef enum PoolSlotState
 
 #define POOL_NSLOT_STATES (POOL_SLOT_CLOSING + 1)
 
+/* A session's order to cancel what runs on its lease; see cancel_order.c. */
+typedef enum PoolCancelOrder
+{
+	POOL_CANCEL_ORDER_NONE,
+	POOL_CANCEL_ORDER_PLACED,
+	POOL_CANCEL_ORDER_TAKEN, /* by the worker */
+	POOL_CANCEL_ORDER_SENT,
+	POOL_CANCEL_ORDER_FAILED /* it could not be sent */
+} PoolCancelOrder;
+
 /*
  * Whose statements have left their state in a connection: a session's, in one
  * local role.  A session in another role is another user, since what roles share
@@ -109,6 +119,7 @@ typedef struct PoolSlot
 	bool cancel;		 /* CLOSING: a statement is still running */
 	bool reclaimed;		 /* CLOSING: a session may not know it */
 	bool silent;		 /* CLOSING: the remote did not answer in time */
+	PoolCancelOrder cancel_order; /* LEASED: of its session */
 
 	/*
 	 * Not NONE: the connection is retired, to be closed instead of being leased

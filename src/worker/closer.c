@@ -35,6 +35,7 @@
 #include "shared/stats.h"
 #include "shared/wake.h"
 #include "worker/cancel.h"
+#include "worker/cancel_leased.h"
 #include "worker/closer.h"
 #include "worker/loop.h"
 #include "worker/relay.h"
@@ -145,15 +146,7 @@ continue_cancel(PoolConn *conn)
 	if (!conn->cancel_needed)
 		return;
 	POOL_FAULT_POINT(close_cancel);
-	if (pool_cancel_continue(&conn->cancel, &conn->cancel_key, conn->pg))
-		pool_stats_add(&conn->pool->stats, POOL_COUNT_CANCELS, 1);
-	pool_loop_wake_at(conn->cancel.next);
-	if (conn->cancel.serial != conn->watched_cancel_serial)
-	{
-		pool_conn_watch(conn, POOL_SOCKET_CANCEL, conn->cancel.sock,
-						conn->cancel.events);
-		conn->watched_cancel_serial = conn->cancel.serial;
-	}
+	(void) pool_conn_continue_cancel(conn);
 	if (conn->cancel.sent || conn->cancel.sock == PGINVALID_SOCKET)
 		shut_sending(conn);
 }
@@ -207,6 +200,7 @@ pool_closer_begin(PoolSlot *slot)
 	}
 	if (conn->task == POOL_TASK_CLOSE)
 		return;
+	pool_cancel_leased_stop(conn);
 	pool_conn_begin_task(conn, POOL_TASK_CLOSE,
 						 slot->silent ? SILENT_TIMEOUT_MS : CLOSE_TIMEOUT_MS);
 	POOL_FAULT_POINT(close_begin);
@@ -284,6 +278,7 @@ pool_closer_on_timeout(PoolConn *conn)
 static void
 begin_close_at_exit(PoolConn *conn, bool leased)
 {
+	pool_cancel_leased_stop(conn);
 	if (leased)
 		(void) shutdown(PQsocket(conn->pg), SHUT_RDWR);
 	if (conn->task != POOL_TASK_CONNECT)

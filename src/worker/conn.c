@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "shared/shmem.h"
+#include "shared/stats.h"
 #include "worker/conn.h"
 
 static PoolConn *conns;
@@ -40,6 +41,15 @@ pool_conn_of(const PoolSlot *slot)
 	return &conns[pool_slot_index(slot)];
 }
 
+/* There is no cancel request, and was none. */
+static void
+forget_cancels(PoolConn *conn)
+{
+	memset(&conn->cancel, 0, sizeof(conn->cancel));
+	conn->cancel.sock = PGINVALID_SOCKET;
+	conn->watched_cancel_serial = 0;
+}
+
 /*
  * Begins a connection in that slot.  The caller has called AcquireExternalFD()
  * for it, and gives it a task (pool_conn_begin_task).
@@ -58,7 +68,7 @@ pool_conn_open(Pool *pool, PoolSlot *slot)
 		conn->watches[i].conn = conn;
 		conn->watches[i].sock = PGINVALID_SOCKET;
 	}
-	conn->cancel.sock = PGINVALID_SOCKET;
+	forget_cancels(conn);
 	pool_feed_init(&conn->feed);
 	conn->deadline = PG_INT64_MAX;
 	return conn;
@@ -94,6 +104,36 @@ pool_conn_watch_remote(PoolConn *conn, uint32 events)
 }
 
 /*
+ * Goes on with cancel requests, as pool_cancel_continue(), and waits for what they
+ * wait for.  Returns true each time one was sent.
+ */
+bool
+pool_conn_continue_cancel(PoolConn *conn)
+{
+	bool sent = pool_cancel_continue(&conn->cancel, &conn->cancel_key, conn->pg);
+
+	if (sent)
+		pool_stats_add(&conn->pool->stats, POOL_COUNT_CANCELS, 1);
+	pool_loop_wake_at(conn->cancel.next);
+	if (conn->cancel.serial != conn->watched_cancel_serial)
+	{
+		pool_conn_watch(conn, POOL_SOCKET_CANCEL, conn->cancel.sock,
+						conn->cancel.events);
+		conn->watched_cancel_serial = conn->cancel.serial;
+	}
+	return sent;
+}
+
+/* Ends the cancel request under way, and forgets those before it. */
+void
+pool_conn_end_cancel(PoolConn *conn)
+{
+	pool_conn_watch(conn, POOL_SOCKET_CANCEL, PGINVALID_SOCKET, 0);
+	pool_cancel_end(&conn->cancel);
+	forget_cancels(conn);
+}
+
+/*
  * Ends libpq's connection, if there is one; it may be only half made.
  */
 void
@@ -112,10 +152,9 @@ pool_conn_disconnect(PoolConn *conn)
 void
 pool_conn_free(PoolConn *conn)
 {
-	pool_conn_watch(conn, POOL_SOCKET_CANCEL, PGINVALID_SOCKET, 0);
+	pool_conn_end_cancel(conn);
 	pool_conn_watch(conn, POOL_SOCKET_SESSION, PGINVALID_SOCKET, 0);
 	pool_relay_free(&conn->relay);
-	pool_cancel_end(&conn->cancel);
 	pool_conn_disconnect(conn);
 	if (conn->addresses != NULL)
 		pool_addresses_free(conn->addresses);

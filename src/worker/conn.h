@@ -83,8 +83,10 @@ typedef struct PoolConn
 	bool is_health_check; /* it is a health check, not a reset */
 
 	/* Closing. */
-	bool cancel_needed;			  /* a statement may be running */
-	bool sending_shut;			  /* nothing more is sent */
+	bool cancel_needed; /* a statement may be running */
+	bool sending_shut;	/* nothing more is sent */
+
+	/* Cancelling; while closing, or for a session (cancel_leased.c). */
 	PoolCancel cancel;			  /* the request under way */
 	uint32 watched_cancel_serial; /* its serial when it was last watched */
 
@@ -102,6 +104,8 @@ extern void pool_conn_watch_remote(PoolConn *conn, uint32 events);
 extern void pool_conn_watch_relay(PoolConn *conn);
 extern bool pool_conn_send(PoolConn *conn, const StringInfoData *request);
 extern ssize_t pool_conn_recv(PoolConn *conn, char *data);
+extern bool pool_conn_continue_cancel(PoolConn *conn);
+extern void pool_conn_end_cancel(PoolConn *conn);
 extern void pool_conn_stand_by(PoolConn *conn);
 extern void pool_conn_free(PoolConn *conn);
 extern void pool_conn_begin_task(PoolConn *conn, PoolTask task,

@@ -20,6 +20,7 @@
  *	- Older than max_lifetime: see pool_lifetime_phase().  Has another one opened
  *	  first if there is room, so that nobody has to wait for it.
  *	- LEASED for too long: see overdue.c.
+ *	- LEASED by a session that wants its statement cancelled: see cancel_leased.c.
  *	- LEASED by a session that no longer exists: closes it.  The session's own
  *	  exit does that, so this is for the day when it could not.
  */
@@ -33,6 +34,7 @@
 #include "shared/autoscale.h"
 #include "shared/backoff.h"
 #include "shared/breaker.h"
+#include "shared/cancel_order.h"
 #include "shared/demand.h"
 #include "shared/holder.h"
 #include "shared/lifetime.h"
@@ -41,6 +43,7 @@
 #include "shared/slot.h"
 #include "shared/stats.h"
 #include "shared/wake.h"
+#include "worker/cancel_leased.h"
 #include "worker/closer.h"
 #include "worker/drain.h"
 #include "worker/janitor.h"
@@ -60,6 +63,7 @@ typedef enum Errand
 	ERRAND_NONE,
 	ERRAND_RESET,	/* RETURNED is RESETTING now, or IDLE is CHECKING */
 	ERRAND_CHECK,	/* IDLE is CHECKING, by health_check_query */
+	ERRAND_CANCEL,	/* LEASED, and its session has ordered that */
 	ERRAND_OVERDUE, /* LEASED for too long */
 	ERRAND_CLOSE	/* is CLOSING */
 } Errand;
@@ -172,6 +176,9 @@ decide_leased(Pool *pool, PoolSlot *slot, int64 now)
 		pool_slot_close(pool, slot, POOL_CLOSE_HOLDER_EXITED, true);
 		return ERRAND_CLOSE;
 	}
+	if (pool_cancel_leased_may_begin(pool_conn_of(slot)) &&
+		pool_cancel_order_take(pool, slot))
+		return ERRAND_CANCEL;
 	until = pool_holder_attended_until(slot);
 	if (until > now)
 		pool_loop_wake_at(until);
@@ -300,6 +307,9 @@ run_errand(Pool *pool, PoolSlot *slot, Errand errand, const PoolOptions *options
 			pool_reset_begin(conn, slot->in_transaction,
 							 options->health_check_query,
 							 options->health_check_timeout);
+			break;
+		case ERRAND_CANCEL:
+			pool_cancel_leased_begin(pool, slot);
 			break;
 		case ERRAND_OVERDUE:
 			pool_overdue_handle(pool, slot,

@@ -42,6 +42,7 @@
 #include "shared/stats.h"
 #include "shared/wake.h"
 #include "worker/attempt.h"
+#include "worker/cancel_leased.h"
 #include "worker/check_launch.h"
 #include "worker/closer.h"
 #include "worker/config.h"
@@ -194,7 +195,9 @@ static const struct
 	void (*on_round)(PoolConn *conn);
 	void (*on_timeout)(PoolConn *conn);
 } tasks[POOL_NTASKS] = {
-	[POOL_TASK_WATCH] = {.on_event = pool_janitor_remote_closed},
+	[POOL_TASK_WATCH] = {.on_event = pool_janitor_remote_closed,
+						 .on_round = pool_cancel_leased_continue,
+						 .on_timeout = pool_cancel_leased_on_timeout},
 	[POOL_TASK_LOOK_UP] = {.on_round = pool_attempt_on_round,
 						   .on_timeout = pool_attempt_on_timeout},
 	[POOL_TASK_CONNECT] = {.on_event = pool_attempt_on_event,
@@ -237,6 +240,12 @@ conn_on_event(const PoolEvent *event)
 
 	if (conn->pg == NULL)
 		return; /* an event before this one ended it */
+	if (conn->task == POOL_TASK_WATCH &&
+		event->watch == &conn->watches[POOL_SOCKET_CANCEL])
+	{
+		pool_cancel_leased_continue(conn);
+		return;
+	}
 	if (conn->task == POOL_TASK_WATCH && conn->relay.ssl != NULL)
 	{
 		relay_on_event(conn, event);
