@@ -22,6 +22,39 @@ static const char *const transaction_tags[] = {"BEGIN",		"START TRANSACTION",
 											   "COMMIT",	"ROLLBACK",
 											   "SAVEPOINT", "RELEASE"};
 
+/*
+ * Those that leave nothing in the remote session on which its user could count, but
+ * what a function in them has done; the rest, SET say, or CREATE TABLE, which may be
+ * of a temporary one, may.
+ */
+static const char *const forgotten_tags[] = {"ALTER",
+											 "ANALYZE",
+											 "CALL",
+											 "CHECKPOINT",
+											 "CLOSE CURSOR",
+											 "CLOSE CURSOR ALL",
+											 "CLUSTER TABLE",
+											 "COMMENT",
+											 "CREATE INDEX",
+											 "CREATE ROLE",
+											 "CREATE SCHEMA",
+											 "DEALLOCATE",
+											 "DO",
+											 "DROP",
+											 "GRANT",
+											 "LOCK TABLE",
+											 "MOVE",
+											 "NOTIFY",
+											 "PREPARE TRANSACTION",
+											 "REFRESH MATERIALIZED VIEW",
+											 "REINDEX",
+											 "RESET",
+											 "REVOKE",
+											 "SET CONSTRAINTS",
+											 "TRUNCATE TABLE",
+											 "UNLISTEN",
+											 "VACUUM"};
+
 /* Is the command one of those? */
 static bool
 has_tag(const char *tag, const char *const *tags, int ntags)
@@ -35,6 +68,17 @@ has_tag(const char *tag, const char *const *tags, int ntags)
 			return true;
 	}
 	return false;
+}
+
+/* What the command does with the state that its user has set up. */
+static PoolHolds
+holds_of(const char *tag)
+{
+	if (strcmp(tag, "DISCARD ALL") == 0)
+		return POOL_HOLDS_NONE;
+	return has_tag(tag, forgotten_tags, lengthof(forgotten_tags))
+			   ? POOL_HOLDS_AS_BEFORE
+			   : POOL_HOLDS_STATE;
 }
 
 /*
@@ -52,7 +96,10 @@ pool_command_tag_note(PoolRun *run, const PGresult *res)
 	if (tag[0] == '\0' || (!rowless_select && has_tag(tag, stateless_tags,
 													  lengthof(stateless_tags))))
 		return;
-	if (!has_tag(tag, transaction_tags, lengthof(transaction_tags)))
-		run->unsettles = true;
 	run->left_state = true;
+	if (has_tag(tag, transaction_tags, lengthof(transaction_tags)))
+		return;
+	run->unsettles = true;
+	if (holds_of(tag) != POOL_HOLDS_AS_BEFORE)
+		run->holds = holds_of(tag);
 }

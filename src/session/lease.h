@@ -11,13 +11,15 @@
 #include "shared/queue.h"
 #include "shared/slot.h"
 #include "shared/stats.h"
+#include "statement/notifications.h"
 
 /* When a lease ends by itself. */
 typedef enum PoolLeaseScope
 {
 	POOL_LEASE_STATEMENT,	/* with the function call that began it */
 	POOL_LEASE_TRANSACTION, /* with the local transaction */
-	POOL_LEASE_HOLD			/* with the session, once that committed */
+	POOL_LEASE_HOLD,		/* with the session, once that committed */
+	POOL_LEASE_SESSION		/* with the session; no number finds it */
 } PoolLeaseScope;
 
 typedef struct PoolLease
@@ -45,6 +47,9 @@ typedef struct PoolLease
 	bool unwanted;				/* as POOL_CONDITION_UNREAD asks for */
 	bool noted;					/* "holder" is filled in */
 	bool has_request;			/* one of request.c is under way on it */
+	bool holds;					/* state of the remote session that its user
+								 * counts on; scope SESSION only */
+	PoolNotifications notifications; /* scope SESSION only */
 
 	/*
 	 * Large, and filled in when they are needed; a new lease has zeros only up to

@@ -76,6 +76,9 @@ prepare_run(PoolLease *lease, const PoolStatement *statement,
 	run->query_timeout = options->query_timeout;
 	run->statement = statement;
 	run->result = result;
+	run->notifications = lease->scope == POOL_LEASE_SESSION
+							 ? &lease->notifications
+							 : NULL;
 	run->describe = pool_describe_pays(run);
 	pool_by_name_choose(lease, run);
 }
@@ -278,7 +281,37 @@ run_to_end(PoolLeaseRun *lease_run)
 /*
  * Runs a statement on the lease, and waits for its end.  The caller ends the lease;
  * if it is one for a single statement, its slot is released here already, whatever
- * happens.
+ * happens.  lease_run->run tells what came of it: pool_run_error_raise().
+ *
+ * Raises what pool_lease_run_check() does, and errors of this session.
+ */
+void
+pool_lease_run_quietly(PoolLeaseRun *lease_run, PoolLease *lease,
+					   const PoolStatement *statement, PoolResult *result)
+{
+	pool_lease_run_check(lease);
+	pool_lease_run_begin(lease_run, lease, statement, result);
+	PG_TRY();
+	{
+		run_to_end(lease_run);
+	}
+	PG_CATCH();
+	{
+		int sqlstate = geterrcode();
+
+		pool_lease_settle_failed(lease_run, sqlstate);
+		pool_run_log(lease, &lease_run->run, sqlstate);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	pool_lease_settle(lease_run);
+	POOL_FAULT_POINT(run_settled);
+	pool_run_log(lease, &lease_run->run,
+				 pool_run_error_sqlstate(&lease_run->run));
+}
+
+/*
+ * Runs a statement on the lease, as above.
  *
  * Raises the remote's errors as they are; what pool_lease_run_check() does; 08006
  * when the connection is lost; the remote's SQLSTATE when it refuses the reset;
@@ -292,23 +325,6 @@ pool_lease_run(PoolLease *lease, const PoolStatement *statement,
 {
 	PoolLeaseRun lease_run;
 
-	pool_lease_run_check(lease);
-	pool_lease_run_begin(&lease_run, lease, statement, result);
-	PG_TRY();
-	{
-		run_to_end(&lease_run);
-	}
-	PG_CATCH();
-	{
-		int sqlstate = geterrcode();
-
-		pool_lease_settle_failed(&lease_run, sqlstate);
-		pool_run_log(lease, &lease_run.run, sqlstate);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-	pool_lease_settle(&lease_run);
-	POOL_FAULT_POINT(run_settled);
-	pool_run_log(lease, &lease_run.run, pool_run_error_sqlstate(&lease_run.run));
+	pool_lease_run_quietly(&lease_run, lease, statement, result);
 	pool_run_error_raise(lease, &lease_run.run);
 }

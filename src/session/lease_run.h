@@ -35,6 +35,9 @@ extern void pool_lease_run_begin(PoolLeaseRun *lease_run, PoolLease *lease,
 								 PoolResult *result);
 extern void pool_lease_run_start(PoolLeaseRun *lease_run);
 extern PoolLeaseRunStep pool_lease_run_step(PoolLeaseRun *lease_run, bool ready);
+extern void pool_lease_run_quietly(PoolLeaseRun *lease_run, PoolLease *lease,
+								   const PoolStatement *statement,
+								   PoolResult *result);
 extern void pool_lease_run(PoolLease *lease, const PoolStatement *statement,
 						   PoolResult *result);
 

@@ -125,6 +125,8 @@ pool_lease_settle(PoolLeaseRun *lease_run)
 			pool_shmem_slots[lease->request.slot].heard = pool_clock_us();
 		lease->prove = run->error != NULL && run->reset_undone;
 		lease->left_state = lease->left_state || run->left_state;
+		if (run->holds != POOL_HOLDS_AS_BEFORE)
+			lease->holds = run->holds == POOL_HOLDS_STATE;
 	}
 	else
 		close_after_run(lease, run);
@@ -132,7 +134,7 @@ pool_lease_settle(PoolLeaseRun *lease_run)
 
 	if (lease->scope == POOL_LEASE_STATEMENT)
 	{
-		if (run->outcome == POOL_RUN_DONE &&
+		if (run->outcome == POOL_RUN_DONE && !run->statement->verbatim &&
 			pool_lease_condition(lease) == POOL_CONDITION_IN_TRANSACTION)
 			run->outcome = POOL_RUN_LEFT_OPEN;
 		pool_lease_close(lease, POOL_CLOSE_NONE);

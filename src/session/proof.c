@@ -216,6 +216,7 @@ check_result(PoolRun *run, const PGresult *res)
 
 		/* What came before may be somebody else's. */
 		pool_remote_report_drop_notices(&run->copy->notices);
+		pool_notifications_take(NULL, run->copy->pg);
 	}
 	return POOL_PROOF_PENDING;
 }

@@ -108,6 +108,18 @@ pool_remote_io_events(PoolRun *run)
 	return unsent > 0 ? POLLIN | POLLOUT : POLLIN;
 }
 
+/* Shows the notices that have come, unless the statement has none shown. */
+void
+pool_remote_io_show_notices(PoolRun *run)
+{
+	PoolNotices *notices = &run->copy->notices;
+
+	if (run->statement->verbatim && !notices->held)
+		pool_remote_report_discard_notices(notices);
+	else
+		pool_remote_report_show_notices(notices, run->server_name);
+}
+
 /* Reads what has come, without waiting. */
 void
 pool_remote_io_receive(PoolRun *run)
@@ -118,5 +130,5 @@ pool_remote_io_receive(PoolRun *run)
 	if (!run->deaf && !PQconsumeInput(copy->pg))
 		run->deaf = true;
 	else
-		pool_remote_report_show_notices(&copy->notices, run->server_name);
+		pool_remote_io_show_notices(run);
 }

@@ -64,7 +64,10 @@ pool_request_make(const char *server_name, PoolLease *lease,
 	request->lease = lease;
 	request->own = lease == NULL;
 	request->held_lease = lease != NULL ? lease->id : 0;
-	request->result = pool_result_create_kept(context, server_name, result_kb);
+	request->result =
+		statement->verbatim
+			? pool_result_create_sets(context, server_name, result_kb, true)
+			: pool_result_create_kept(context, server_name, result_kb);
 	MemoryContextSwitchTo(old_context);
 
 	request->entry = pool_request_entry_take(id, server_name, GetUserId());

@@ -106,6 +106,11 @@ pool_requests_send_on_lease(PoolLease *lease, const PoolStatement *statement)
 	request = pool_request_make(NameStr(lease->target.server_name), lease,
 								statement, work_mem);
 	request->pool = lease->request.pool;
+	if (lease->scope == POOL_LEASE_SESSION)
+	{
+		request->subid = InvalidSubTransactionId;
+		request->internal = true;
+	}
 	pool_stats_add(&request->pool->stats, POOL_COUNT_REQUESTS, 1);
 	begin(request);
 	return request;
@@ -188,6 +193,9 @@ end_if_waiting(PoolRequest *request, const void *arg)
 static void
 refuse_prepare(PoolRequest *request, const void *arg)
 {
+	/* On a lease that has nothing to do with transactions. */
+	if (request->internal && request->subid == InvalidSubTransactionId)
+		return;
 	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					errmsg("cannot PREPARE a transaction that has requests"),
 					errhint("Fetch them with pool_result(), or abandon them.")));

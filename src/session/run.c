@@ -28,6 +28,9 @@
 #include "shared/shmem.h"
 #include "shared/slot.h"
 
+/* How often more may come while notifications are taken. */
+#define MAX_NOTIFIED 100
+
 /*
  * Sends the statement, behind the proof if there had to be one.  What was prepared
  * or described before it is executed comes in a pipeline.
@@ -221,6 +224,28 @@ hear_farewell(PoolRun *run)
 	run->error = pool_remote_report_farewell(&copy->notices);
 }
 
+/*
+ * The connection is not quiet: that is as it should be if it has been this session's
+ * alone, and only notifications have come, which somebody wants.
+ */
+static bool
+hear_notifications(PoolRun *run)
+{
+	PoolCopy *copy = run->copy;
+
+	if (run->notifications == NULL || run->prove)
+		return false;
+	for (int i = 0; i < MAX_NOTIFIED && !pool_conn_cache_is_quiet(copy); i++)
+	{
+		if (PQstatus(copy->pg) != CONNECTION_OK || !PQconsumeInput(copy->pg))
+			return false;
+		(void) PQisBusy(copy->pg);
+		pool_notifications_take(run->notifications, copy->pg);
+	}
+	return pool_conn_cache_is_quiet(copy) && !copy->notices.protocol_doubt &&
+		   copy->notices.farewell == NULL;
+}
+
 /* Sends the proof, with the statement behind it or alone. */
 static void
 send_proof(PoolRun *run)
@@ -254,7 +279,7 @@ pool_run_begin(PoolRun *run)
 	PoolCopy *copy = run->copy;
 
 	POOL_FAULT_POINT(run_begin);
-	if (!pool_conn_cache_is_quiet(copy))
+	if (!pool_conn_cache_is_quiet(copy) && !hear_notifications(run))
 	{
 		hear_farewell(run);
 		pool_run_results_end(run, POOL_RUN_NOT_SENT);

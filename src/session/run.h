@@ -8,6 +8,7 @@
 #include "session/conn_cache.h"
 #include "session/statement_cache.h"
 #include "shared/prepared.h"
+#include "statement/notifications.h"
 #include "statement/remote_report.h"
 #include "statement/result.h"
 #include "statement/statement.h"
@@ -58,6 +59,14 @@ typedef enum PoolReset
 	POOL_RESET_PARTS
 } PoolReset;
 
+/* What a statement does with what its user has set up in the remote session. */
+typedef enum PoolHolds
+{
+	POOL_HOLDS_AS_BEFORE,
+	POOL_HOLDS_STATE, /* adds to it */
+	POOL_HOLDS_NONE	  /* throws all of it away */
+} PoolHolds;
+
 /* How the statement goes; see by_name.c. */
 typedef enum PoolHow
 {
@@ -102,6 +111,7 @@ typedef struct PoolRun
 	int query_timeout;		 /* milliseconds, 0: none */
 	const PoolStatement *statement;
 	PoolResult *result;
+	PoolNotifications *notifications; /* where those are kept, or NULL */
 
 	/* What is prepared on the connection, and what becomes of it. */
 	bool caching; /* statements, and the reset, may be prepared */
@@ -142,6 +152,7 @@ typedef struct PoolRun
 	bool answered;				   /* out: an answer to it has ended */
 	int64 sent_at;				   /* out: then, pool_clock_us() */
 	bool left_state;	  /* out: the remote session is not as before */
+	PoolHolds holds;	  /* out: whether its user counts on that */
 	bool settings_differ; /* out: from those that the copy began with */
 	bool reset_undone;	  /* out: the reset may have been rolled back */
 	const char *misread;  /* out: MISREAD: the setting that is to blame */

@@ -99,6 +99,7 @@ report_proof(const PoolRun *run)
 static void
 raise_proof_failed(const char *server_name, const PoolRun *run)
 {
+	const char *context = run->statement->context;
 	const char *hint = run->outcome == POOL_RUN_NOT_BEGUN
 						   ? "The statement was not executed."
 						   : POOL_HINT_CHECK_EXECUTION;
@@ -114,7 +115,7 @@ raise_proof_failed(const char *server_name, const PoolRun *run)
 	if (run->proof_error != NULL)
 	{
 		run->proof_error->hint = pstrdup(hint);
-		pool_remote_report_raise(run->proof_error, server_name);
+		pool_remote_report_raise(run->proof_error, server_name, context);
 	}
 	ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
 					errmsg("connection to server \"%s\" failed", server_name),
@@ -172,7 +173,8 @@ pool_run_error_raise(const PoolLease *lease, const PoolRun *run)
 			break;
 		case POOL_RUN_FAILED:
 		case POOL_RUN_LOST:
-			pool_remote_report_raise(run->error, server_name);
+			pool_remote_report_raise(run->error, server_name,
+									 run->statement->context);
 			break;
 		case POOL_RUN_LEFT_OPEN:
 			ereport(ERROR,

@@ -12,6 +12,7 @@
 #include "session/by_name.h"
 #include "session/command_tag.h"
 #include "session/describe.h"
+#include "session/remote_io.h"
 #include "session/run_results.h"
 
 /* What is said when the remote sends what cannot come now. */
@@ -196,7 +197,7 @@ find_misread(const PoolRun *run)
 {
 	const PoolCopy *copy = run->copy;
 
-	if (pool_result_rows(run->result) == 0 ||
+	if (run->statement->verbatim || pool_result_rows(run->result) == 0 ||
 		(copy->readable && !run->settings_differ))
 		return NULL;
 	return pool_conn_cache_misread(copy);
@@ -207,14 +208,12 @@ static void
 check_end(PoolRun *run)
 {
 	PoolCopy *copy = run->copy;
-	PGnotify *notify;
 
 	POOL_FAULT_POINT(run_before_end);
 	/* Makes libpq look at what it has read besides. */
 	(void) PQisBusy(copy->pg);
-	while ((notify = PQnotifies(copy->pg)) != NULL)
-		PQfreemem(notify);
-	pool_remote_report_show_notices(&copy->notices, run->server_name);
+	pool_notifications_take(run->notifications, copy->pg);
+	pool_remote_io_show_notices(run);
 
 	if (PQstatus(copy->pg) != CONNECTION_OK || copy->notices.protocol_doubt)
 	{
@@ -225,7 +224,10 @@ check_end(PoolRun *run)
 	run->settings_differ =
 		pool_conn_cache_fingerprint(copy) != copy->fingerprint;
 	if (run->settings_differ)
+	{
 		run->left_state = run->unsettles = true;
+		run->holds = POOL_HOLDS_STATE;
+	}
 	if (run->error != NULL)
 		pool_run_results_end(run, POOL_RUN_FAILED);
 	else if ((run->misread = find_misread(run)) != NULL)

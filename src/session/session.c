@@ -11,6 +11,9 @@
  *		end of subtransaction	abort, for leases begun inside
  *		exit of the session		also after FATAL, when no error is caught
  *
+ * Those of scope SESSION, which are not of a transaction, know only the first and
+ * the last of these.
+ *
  * They all come down to pool_lease_close() in lease.c.
  */
 #include "postgres.h"
@@ -42,6 +45,7 @@ pool_session_end_lease(PoolLease *lease, PoolCloseReason reason)
 	pool_lease_close(lease, reason);
 	POOL_FAULT_POINT(lease_forget);
 	dlist_delete(&lease->node);
+	pool_notifications_clear(&lease->notifications);
 	pfree(lease->name);
 	pfree(lease);
 }
@@ -80,7 +84,8 @@ pool_session_list_lease(const char *server_name, PoolLeaseScope scope,
 	pool_prepared_init(&lease->prepared);
 	lease->name = name;
 	lease->scope = scope;
-	lease->subid = GetCurrentSubTransactionId();
+	lease->subid = scope == POOL_LEASE_SESSION ? InvalidSubTransactionId
+											   : GetCurrentSubTransactionId();
 	lease->userid = GetUserId();
 	lease->timeout_ms = timeout_ms;
 	lease->started = pool_clock_us();
@@ -131,7 +136,8 @@ pool_session_find(int64 id)
 	{
 		PoolLease *lease = dlist_container(PoolLease, node, iter.cur);
 
-		if (lease->id != id || lease->scope == POOL_LEASE_STATEMENT)
+		if (lease->id != id || lease->scope == POOL_LEASE_STATEMENT ||
+			lease->scope == POOL_LEASE_SESSION)
 			continue;
 		if (lease->userid != GetUserId())
 			ereport(ERROR,
@@ -161,7 +167,8 @@ pool_session_is_held(int64 id)
 		const PoolLease *lease = dlist_container(PoolLease, node, iter.cur);
 
 		if (lease->id == id)
-			return lease->scope == POOL_LEASE_HOLD;
+			return lease->scope == POOL_LEASE_HOLD ||
+				   lease->scope == POOL_LEASE_SESSION;
 	}
 	return false;
 }
@@ -214,16 +221,26 @@ warn_of_rollbacks(void)
 	}
 }
 
-/* Raises 0A000: a lease belongs to a session, a prepared transaction to none. */
+/*
+ * Raises 0A000: a lease belongs to a session, a prepared transaction to none.  Those
+ * of scope SESSION have nothing to do with transactions.
+ */
 static void
 refuse_prepare(void)
 {
-	if (!dlist_is_empty(&leases))
+	dlist_iter iter;
+
+	dlist_foreach (iter, &leases)
+	{
+		if (dlist_container(PoolLease, node, iter.cur)->scope ==
+			POOL_LEASE_SESSION)
+			continue;
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg(
 					 "cannot PREPARE a transaction while a pooled connection is leased"),
 				 errhint("Call pool_release() first.")));
+	}
 }
 
 /* Ends the leases of the transaction; at commit, those with hold stay. */

@@ -112,9 +112,13 @@ pool_remote_report_is_backends(const PGresult *res, bool *ended)
 		   PQresultErrorField(res, PG_DIAG_SOURCE_FUNCTION) != NULL;
 }
 
-/* Reports it here, as what happened in a remote statement.  Raises an error. */
+/*
+ * Reports it here, as what happened in that context, or else in a remote statement.
+ * Raises an error.
+ */
 static void
-emit(const PoolRemoteReport *report, const char *server_name)
+emit(const PoolRemoteReport *report, const char *server_name,
+	 const char *context)
 {
 #define FIELD(field, value) ((value) ? err_generic_string(field, (value)) : 0)
 
@@ -123,7 +127,9 @@ emit(const PoolRemoteReport *report, const char *server_name)
 			 report->detail ? errdetail_internal("%s", report->detail) : 0,
 			 report->hint ? errhint("%s", report->hint) : 0,
 			 report->context ? errcontext("%s", report->context) : 0,
-			 errcontext("remote statement on server \"%s\"", server_name),
+			 context != NULL
+				 ? errcontext("%s", context)
+				 : errcontext("remote statement on server \"%s\"", server_name),
 			 FIELD(PG_DIAG_SCHEMA_NAME, report->schema),
 			 FIELD(PG_DIAG_TABLE_NAME, report->table),
 			 FIELD(PG_DIAG_COLUMN_NAME, report->column),
@@ -132,11 +138,15 @@ emit(const PoolRemoteReport *report, const char *server_name)
 #undef FIELD
 }
 
-/* Raises the remote's error, with its SQLSTATE and fields, as one of this server. */
+/*
+ * Raises the remote's error, with its SQLSTATE and fields, as one of this server; in
+ * that context, or if it is NULL, in a remote statement.
+ */
 void
-pool_remote_report_raise(const PoolRemoteReport *report, const char *server_name)
+pool_remote_report_raise(const PoolRemoteReport *report, const char *server_name,
+						 const char *context)
 {
-	emit(report, server_name);
+	emit(report, server_name, context);
 }
 
 /*
@@ -251,22 +261,32 @@ pool_remote_report_show_notices(PoolNotices *notices, const char *server_name)
 	{
 		PoolRemoteReport *report = linitial(notices->list);
 
-		emit(report, server_name);
+		emit(report, server_name, NULL);
 		notices->list = list_delete_first(notices->list);
 		free_report(report);
 	}
 }
 
-/* Frees the notices that have come, without showing them.  Raises nothing. */
+/*
+ * Frees the notices that have come, without showing them, but for why the remote has
+ * ended its session.  Raises nothing.
+ */
+void
+pool_remote_report_discard_notices(PoolNotices *notices)
+{
+	while (notices->list != NIL)
+	{
+		free_report(linitial(notices->list));
+		notices->list = list_delete_first(notices->list);
+	}
+}
+
+/* Frees all notices that have come, without showing them.  Raises nothing. */
 void
 pool_remote_report_drop_notices(PoolNotices *notices)
 {
 	if (notices->farewell != NULL)
 		free_report(notices->farewell);
 	notices->farewell = NULL;
-	while (notices->list != NIL)
-	{
-		free_report(linitial(notices->list));
-		notices->list = list_delete_first(notices->list);
-	}
+	pool_remote_report_discard_notices(notices);
 }

@@ -45,10 +45,12 @@ extern PoolRemoteReport *pool_remote_report_error(const PGresult *res);
 extern PoolRemoteReport *pool_remote_report_farewell(const PoolNotices *notices);
 extern bool pool_remote_report_is_backends(const PGresult *res, bool *ended);
 extern void pool_remote_report_raise(const PoolRemoteReport *report,
-									 const char *server_name);
+									 const char *server_name,
+									 const char *context);
 extern void pool_remote_report_listen(PGconn *conn, PoolNotices *notices);
 extern void pool_remote_report_show_notices(PoolNotices *notices,
 											const char *server_name);
+extern void pool_remote_report_discard_notices(PoolNotices *notices);
 extern void pool_remote_report_drop_notices(PoolNotices *notices);
 
 #endif /* POOL_REMOTE_REPORT_H */

@@ -38,6 +38,7 @@ struct PoolResult
 	MemoryContext set_context; /* reset for each set; NULL if no rows are returned */
 	PoolOutput *output;		   /* NULL if no rows are returned, or it is kept */
 	PoolStaging *staging;	   /* unread rows, of several sets, or kept */
+	PoolSets *sets;			   /* all that comes, in the place of what follows */
 	bool being_taken;
 
 	/* The set being received; from "columns" on, in set_context. */
@@ -133,12 +134,38 @@ pool_result_create_kept(MemoryContext parent, const char *server_name,
 	return kept;
 }
 
+/*
+ * Begins a result that keeps the answers as they come (sets.c), up to so many kB of
+ * each in memory, until pool_result_destroy().  "lasting" as in pool_sets_create().
+ */
+PoolResult *
+pool_result_create_sets(MemoryContext parent, const char *server_name,
+						int max_kb, bool lasting)
+{
+	MemoryContext old_context = CurrentMemoryContext;
+	PoolResult *result = make_result(parent, server_name, false);
+
+	result->sets = pool_sets_create(max_kb, lasting);
+	MemoryContextSwitchTo(old_context);
+	return result;
+}
+
+/* The answers of a result that keeps them as they came. */
+PoolSets *
+pool_result_sets(const PoolResult *result)
+{
+	return result->sets;
+}
+
 /* Frees a kept result, complete or not.  Raises nothing. */
 void
 pool_result_destroy(PoolResult *kept)
 {
 	Assert(kept->output == NULL);
-	pool_staging_destroy(kept->staging);
+	if (kept->sets != NULL)
+		pool_sets_destroy(kept->sets);
+	else
+		pool_staging_destroy(kept->staging);
 	MemoryContextDelete(kept->context);
 }
 
@@ -263,7 +290,9 @@ pool_result_add(PoolResult *result, const PGresult *res)
 	ErrorContextCallback callback;
 
 	push_error_context(result, &callback);
-	if (!result->in_set)
+	if (result->sets != NULL)
+		pool_sets_add(result->sets, res);
+	else if (!result->in_set)
 		begin_set(result, res);
 	store_rows(result, res);
 
@@ -441,5 +470,6 @@ pool_result_affected(const PoolResult *result)
 int64
 pool_result_bytes(const PoolResult *kept)
 {
-	return pool_staging_bytes(kept->staging);
+	return kept->sets != NULL ? pool_sets_bytes(kept->sets)
+							  : pool_staging_bytes(kept->staging);
 }

@@ -9,6 +9,7 @@
 
 #include "statement/call_site.h"
 #include "statement/columns.h"
+#include "statement/sets.h"
 
 typedef enum PoolResultMode
 {
@@ -41,6 +42,12 @@ extern PoolResult *pool_result_create_kept(MemoryContext parent,
 extern int64 pool_result_bytes(const PoolResult *kept);
 extern bool pool_result_is_being_taken(const PoolResult *kept);
 extern void pool_result_destroy(PoolResult *kept);
+
+/* A result of all that comes, as it comes. */
+extern PoolResult *pool_result_create_sets(MemoryContext parent,
+										   const char *server_name, int max_kb,
+										   bool lasting);
+extern PoolSets *pool_result_sets(const PoolResult *result);
 
 /* Rows of kept results, and who they are of. */
 extern void pool_result_set_lead(PoolResult *result, int nlead);

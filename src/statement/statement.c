@@ -324,6 +324,7 @@ pool_statement_copy(const PoolStatement *stmt)
 
 	*copy = *stmt;
 	copy->sql = pstrdup(stmt->sql);
+	copy->context = stmt->context != NULL ? pstrdup(stmt->context) : NULL;
 	if (n == 0)
 		return copy;
 	copy->types = memcpy(palloc(n * sizeof(Oid)), stmt->types, n * sizeof(Oid));

@@ -19,6 +19,13 @@ typedef struct PoolStatement
 	int *formats;		 /* 0 text, 1 binary */
 	bool read_only;		 /* in a READ ONLY transaction; not of several */
 	bool only_describe;	 /* not to be executed */
+
+	/*
+	 * Its answers are kept and read as they came: whatever the styles of the remote
+	 * session are, a transaction may stay open, and notices are not shown.
+	 */
+	bool verbatim;
+	const char *context; /* of its errors; NULL: that it ran on the server */
 } PoolStatement;
 
 extern PoolStatement *pool_statement_from_args(FunctionCallInfo fcinfo,
