@@ -6,7 +6,7 @@
 # it in throw-away clusters of its own.
 
 MODULE_big = pool
-ROOMS = base options shared metrics statement session worker sql
+ROOMS = base options shared metrics statement session worker sql dblink
 OBJS = $(patsubst %.c,%.o,src/pool.c $(sort $(wildcard $(ROOMS:%=src/%/*.c))))
 
 # The module that serves metrics by HTTP, in a library of its own, since it needs
@@ -15,8 +15,8 @@ METRICS = pool_metrics
 ALL_ROOMS = $(ROOMS) http
 METRICS_OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/http/*.c)))
 
-EXTENSION = pool
-DATA = sql/pool--1.0.sql sql/pool--1.0--1.1.sql
+EXTENSION = pool pool_dblink
+DATA = sql/pool--1.0.sql sql/pool--1.0--1.1.sql sql/pool_dblink--1.1.sql
 PGFILEDESC = "pool - connection pool inside the server"
 
 # Of both kinds the test "init" makes what the others use, and so comes first.
@@ -105,14 +105,15 @@ CPPCHECK_FLAGS = --quiet --error-exitcode=1 --inline-suppr --std=c99 \
 lint:
 	$(CPPCHECK) $(CPPCHECK_FLAGS) src
 	@copy=$$(mktemp -d) && trap 'rm -rf "$$copy"' EXIT && \
-	cp -R Makefile pool.control sql src "$$copy" && \
+	cp -R Makefile *.control sql src "$$copy" && \
 	$(MAKE) -s -C "$$copy" clean && \
 	$(SCAN_BUILD) --status-bugs -o "$$copy/report" \
 		sh -c '$(MAKE) -s -C "$$1" CC="$$CC" with_llvm=no' sh "$$copy"
 
 # Symbols of ours must not collide with those of other libraries in the server,
 # and each must tell the file that has it: pool_FILE or pool_FILE_...; the
-# functions that SQL calls are pool_sql_..., whichever file of src/sql has them.
+# functions that SQL calls are pool_sql_..., whichever file of src/sql has them, and
+# pool_dblink_... in src/dblink.
 check-symbols: all
 	@bad=$$(for object in $(filter-out src/pool.o, $(OBJS)) \
 		$(if $(filter yes, $(with_metrics)), $(METRICS_OBJS)); do \
@@ -121,6 +122,7 @@ check-symbols: all
 			sed 's/^pg_finfo_//' | \
 			case $$object in \
 				src/sql/*) grep -Ev "^pool_(sql|$$file)_" ;; \
+				src/dblink/*) grep -Ev "^pool_(dblink|$$file)_" ;; \
 				src/http/http.o) grep -Ev "^(Pg_magic_func|pool_http_main)$$" ;; \
 				*) grep -Ev "^pool_$$file(_|$$)" ;; \
 			esac | sed "s|^|$$object: |"; \
@@ -142,6 +144,7 @@ USES_statement = options base
 USES_session = statement shared options base
 USES_worker = shared options base
 USES_sql = session statement metrics shared options base
+USES_dblink = session statement shared options base
 
 check-layers:
 	@bad=$$($(foreach room,$(ALL_ROOMS), \
@@ -172,6 +175,9 @@ check-version:
 	is CHANGELOG.md "$$(sed -n '1s/^# \([^ ]*\) (.*)$$/\1/p' CHANGELOG.md)" "$$version"; \
 	is debian/changelog "$$(sed -n '1s/.*(\(.*\)-[^-]*).*/\1/p' debian/changelog)" "$$version"; \
 	is sql "$$(ls sql/pool--*--"$$version".sql 2>/dev/null | wc -l) steps" '1 steps'; \
+	is pool_dblink.control "$$(sed -n "s/^default_version = '\(.*\)'$$/\1/p" \
+		pool_dblink.control)" "$$version"; \
+	is sql "$$(ls sql/pool_dblink--"$$version".sql 2>/dev/null | wc -l) scripts" '1 scripts'; \
 	if [ -n "$$bad" ]; then \
 		echo "pool.control has version $$version, but $$bad"; exit 1; \
 	fi; \

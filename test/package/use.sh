@@ -125,6 +125,14 @@ works()
 	[ "$(sql 5433 "SELECT * FROM pool_query('srv', 'select 41 + 1') AS t(a int)")" = 42 ]
 }
 
+# functions_of_dblink: of the extension pool_dblink, in the installed package
+functions_of_dblink()
+{
+	sql 5433 'CREATE EXTENSION pool_dblink' &&
+		[ "$(sql 5433 "SELECT * FROM dblink('srv', 'select 41 + 1') AS t(a int)")" = 42 ] &&
+		sql 5433 'DROP EXTENSION pool_dblink'
+}
+
 # gone: what a session says when the library is no more where it was
 gone()
 {
@@ -197,6 +205,7 @@ check 'without shared_preload_libraries CREATE EXTENSION is refused' refused
 block 2 Install >>"$conf"
 needed 'the server starts with the line of the README' restart
 needed 'the five statements of the README do what it says' five_statements
+check 'pool_dblink can be had, too' functions_of_dblink
 check 'the package can be replaced while the server runs' \
 	dpkg -i "$packages/postgresql-$major-pool"_*.deb
 check 'the server goes on with the library that it has' works

@@ -151,7 +151,8 @@ SKIP:
 	my $dir = PostgreSQL::Test::Utils::tempdir;
 	my $served = qr/\[(\d+)\] LOG:  pool metrics are served/;
 
-	system_or_bail('cp', '-R', "$top/Makefile", "$top/pool.control", "$top/sql", "$top/src", $dir);
+	system_or_bail('cp', '-R', "$top/Makefile", glob("$top/*.control"), "$top/sql", "$top/src",
+		$dir);
 	my $header = slurp_file("$dir/src/metrics/endpoint.h");
 	ok($header =~ s/(#define POOL_ENDPOINT_VERSION) \d+/$1 77/, 'the module has a version');
 	write_file("$dir/src/metrics/endpoint.h", $header);

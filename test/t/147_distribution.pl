@@ -23,11 +23,14 @@ foreach my $key (qw(name version abstract maintainer license provides meta-spec)
 	ok($meta->{$key}, "META.json has $key");
 }
 like($_, qr/^\d+\.\d+\.\d+$/, 'the version has three numbers')
-  foreach $meta->{version}, $meta->{provides}{pool}{version}, $meta->{'meta-spec'}{version},
-  $meta->{prereqs}{runtime}{requires}{PostgreSQL};
+  foreach $meta->{version}, map({ $_->{version} } values %{ $meta->{provides} }),
+  $meta->{'meta-spec'}{version}, $meta->{prereqs}{runtime}{requires}{PostgreSQL};
+is(join(' ', sort keys %{ $meta->{provides} }), 'pool pool_dblink', 'it names each extension');
 is($meta->{license}, 'postgresql', 'the licence is one that PGXN knows');
-ok(-e "$top/$meta->{provides}{pool}{$_}", "the $_ that it names is there")
-  foreach 'file', 'docfile';
+foreach my $extension (values %{ $meta->{provides} })
+{
+	ok(-e "$top/$extension->{$_}", "the $_ that it names is there") foreach 'file', 'docfile';
+}
 
 # check_version(file, from, to): what make says with that file changed
 sub check_version
@@ -36,7 +39,8 @@ sub check_version
 	my $dir = PostgreSQL::Test::Utils::tempdir;
 
 	system_or_bail('cp', '-R', map({ "$top/$_" }
-			'Makefile', 'META.json', 'CHANGELOG.md', 'pool.control', 'debian', 'sql'), $dir);
+			'Makefile', 'META.json', 'CHANGELOG.md', 'pool.control', 'pool_dblink.control',
+			'debian', 'sql'), $dir);
 	if ($file)
 	{
 		my $text = slurp_file("$dir/$file") =~ s/$from/$to/r;
@@ -51,7 +55,8 @@ sub check_version
 
 my ($version) = slurp_file("$top/pool.control") =~ /^default_version = '(.*)'$/m;
 like(check_version(), qr/^every file has version \Q$version\E$/m, 'all places agree');
-foreach my $file ('pool.control', 'META.json', 'CHANGELOG.md', 'debian/changelog')
+foreach my $file ('pool.control', 'META.json', 'CHANGELOG.md', 'debian/changelog',
+	'pool_dblink.control')
 {
 	like(check_version($file, qr/(?<=['"( ])\Q$version\E/, '7.7'),
 		$file eq 'pool.control' ? qr/has version 7\.7, but/ : qr/ \Q$file\E has '[^']*7\.7/,
