@@ -17,6 +17,10 @@
 #include "shared/limit.h"
 #include "shared/slot.h"
 
+/* Messages by which a caller knows what went wrong. */
+#define CANNOT_CONNECT "could not connect to server \"%s\""
+#define TOO_LATE "could not acquire a connection to server \"%s\" within %d ms"
+
 /* What messages tell of a pool, copied under its lock. */
 typedef struct Summary
 {
@@ -70,8 +74,7 @@ report_timeout(const PoolTarget *target, int64 started, int sqlstate)
 	int waited_ms = (int) ((pool_clock_us() - started) / POOL_CLOCK_US_PER_MS);
 
 	errcode(sqlstate);
-	return errmsg("could not acquire a connection to server \"%s\" within %d ms",
-				  NameStr(target->server_name), waited_ms);
+	return errmsg(TOO_LATE, NameStr(target->server_name), waited_ms);
 }
 
 /* The SQLSTATE of the last attempt to connect. */
@@ -265,16 +268,28 @@ pool_acquire_error_connect(Pool *pool, uint64 pool_id, const PoolTarget *target)
 	if (now.retry_ms > 0)
 		ereport(ERROR,
 				(errcode(sqlstate),
-				 errmsg("could not connect to server \"%s\"",
-						NameStr(target->server_name)),
+				 errmsg(CANNOT_CONNECT, NameStr(target->server_name)),
 				 errdetail("The circuit breaker is open; the next attempt is in %d ms.  "
 						   "The last one failed: %s",
 						   now.retry_ms, now.error.message),
 				 errhint("Call pool_breaker_reset() to try at once.")));
 	ereport(ERROR, (errcode(sqlstate),
-					errmsg("could not connect to server \"%s\"",
-						   NameStr(target->server_name)),
+					errmsg(CANNOT_CONNECT, NameStr(target->server_name)),
 					errdetail_internal("%s", now.error.message)));
+}
+
+/*
+ * Does the error say that no connection could be made, rather than that there was none
+ * to be had?
+ */
+bool
+pool_acquire_error_is_of_connecting(const ErrorData *error)
+{
+	const char *id = error->message_id;
+
+	return id != NULL && (strcmp(id, CANNOT_CONNECT) == 0 ||
+						  (strcmp(id, TOO_LATE) == 0 &&
+						   error->sqlerrcode != ERRCODE_TOO_MANY_CONNECTIONS));
 }
 
 /* Raises 55000: the pool is paused, and acquires are to fail meanwhile. */

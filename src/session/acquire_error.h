@@ -21,5 +21,6 @@ pg_noreturn extern void pool_acquire_error_connect(Pool *pool, uint64 pool_id,
 pg_noreturn extern void pool_acquire_error_paused(const PoolTarget *target);
 pg_noreturn extern void pool_acquire_error_queue_full(Pool *pool, uint64 pool_id,
 													  const PoolTarget *target);
+extern bool pool_acquire_error_is_of_connecting(const ErrorData *error);
 
 #endif /* POOL_ACQUIRE_ERROR_H */

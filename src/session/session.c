@@ -95,6 +95,54 @@ pool_session_list_lease(const char *server_name, PoolLeaseScope scope,
 	return lease;
 }
 
+/* Acquires for a lease that is listed; after an error there is none. */
+static void
+open_listed(PoolLease *lease)
+{
+	PG_TRY();
+	{
+		POOL_FAULT_POINT(lease_listed);
+		if (lease->scope != POOL_LEASE_STATEMENT)
+			pool_lease_note_holder(lease);
+		pool_lease_open(lease);
+	}
+	PG_CATCH();
+	{
+		pool_session_end_lease(lease, POOL_CLOSE_NONE);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+}
+
+/*
+ * Begins a lease of scope SESSION with the rights of a role, which need not be the
+ * current one: of the pool of the connection string, or of the server of that name if
+ * there is no string.  The string must last as long as the lease.  Raises what
+ * pool_session_lease() does.
+ */
+PoolLease *
+pool_session_lease_as(Oid role, const char *name, const PoolConnString *string)
+{
+	PoolLease *volatile lease = NULL;
+	Oid user;
+	int context;
+
+	GetUserIdAndSecContext(&user, &context);
+	SetUserIdAndSecContext(role, context | SECURITY_LOCAL_USERID_CHANGE);
+	PG_TRY();
+	{
+		lease = pool_session_list_lease(name, POOL_LEASE_SESSION, -1);
+		lease->string = string;
+		open_listed(lease);
+	}
+	PG_FINALLY();
+	{
+		SetUserIdAndSecContext(user, context);
+	}
+	PG_END_TRY();
+	return lease;
+}
+
 /*
  * Begins a lease.  timeout_ms as in pool_acquire_slot().  Raises 25000 in a
  * parallel worker, and what pool_lease_open() does; there is no lease then.
@@ -105,19 +153,7 @@ pool_session_lease(const char *server_name, PoolLeaseScope scope,
 {
 	PoolLease *lease = pool_session_list_lease(server_name, scope, timeout_ms);
 
-	PG_TRY();
-	{
-		POOL_FAULT_POINT(lease_listed);
-		if (scope != POOL_LEASE_STATEMENT)
-			pool_lease_note_holder(lease);
-		pool_lease_open(lease);
-	}
-	PG_CATCH();
-	{
-		pool_session_end_lease(lease, POOL_CLOSE_NONE);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
+	open_listed(lease);
 	return lease;
 }
 

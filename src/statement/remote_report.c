@@ -14,23 +14,26 @@
 
 #include "statement/remote_report.h"
 
-/*
- * A field of the remote's report, palloc'd; NULL if it has none.  Bytes that
- * are not text in this database's encoding become question marks.
- */
+/* Bytes that are not text in this database's encoding become question marks. */
+static char *
+as_text(char *bytes)
+{
+	if (!pg_verifymbstr(bytes, (int) strlen(bytes), true))
+	{
+		for (char *c = bytes; *c; c++)
+			if (IS_HIGHBIT_SET(*c))
+				*c = '?';
+	}
+	return bytes;
+}
+
+/* A field of the remote's report, palloc'd; NULL if it has none. */
 static char *
 copy_field(const PGresult *res, int field)
 {
 	const char *value = PQresultErrorField(res, field);
-	char *copy = value ? pstrdup(value) : NULL;
 
-	if (copy && !pg_verifymbstr(copy, (int) strlen(copy), true))
-	{
-		for (char *c = copy; *c; c++)
-			if (IS_HIGHBIT_SET(*c))
-				*c = '?';
-	}
-	return copy;
+	return value ? as_text(pstrdup(value)) : NULL;
 }
 
 static int
@@ -82,6 +85,7 @@ pool_remote_report_error(const PGresult *res)
 	PoolRemoteReport *report =
 		copy_report(res, ERROR, ERRCODE_CONNECTION_FAILURE);
 
+	report->text = as_text(pchomp(PQresultErrorMessage(res)));
 	if (report->message == NULL)
 	{
 		report->ended = true;

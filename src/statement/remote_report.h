@@ -31,6 +31,7 @@ typedef struct PoolRemoteReport
 	int sqlstate;
 	bool ended; /* the connection has ended by this */
 	char *message;
+	char *text; /* of an error: all of it, as libpq writes it */
 	char *detail;
 	char *hint;
 	char *context;

@@ -1,0 +1,311 @@
+/*
+ * link_run.c
+ *		Running statements over a link.
+ *
+ * A statement runs on the link's lease; if it has none, one is acquired.  The answer is
+ * kept as it came (statement/sets.c), and nothing of it is read before the statement
+ * has ended and it is known whether the link keeps its lease.  So an error in reading,
+ * or what an input function does with the same link, finds nothing half done.
+ *
+ * In mode "transaction" a link keeps its lease only as long as something is at the
+ * remote on which its user counts: a transaction, what SET and the like have set up,
+ * or a statement that was sent and not read.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#include "base/guc.h"
+#include "dblink/link_run.h"
+#include "session/acquire_error.h"
+#include "session/lease_run.h"
+#include "session/run_error.h"
+#include "session/session.h"
+
+/* What errors of a statement say of where they happened, as with dblink. */
+char *
+pool_link_run_context(const char *name, const char *doing)
+{
+	return name != NULL
+			   ? psprintf("%s on dblink connection named \"%s\"", doing, name)
+			   : psprintf("%s on unnamed dblink connection", doing);
+}
+
+/* Is a transaction open on the link's connection? */
+bool
+pool_link_run_in_transaction(const PoolLink *link)
+{
+	const PoolLease *lease = link->lease;
+
+	return lease != NULL && lease->copy != NULL &&
+		   PQtransactionStatus(lease->copy->pg) != PQTRANS_IDLE;
+}
+
+/* Has the lease lost its connection? */
+static bool
+is_lost(const PoolLease *lease)
+{
+	return lease->request.slot == POOL_NONE || lease->copy == NULL ||
+		   pool_lease_is_reclaimed(lease);
+}
+
+/* Is there something at the remote on which the link's user counts? */
+static bool
+holds(const PoolLink *link)
+{
+	return link->request != NULL || link->lease->holds ||
+		   pool_link_run_in_transaction(link);
+}
+
+/*
+ * A statement has ended, one way or another: what becomes of the lease?  "held" tells
+ * whether it held something before.  Raises nothing.
+ */
+static void
+settle(PoolLink *link, bool held)
+{
+	bool transaction = pool_guc_dblink_mode == POOL_DBLINK_TRANSACTION;
+
+	if (link->lease == NULL)
+		return;
+	if (is_lost(link->lease))
+	{
+		pool_link_end_lease(link);
+		link->broken = held || !transaction;
+	}
+	else if (transaction && !holds(link))
+	{
+		/* It goes back as one statement's lease would. */
+		link->lease->scope = POOL_LEASE_STATEMENT;
+		pool_link_end_lease(link);
+	}
+}
+
+/* The same, when nothing was run. */
+void
+pool_link_run_settle(PoolLink *link)
+{
+	if (link->lease != NULL)
+		settle(link, holds(link));
+}
+
+/* Raises 08003: the connection is gone, and what was set up on it. */
+static void
+raise_broken(const PoolLink *link)
+{
+	bool named = NameStr(link->name)[0] != '\0';
+
+	ereport(ERROR,
+			(errcode(ERRCODE_CONNECTION_DOES_NOT_EXIST),
+			 named ? errmsg("connection \"%s\" was lost", NameStr(link->name))
+				   : errmsg("connection was lost"),
+			 errhint("Call dblink_disconnect() and dblink_connect().")));
+}
+
+/* Raises the error of acquiring, as dblink says that it could not connect. */
+static void
+raise_not_connected(ErrorData *error)
+{
+	if (error->sqlerrcode == ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED)
+	{
+		error->message = "password is required";
+		error->detail = "Non-superuser cannot connect if the server does not "
+						"request a password.";
+		error->hint = "Target server's authentication method must be changed.";
+	}
+	else
+	{
+		error->sqlerrcode = ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION;
+		error->message = "could not establish connection";
+	}
+	ThrowErrorData(error);
+}
+
+/*
+ * Acquires a lease for the link if it has none.  Raises 08003 if it has lost one that
+ * cannot be replaced; 08001 and 2F003 where dblink does; what else pool_session_lease()
+ * does.
+ */
+void
+pool_link_run_open(PoolLink *link)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	if (link->lease != NULL && is_lost(link->lease))
+		settle(link, holds(link));
+	if (link->broken)
+		raise_broken(link);
+	if (link->lease != NULL)
+		return;
+	PG_TRY();
+	{
+		link->lease =
+			pool_session_lease_as(link->role, link->server, link->string);
+	}
+	PG_CATCH();
+	{
+		ErrorData *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		if (!pool_acquire_error_is_of_connecting(error))
+			PG_RE_THROW();
+		FlushErrorState();
+		raise_not_connected(error);
+	}
+	PG_END_TRY();
+}
+
+/* How the remote session writes dates and intervals. */
+void
+pool_link_run_read_styles(const PoolLink *link, PoolLinkAnswer *answer)
+{
+	PGconn *pg = link->lease->copy->pg;
+	const char *date_style = PQparameterStatus(pg, "DateStyle");
+	const char *interval_style = PQparameterStatus(pg, "IntervalStyle");
+
+	answer->date_style = date_style ? pstrdup(date_style) : NULL;
+	answer->interval_style = interval_style ? pstrdup(interval_style) : NULL;
+}
+
+/* The error that the run has failed with, as pool_run_error_raise() has it. */
+static ErrorData *
+error_of(PoolLink *link, const PoolLeaseRun *lease_run)
+{
+	ErrorContextCallback *callbacks = error_context_stack;
+	MemoryContext context = CurrentMemoryContext;
+	const PoolRun *run = &lease_run->run;
+	ErrorData *error = NULL;
+
+	/* What is around this call is added when the error is thrown. */
+	error_context_stack = NULL;
+	PG_TRY();
+	{
+		pool_run_error_raise(link->lease, run);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	error_context_stack = callbacks;
+	if (error->context == NULL)
+		error->context = pstrdup(run->statement->context);
+	pool_link_note_error(link, run->error != NULL && run->error->text != NULL
+								   ? run->error->text
+								   : error->message);
+	return error;
+}
+
+/* Throws an error of the remote, as an error or a notice. */
+void
+pool_link_run_throw(ErrorData *error, bool fail)
+{
+	error->elevel = fail ? ERROR : NOTICE;
+	ThrowErrorData(error);
+}
+
+/* Is it the answer to an empty query? */
+bool
+pool_link_run_is_empty(const PoolSet *set)
+{
+	return pool_sets_columns(set) < 0 && pool_sets_tag(set)[0] == '\0';
+}
+
+/* What dblink says to that: it takes it for an error without a text. */
+ErrorData *
+pool_link_run_empty_error(const char *context)
+{
+	ErrorData *error = palloc0(sizeof(ErrorData));
+
+	error->sqlerrcode = ERRCODE_CONNECTION_FAILURE;
+	error->message = pstrdup("could not obtain message string for remote error");
+	error->context = pstrdup(context);
+	return error;
+}
+
+/* What pool_link_run() does on a lease that is there. */
+static ErrorData *
+run_on_lease(const PoolLinkCall *call, PoolLinkAnswer *answer)
+{
+	PoolLink *link = call->link;
+	const char *no_value = NULL;
+	PoolStatement *statement = pool_statement_from_texts(call->sql, 0, &no_value);
+	PoolLeaseRun *lease_run = palloc(sizeof(PoolLeaseRun));
+	PoolSets *sets;
+
+	statement->verbatim = true;
+	statement->context = pool_link_run_context(call->name, call->doing);
+	pool_link_note_error(link, NULL);
+	answer->result = pool_result_create_sets(CurrentMemoryContext, link->server,
+											 work_mem, false);
+	pool_lease_run_quietly(lease_run, link->lease, statement, answer->result);
+	if (pool_run_error_sqlstate(&lease_run->run) != 0)
+		return error_of(link, lease_run);
+	pool_link_run_read_styles(link, answer);
+	sets = pool_result_sets(answer->result);
+	answer->set = pool_sets_get(sets, pool_sets_count(sets) - 1);
+	return pool_link_run_is_empty(answer->set)
+			   ? pool_link_run_empty_error(statement->context)
+			   : NULL;
+}
+
+/*
+ * Runs a statement over the call's link, and leaves its last answer in *answer.
+ * Returns false if the remote has failed and call->fail is not set; a notice was shown
+ * then.  A link that is not listed ends here in any case.
+ *
+ * Raises what pool_link_run_open() does, the remote's errors, and errors of this
+ * session.
+ */
+bool
+pool_link_run(const PoolLinkCall *call, PoolLinkAnswer *answer)
+{
+	PoolLink *link = call->link;
+	bool listed = link->node.next != NULL;
+	volatile bool held = false;
+	ErrorData *volatile error = NULL;
+
+	memset(answer, 0, sizeof(*answer));
+	PG_TRY();
+	{
+		pool_link_run_open(link);
+		held = holds(link);
+		error = run_on_lease(call, answer);
+	}
+	PG_FINALLY();
+	{
+		if (listed)
+			settle(link, held);
+		else
+		{
+			if (link->lease != NULL)
+				link->lease->scope = POOL_LEASE_STATEMENT;
+			pool_link_end(link);
+		}
+	}
+	PG_END_TRY();
+	if (error == NULL)
+		return true;
+	pool_result_destroy(answer->result);
+	pool_link_run_throw(error, call->fail);
+	return false;
+}
+
+/* Runs a command of the functions' own over the link.  Raises as above. */
+void
+pool_link_run_command(PoolLink *link, const char *name, const char *sql)
+{
+	PoolLinkCall call = {.link = link,
+						 .name = name,
+						 .sql = sql,
+						 .doing = "while executing command",
+						 .fail = true};
+	PoolLinkAnswer answer;
+
+	(void) pool_link_run(&call, &answer);
+	pool_result_destroy(answer.result);
+}
