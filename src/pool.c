@@ -9,6 +9,7 @@
 
 #include "base/guc.h"
 #include "metrics/endpoint.h"
+#include "options/conn_string.h"
 #include "session/pending_drop.h"
 #include "shared/shmem.h"
 #include "worker/worker.h"
@@ -30,6 +31,7 @@ _PG_init(void)
 						 "and restart the server.")));
 
 	pool_guc_init();
+	pool_conn_string_init();
 	pool_shmem_install_hooks();
 	pool_worker_register();
 	pool_endpoint_register();

@@ -1,6 +1,6 @@
 /*
  * guc.c
- *		The settings, all named pool.something.
+ *		The settings, named pool.something and pool_dblink.something.
  *
  * Those that size the shared memory are read once, when the server starts.
  */
@@ -36,6 +36,15 @@ int pool_guc_log_summary_interval = 0;
 int pool_guc_catalog_check_interval = 30000;
 char *pool_guc_warm_databases = NULL;
 char *pool_guc_metrics_listen = NULL;
+int pool_guc_dblink_mode = POOL_DBLINK_SESSION;
+int pool_guc_dblink_max_pools = 64;
+int pool_guc_dblink_max_size = 20;
+
+static const struct config_enum_entry dblink_modes[] = {
+	{"session", POOL_DBLINK_SESSION, false},
+	{"transaction", POOL_DBLINK_TRANSACTION, false},
+	{NULL, 0, false},
+};
 
 /* Whether the value is a list of names, as pool.warm_databases wants it. */
 static bool
@@ -88,6 +97,34 @@ check_metrics_listen(char **value, void **extra, GucSource source)
 		return false;
 	}
 	return true;
+}
+
+/* Defines the settings of pool_dblink. */
+static void
+define_dblink(void)
+{
+	DefineCustomEnumVariable("pool_dblink.mode",
+							 "Sets how long dblink_connect() has a connection.",
+							 "In mode \"session\" until dblink_disconnect(), in mode \"transaction\" "
+							 "as long as something on the remote needs it.",
+							 &pool_guc_dblink_mode, POOL_DBLINK_SESSION,
+							 dblink_modes, PGC_USERSET, 0, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("pool_dblink.max_pools",
+							"Sets the maximum number of pools for connection strings.",
+							"When it is reached, the one that was not used for the longest time is "
+							"closed for a new one.",
+							&pool_guc_dblink_max_pools, 64, 1, POOL_MAX_POOLS,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("pool_dblink.max_size",
+							"Sets the maximum number of connections for one connection string.",
+							"Each role has a pool of its own for it.",
+							&pool_guc_dblink_max_size, 20, 1,
+							POOL_MAX_CONNECTIONS, PGC_SIGHUP, 0, NULL, NULL,
+							NULL);
+
+	MarkGUCPrefixReserved("pool_dblink");
 }
 
 /* Defines the settings; _PG_init() calls it, in the postmaster. */
@@ -211,6 +248,8 @@ pool_guc_init(void)
 							   "An empty string turns it off.",
 							   &pool_guc_metrics_listen, "", PGC_POSTMASTER, 0,
 							   check_metrics_listen, NULL, NULL);
+
+	define_dblink();
 
 #ifdef POOL_FAULT_POINTS
 	pool_fault_init();

@@ -1,6 +1,6 @@
 /*
  * guc.h
- *		The settings, all named pool.something.
+ *		The settings, named pool.something and pool_dblink.something.
  */
 #ifndef POOL_GUC_H
 #define POOL_GUC_H
@@ -11,6 +11,13 @@
 #define POOL_MAX_PRIORITY 1000
 #define POOL_MAX_REQUESTS 10000
 #define POOL_MAX_PARALLEL 1000
+
+/* How long a connection by a name of pool_dblink is leased. */
+typedef enum PoolDblinkMode
+{
+	POOL_DBLINK_SESSION,	/* until it is disconnected */
+	POOL_DBLINK_TRANSACTION /* as long as something on the remote needs it */
+} PoolDblinkMode;
 
 /* The module that serves metrics; the server finds it beside this library. */
 #define POOL_METRICS_LIBRARY "pool_metrics"
@@ -34,6 +41,9 @@ extern PGDLLIMPORT int pool_guc_log_summary_interval;
 extern PGDLLIMPORT int pool_guc_catalog_check_interval;
 extern PGDLLIMPORT char *pool_guc_warm_databases;
 extern PGDLLIMPORT char *pool_guc_metrics_listen;
+extern PGDLLIMPORT int pool_guc_dblink_mode; /* PoolDblinkMode */
+extern PGDLLIMPORT int pool_guc_dblink_max_pools;
+extern PGDLLIMPORT int pool_guc_dblink_max_size;
 
 extern void pool_guc_init(void);
 

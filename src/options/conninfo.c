@@ -26,11 +26,6 @@
 /* For statement_plan, so that a reset sets it back to this. */
 #define CUSTOM_PLANS " -c plan_cache_mode=force_custom_plan"
 
-/* Reading it fails in a way that libpq takes for "there is none". */
-#define NO_CERTIFICATE "/dev/null/none"
-
-#define MAX_HOSTS 32
-
 /*
  * So that a peer that is gone is noticed within a minute, whether the connection
  * is quiet (three probes, ten seconds apart, after half a minute) or there is
@@ -47,6 +42,18 @@ static const struct
 	{"keepalives_count", "3"},
 	{"tcp_user_timeout", "60000"}, /* milliseconds */
 };
+
+/* The pool's default for one of libpq's options, or NULL. */
+const char *
+pool_conninfo_tcp_default(const char *keyword)
+{
+	for (size_t i = 0; i < lengthof(tcp_defaults); i++)
+	{
+		if (strcmp(tcp_defaults[i].keyword, keyword) == 0)
+			return tcp_defaults[i].value;
+	}
+	return NULL;
+}
 
 /* What pool_conninfo_build() itself adds at most: one at each call there. */
 #define MAX_OWN_PARAMETERS (6 + lengthof(tcp_defaults))
@@ -109,14 +116,14 @@ refuse_many_hosts(const PoolTarget *target, List *on_server)
 	{
 		const char *list = pool_catalog_value(on_server, lists[i]);
 
-		if (list != NULL && pool_conninfo_count_items(list) > MAX_HOSTS)
+		if (list != NULL && pool_conninfo_count_items(list) > POOL_MAX_HOSTS)
 			ereport(ERROR,
 					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 					 errmsg("server \"%s\" has too many hosts",
 							NameStr(target->server_name)),
 					 errdetail("The option \"%s\" has %d hosts, and at most %d can be used.",
 							   lists[i], pool_conninfo_count_items(list),
-							   MAX_HOSTS)));
+							   POOL_MAX_HOSTS)));
 	}
 }
 
@@ -233,7 +240,7 @@ pool_conninfo_build(const PoolTarget *target, PoolConninfo *conninfo)
 	for (size_t i = 0; i < lengthof(tcp_defaults) && !service; i++)
 		add_parameter(conninfo, tcp_defaults[i].keyword, tcp_defaults[i].value);
 	if (needs_password)
-		add_parameter(conninfo, "sslcert", NO_CERTIFICATE);
+		add_parameter(conninfo, "sslcert", POOL_NO_CERTIFICATE);
 	add_options(conninfo, on_server, POOL_ON_SERVER, !needs_password);
 	add_options(conninfo, on_mapping, POOL_ON_MAPPING,
 				!needs_password || guarded);

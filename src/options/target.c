@@ -344,7 +344,7 @@ is_possible(const PoolKey *key, HeapTuple server_row, HeapTuple mapping_row)
 
 /*
  * Whether the catalogs of this database have the server and the mapping of that
- * key, and a role could still use it.  Needs a transaction.
+ * key, of a server, and a role could still use it.  Needs a transaction.
  */
 bool
 pool_target_exists(const PoolKey *key)
@@ -369,6 +369,7 @@ pool_target_stamp_equal(const PoolStamp *a, const PoolStamp *b)
 	return TransactionIdEquals(a->server_xmin, b->server_xmin) &&
 		   TransactionIdEquals(a->mapping_xmin, b->mapping_xmin) &&
 		   a->limited_role == b->limited_role &&
+		   a->string_size == b->string_size &&
 		   ItemPointerEquals(unconstify(ItemPointerData *, &a->server_tid),
 							 unconstify(ItemPointerData *, &b->server_tid)) &&
 		   ItemPointerEquals(unconstify(ItemPointerData *, &a->mapping_tid),
@@ -380,5 +381,13 @@ bool
 pool_target_key_equal(const PoolKey *a, const PoolKey *b)
 {
 	return a->database == b->database && a->server == b->server &&
-		   a->mapping == b->mapping && a->needs_password == b->needs_password;
+		   a->mapping == b->mapping && a->needs_password == b->needs_password &&
+		   memcmp(a->digest, b->digest, POOL_DIGEST_LEN) == 0;
+}
+
+/* Is it the key of a connection string, so of no server? */
+bool
+pool_target_is_string(const PoolKey *key)
+{
+	return !OidIsValid(key->server);
 }

@@ -1,6 +1,6 @@
 /*
  * acquire.c
- *		From a server's name to a leased slot.
+ *		From a server's name, or a connection string, to a leased slot.
  *
  * Finds the pool (locate.c), and acquires an idle slot or joins its queue.  The
  * name is resolved again only after something has told that it may mean another
@@ -64,7 +64,7 @@ pool_acquire_begin(PoolAcquire *acquire)
 {
 	PoolAcquireRequest *request = acquire->request;
 
-	pool_locate_pool(acquire->server_name, acquire->target, false, request);
+	pool_locate_pool(&acquire->wanted, acquire->target, false, request);
 	acquire->deadline =
 		pool_acquire_deadline(acquire->target, acquire->timeout_ms,
 							  acquire->started);
@@ -173,9 +173,9 @@ join(PoolAcquire *acquire, int64 *look_again, bool *changed)
 			*look_again = 0;
 			return POOL_VERDICT_NONE;
 		case POOL_ACQUIRE_UNCONFIGURED:
-			*changed = !pool_locate_configure(acquire->server_name, target,
-											  request->pool, request->pool_id,
-											  acquire->deadline);
+			*changed =
+				!pool_locate_configure(&acquire->wanted, target, request->pool,
+									   request->pool_id, acquire->deadline);
 			break;
 		case POOL_ACQUIRE_STALE:
 			break;
@@ -211,7 +211,7 @@ advance(PoolAcquire *acquire, int64 *look_again)
 			acquire->last_attempt = true;
 		}
 		if (changed)
-			pool_locate_pool(acquire->server_name, acquire->target, true,
+			pool_locate_pool(&acquire->wanted, acquire->target, true,
 							 acquire->request);
 	}
 }
@@ -323,7 +323,7 @@ wait_for_slot(PoolAcquire *acquire)
 }
 
 /*
- * Leases a slot of the server's pool to this session, and waits for one if need be:
+ * Leases a slot of the pool that is wanted to this session, and waits for one if need be:
  * request->slot and ->generation.  As soon as request->slot is set, be it that an
  * error follows, the slot is the session's and has to be released.
  *
@@ -333,8 +333,8 @@ wait_for_slot(PoolAcquire *acquire)
  * Raises what pool_acquire_step() and pool_acquire_raise() do.
  */
 int64
-pool_acquire_slot(const char *server_name, PoolTarget *target, int64 timeout_ms,
-				  int64 started, PoolAcquireRequest *request)
+pool_acquire_slot(const PoolWanted *wanted, PoolTarget *target,
+				  int64 timeout_ms, int64 started, PoolAcquireRequest *request)
 {
 	/* There is one at a time, as there is one place for it in all queues. */
 	static PoolAcquire acquire;
@@ -342,7 +342,7 @@ pool_acquire_slot(const char *server_name, PoolTarget *target, int64 timeout_ms,
 	int64 look_again;
 
 	Assert(!acquire.queued);
-	acquire = (PoolAcquire){.server_name = server_name,
+	acquire = (PoolAcquire){.wanted = *wanted,
 							.target = target,
 							.timeout_ms = timeout_ms,
 							.started = started,
@@ -366,6 +366,7 @@ Pool *
 pool_acquire_configured(const char *server_name, PoolTarget *target,
 						int64 deadline, uint64 *pool_id)
 {
+	const PoolWanted wanted = {.server_name = server_name};
 	int64 started = pool_clock_us();
 	bool changed = true;
 
@@ -376,7 +377,7 @@ pool_acquire_configured(const char *server_name, PoolTarget *target,
 
 		if (changed)
 			pool_target_resolve(server_name, target);
-		pool = pool_locate_look_up(server_name, target, pool_id);
+		pool = pool_locate_look_up(&wanted, target, pool_id);
 
 		LWLockAcquire(&pool->lock, LW_SHARED);
 		ready = pool->id == *pool_id && pool->configured &&
@@ -386,8 +387,8 @@ pool_acquire_configured(const char *server_name, PoolTarget *target,
 			return pool;
 		if (pool_clock_us() > deadline)
 			pool_acquire_error_timeout(pool, *pool_id, target, started);
-		changed = !pool_locate_configure(server_name, target, pool, *pool_id,
-										 deadline);
+		changed =
+			!pool_locate_configure(&wanted, target, pool, *pool_id, deadline);
 		CHECK_FOR_INTERRUPTS();
 	}
 }

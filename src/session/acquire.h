@@ -1,6 +1,6 @@
 /*
  * acquire.h
- *		From a server's name to a leased slot.
+ *		From a server's name, or a connection string, to a leased slot.
  */
 #ifndef POOL_ACQUIRE_H
 #define POOL_ACQUIRE_H
@@ -9,6 +9,7 @@
 
 #include "base/compat.h"
 #include "options/target.h"
+#include "session/locate.h"
 #include "shared/pool.h"
 #include "shared/queue.h"
 
@@ -27,7 +28,7 @@ typedef enum PoolAcquireStep
  */
 typedef struct PoolAcquire
 {
-	const char *server_name;
+	PoolWanted wanted;
 	PoolTarget *target;
 	int64 timeout_ms; /* as in pool_acquire_deadline() */
 	int64 started;	  /* when the caller began to wait, pool_clock_us() */
@@ -49,7 +50,7 @@ extern PoolAcquireStep pool_acquire_step(PoolAcquire *acquire,
 extern void pool_acquire_leave(PoolAcquire *acquire);
 pg_noreturn extern void pool_acquire_raise(const PoolAcquire *acquire);
 extern void pool_acquire_abandon(void);
-extern int64 pool_acquire_slot(const char *server_name, PoolTarget *target,
+extern int64 pool_acquire_slot(const PoolWanted *wanted, PoolTarget *target,
 							   int64 timeout_ms, int64 started,
 							   PoolAcquireRequest *request);
 extern Pool *pool_acquire_configured(const char *server_name, PoolTarget *target,

@@ -192,13 +192,14 @@ pool_lease_adopt(PoolLease *lease, int64 deadline)
 void
 pool_lease_open(PoolLease *lease)
 {
+	const PoolWanted wanted = {.server_name = lease->name,
+							   .string = lease->string};
 	int64 deadline;
 
 	do
 	{
-		deadline =
-			pool_acquire_slot(lease->name, &lease->target, lease->timeout_ms,
-							  lease->started, &lease->request);
+		deadline = pool_acquire_slot(&wanted, &lease->target, lease->timeout_ms,
+									 lease->started, &lease->request);
 	} while (!pool_lease_adopt(lease, deadline));
 }
 

@@ -5,6 +5,7 @@
 #ifndef POOL_LEASE_H
 #define POOL_LEASE_H
 
+#include "options/conn_string.h"
 #include "options/target.h"
 #include "session/conn_cache.h"
 #include "shared/prepared.h"
@@ -33,10 +34,11 @@ typedef struct PoolLease
 	 * is held beyond the transaction that began it, which has committed.
 	 */
 	SubTransactionId subid;
-	Oid userid;		  /* who acquired it, and alone may use it */
-	char *name;		  /* of the server, as the user gave it */
-	int64 timeout_ms; /* of acquiring, as in pool_acquire_slot() */
-	int64 started;	  /* when the session began to acquire, pool_clock_us() */
+	Oid userid;					  /* who acquired it, and alone may use it */
+	char *name;					  /* of the server, as the user gave it */
+	const PoolConnString *string; /* asked for instead of a server, or NULL */
+	int64 timeout_ms;			  /* of acquiring, as in pool_acquire_slot() */
+	int64 started; /* when the session began to acquire, pool_clock_us() */
 	PoolAcquireRequest request; /* request.slot: the slot, or POOL_NONE */
 	PoolCopy *copy;				/* NULL: there is none yet, or no more */
 	bool prove;					/* the handover is still to be proven */

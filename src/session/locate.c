@@ -1,9 +1,9 @@
 /*
  * locate.c
- *		From a server's name to its pool.
+ *		From a server's name, or a connection string, to its pool.
  *
- * Resolves the name with the rights of the current user, finds the pool or makes
- * it, and tells the worker how to connect if it does not know these options yet.
+ * Resolves the name with the rights of the current user (a string has brought the
+ * rights of who made it), finds the pool or makes it, and tells the worker how to connect if it does not know these options yet.
  *
  * No lock is held while this session waits or raises an error.
  */
@@ -32,6 +32,16 @@ static struct
 	uint64 pool_id;
 } recent;
 
+/* What the name or the string means now. */
+static void
+resolve(const PoolWanted *wanted, PoolTarget *target)
+{
+	if (wanted->string != NULL)
+		pool_conn_string_target(wanted->string, target);
+	else
+		pool_target_resolve(wanted->server_name, target);
+}
+
 /* Does the worker know how to connect for this pool, by whichever options? */
 static bool
 is_configured(Pool *pool, uint64 pool_id)
@@ -49,8 +59,8 @@ is_configured(Pool *pool, uint64 pool_id)
  * options or another role the mapping may have had a pool of the other key.
  */
 static bool
-send_options(const PoolTarget *target, Pool *pool, uint64 pool_id,
-			 int64 deadline)
+send_options(const PoolWanted *wanted, const PoolTarget *target, Pool *pool,
+			 uint64 pool_id, int64 deadline)
 {
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "pool conninfo",
@@ -62,7 +72,10 @@ send_options(const PoolTarget *target, Pool *pool, uint64 pool_id,
 	pool_conn_cache_make_room();
 	PG_TRY();
 	{
-		pool_conninfo_build(target, &conninfo);
+		if (wanted->string != NULL)
+			pool_conn_string_conninfo(wanted->string, &conninfo);
+		else
+			pool_conninfo_build(target, &conninfo);
 		POOL_FAULT_POINT(acquire_configure);
 		noted =
 			pool_handover_configure(pool, pool_id, target, &conninfo,
@@ -93,18 +106,18 @@ send_options(const PoolTarget *target, Pool *pool, uint64 pool_id,
  * name and looks its pool up again.  The deadline is in pool_clock_us().
  */
 bool
-pool_locate_configure(const char *server_name, PoolTarget *target, Pool *pool,
+pool_locate_configure(const PoolWanted *wanted, PoolTarget *target, Pool *pool,
 					  uint64 pool_id, int64 deadline)
 {
 	if (is_configured(pool, pool_id))
 	{
 		PoolKey key = target->key;
 
-		pool_target_resolve(server_name, target);
+		resolve(wanted, target);
 		if (!pool_target_key_equal(&target->key, &key))
 			return false;
 	}
-	return send_options(target, pool, pool_id, deadline);
+	return send_options(wanted, target, pool, pool_id, deadline);
 }
 
 /*
@@ -117,7 +130,8 @@ pool_locate_configure(const char *server_name, PoolTarget *target, Pool *pool,
  * before the pools were closed, or the drop meets the pool.
  */
 Pool *
-pool_locate_look_up(const char *server_name, PoolTarget *target, uint64 *pool_id)
+pool_locate_look_up(const PoolWanted *wanted, PoolTarget *target,
+					uint64 *pool_id)
 {
 	for (;;)
 	{
@@ -133,7 +147,7 @@ pool_locate_look_up(const char *server_name, PoolTarget *target, uint64 *pool_id
 		PG_TRY();
 		{
 			POOL_FAULT_POINT(acquire_pool_made);
-			pool_target_resolve(server_name, target);
+			resolve(wanted, target);
 		}
 		PG_CATCH();
 		{
@@ -153,18 +167,18 @@ pool_locate_look_up(const char *server_name, PoolTarget *target, uint64 *pool_id
  * it looked up again.
  */
 void
-pool_locate_pool(const char *server_name, PoolTarget *target, bool anew,
+pool_locate_pool(const PoolWanted *wanted, PoolTarget *target, bool anew,
 				 PoolAcquireRequest *request)
 {
 	if (anew)
 		recent.pool = NULL;
-	pool_target_resolve(server_name, target);
+	resolve(wanted, target);
 	POOL_FAULT_POINT(acquire_resolved);
 	if (recent.pool == NULL || target->uncommitted ||
 		!pool_target_key_equal(&recent.key, &target->key))
 	{
 		recent.pool = NULL; /* in case the next line fails */
-		recent.pool = pool_locate_look_up(server_name, target, &recent.pool_id);
+		recent.pool = pool_locate_look_up(wanted, target, &recent.pool_id);
 		recent.key = target->key;
 	}
 	request->pool = recent.pool;

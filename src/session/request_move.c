@@ -216,7 +216,8 @@ begin(PoolRequest *request)
 	PoolLease *lease = request->lease;
 
 	memset(&request->acquire, 0, sizeof(request->acquire));
-	request->acquire.server_name = lease->name;
+	request->acquire.wanted.server_name = lease->name;
+	request->acquire.wanted.string = lease->string;
 	request->acquire.target = &lease->target;
 	request->acquire.timeout_ms = lease->timeout_ms;
 	request->acquire.started = lease->started;
