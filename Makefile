@@ -24,7 +24,8 @@ REGRESS = init options options_names params params_values result result_statemen
 	query query_statements query_errors query_leftovers \
 	lease lease_errors lease_hold lease_savepoint lease_transaction lease_broken lease_callers \
 	stats stats_failures stats_prewarm stats_roles stats_objects stats_drop \
-	security security_roles security_servers metrics
+	security security_roles security_servers metrics \
+	dblink_local
 
 ISOLATION = init $(filter-out init, \
 	$(basename $(notdir $(sort $(wildcard test/isolation/specs/*.spec)))))

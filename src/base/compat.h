@@ -77,6 +77,13 @@ typedef slist_iter PoolWorkerIter;
 	slist_container(RegisteredBgWorker, rw_lnode, (iter).cur)
 #endif
 
+/*
+ * What dblink's validator does: since version 18 it knows use_scram_passthrough and
+ * refuses OAuth; since 16 its hint is the nearest name instead of all.
+ */
+#define POOL_DBLINK_18 (PG_VERSION_NUM >= 180000)
+#define POOL_DBLINK_HINTS_NEAREST (PG_VERSION_NUM >= 160000)
+
 /* A wait event of our own, where the server has room for that. */
 #if PG_VERSION_NUM >= 170000
 #define pool_new_wait_event(name) WaitEventExtensionNew(name)

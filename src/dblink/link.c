@@ -12,7 +12,7 @@
  */
 #include "postgres.h"
 
-#include "foreign/foreign.h"
+#include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "parser/scansup.h"
 #include "utils/array.h"
@@ -113,6 +113,13 @@ pool_link_list(PoolLink *link, const char *name)
 	dlist_push_head(&links, &link->node);
 }
 
+/* Is it one of the session's, rather than that of a single call? */
+bool
+pool_link_is_listed(const PoolLink *link)
+{
+	return link->node.next != NULL;
+}
+
 /* The names, as text[]; 0 if there are none. */
 Datum
 pool_link_names(void)
@@ -183,7 +190,7 @@ void
 pool_link_end(PoolLink *link)
 {
 	pool_link_end_lease(link);
-	if (link->node.next != NULL)
+	if (pool_link_is_listed(link))
 		dlist_delete(&link->node);
 	if (link->string != NULL)
 		pool_conn_string_free(link->string);

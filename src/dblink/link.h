@@ -52,6 +52,7 @@ extern PoolLink *pool_link_get(const char *name);
 extern PoolLink *pool_link_make(const char *place);
 extern void pool_link_check_name(const char *name);
 extern void pool_link_list(PoolLink *link, const char *name);
+extern bool pool_link_is_listed(const PoolLink *link);
 extern Datum pool_link_names(void);
 extern void pool_link_note_error(PoolLink *link, const char *error);
 extern void pool_link_refuse_if_being_read(const PoolLink *link);

@@ -20,6 +20,7 @@
 #include "dblink/link_run.h"
 #include "session/acquire_error.h"
 #include "session/lease_run.h"
+#include "session/request_run.h"
 #include "session/run_error.h"
 #include "session/session.h"
 
@@ -157,6 +158,23 @@ pool_link_run_open(PoolLink *link)
 	PG_END_TRY();
 }
 
+static bool
+is_done(void *arg)
+{
+	return pool_request_is_done(arg);
+}
+
+/* Waits for the end of what was sent over the link, if anything, and forgets it. */
+void
+pool_link_run_discard(PoolLink *link)
+{
+	if (link->request == NULL)
+		return;
+	pool_link_refuse_if_being_read(link);
+	(void) pool_request_run_until(is_done, link->request, PG_INT64_MAX);
+	pool_link_forget_request(link);
+}
+
 /* How the remote session writes dates and intervals. */
 void
 pool_link_run_read_styles(const PoolLink *link, PoolLinkAnswer *answer)
@@ -176,7 +194,7 @@ error_of(PoolLink *link, const PoolLeaseRun *lease_run)
 	ErrorContextCallback *callbacks = error_context_stack;
 	MemoryContext context = CurrentMemoryContext;
 	const PoolRun *run = &lease_run->run;
-	ErrorData *error = NULL;
+	ErrorData *volatile error = NULL;
 
 	/* What is around this call is added when the error is thrown. */
 	error_context_stack = NULL;
@@ -253,6 +271,20 @@ run_on_lease(const PoolLinkCall *call, PoolLinkAnswer *answer)
 			   : NULL;
 }
 
+/* The call's statement has ended, one way or another.  Raises nothing. */
+static void
+end_call(PoolLink *link, bool held)
+{
+	if (pool_link_is_listed(link))
+		settle(link, held);
+	else
+	{
+		if (link->lease != NULL)
+			link->lease->scope = POOL_LEASE_STATEMENT;
+		pool_link_end(link);
+	}
+}
+
 /*
  * Runs a statement over the call's link, and leaves its last answer in *answer.
  * Returns false if the remote has failed and call->fail is not set; a notice was shown
@@ -265,7 +297,6 @@ bool
 pool_link_run(const PoolLinkCall *call, PoolLinkAnswer *answer)
 {
 	PoolLink *link = call->link;
-	bool listed = link->node.next != NULL;
 	volatile bool held = false;
 	ErrorData *volatile error = NULL;
 
@@ -276,18 +307,13 @@ pool_link_run(const PoolLinkCall *call, PoolLinkAnswer *answer)
 		held = holds(link);
 		error = run_on_lease(call, answer);
 	}
-	PG_FINALLY();
+	PG_CATCH();
 	{
-		if (listed)
-			settle(link, held);
-		else
-		{
-			if (link->lease != NULL)
-				link->lease->scope = POOL_LEASE_STATEMENT;
-			pool_link_end(link);
-		}
+		end_call(link, held);
+		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	end_call(link, held);
 	if (error == NULL)
 		return true;
 	pool_result_destroy(answer->result);

@@ -33,6 +33,7 @@ extern bool pool_link_run(const PoolLinkCall *call, PoolLinkAnswer *answer);
 extern void pool_link_run_command(PoolLink *link, const char *name,
 								  const char *sql);
 extern bool pool_link_run_in_transaction(const PoolLink *link);
+extern void pool_link_run_discard(PoolLink *link);
 extern void pool_link_run_settle(PoolLink *link);
 extern void pool_link_run_read_styles(const PoolLink *link,
 									  PoolLinkAnswer *answer);
