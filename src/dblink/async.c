@@ -25,7 +25,11 @@ PG_FUNCTION_INFO_V1(pool_dblink_cancel_query);
 PG_FUNCTION_INFO_V1(pool_dblink_error_message);
 PG_FUNCTION_INFO_V1(pool_dblink_get_notify);
 
-static void pool_lease_cancel(PoolLease *lease) { (void) lease; } /* FIXME */
+static void
+pool_lease_cancel(PoolLease *lease)
+{
+	(void) lease;
+} /* FIXME */
 
 /* Sends the statement over the link, which has a lease. */
 static PoolRequest *

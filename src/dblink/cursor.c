@@ -94,8 +94,7 @@ pool_dblink_fetch(PG_FUNCTION_ARGS)
 	pool_link_rows_begin(fcinfo);
 	call.link = pool_link_get(call.name);
 	pool_link_run_discard(call.link);
-	call.sql =
-		psprintf("FETCH %d FROM %s", PG_GETARG_INT32(first + 1), cursor);
+	call.sql = psprintf("FETCH %d FROM %s", PG_GETARG_INT32(first + 1), cursor);
 	call.doing = psprintf("while fetching from cursor \"%s\"", cursor);
 	if (!run(&call, &answer))
 		return (Datum) 0;

@@ -145,7 +145,8 @@ pool_link_note_error(PoolLink *link, const char *error)
 {
 	char *old = link->error;
 
-	link->error = error != NULL ? MemoryContextStrdup(link->context, error) : NULL;
+	link->error =
+		error != NULL ? MemoryContextStrdup(link->context, error) : NULL;
 	if (old != NULL)
 		pfree(old);
 }
@@ -155,9 +156,8 @@ void
 pool_link_refuse_if_being_read(const PoolLink *link)
 {
 	if (link->reading > 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("a result of the connection is being read")));
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
+						errmsg("a result of the connection is being read")));
 }
 
 /* Forgets what was sent, and ends it if it is under way.  Raises nothing. */

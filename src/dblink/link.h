@@ -21,7 +21,7 @@ typedef struct PoolLink
 
 	/* Where it leads to, and with whose rights. */
 	Oid role;
-	char *server;			/* the foreign server's name, or that of the string */
+	char *server; /* the foreign server's name, or that of the string */
 	PoolConnString *string; /* NULL: it is a server */
 
 	/*

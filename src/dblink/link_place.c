@@ -61,7 +61,8 @@ check_server(const ForeignServer *server)
 	if (asks)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("SCRAM pass-through cannot be used with pooled connections"),
+				 errmsg(
+					 "SCRAM pass-through cannot be used with pooled connections"),
 				 errhint("Set use_scram_passthrough to false, and the option "
 						 "\"password\" on the user mapping.")));
 }

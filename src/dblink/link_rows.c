@@ -61,10 +61,9 @@ row_type(FunctionCallInfo fcinfo, int columns)
 		case TYPEFUNC_COMPOSITE:
 			break;
 		case TYPEFUNC_RECORD:
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("function returning record called in context "
-							"that cannot accept type record")));
+			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+							errmsg("function returning record called in context "
+								   "that cannot accept type record")));
 			break;
 		default:
 			elog(ERROR, "return type must be a row type");
@@ -72,10 +71,9 @@ row_type(FunctionCallInfo fcinfo, int columns)
 	}
 	desc = CreateTupleDescCopy(desc);
 	if (columns != desc->natts)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("remote query result rowtype does not match "
-						"the specified FROM clause rowtype")));
+		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+						errmsg("remote query result rowtype does not match "
+							   "the specified FROM clause rowtype")));
 	return desc;
 }
 

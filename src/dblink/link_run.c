@@ -251,7 +251,8 @@ run_on_lease(const PoolLinkCall *call, PoolLinkAnswer *answer)
 {
 	PoolLink *link = call->link;
 	const char *no_value = NULL;
-	PoolStatement *statement = pool_statement_from_texts(call->sql, 0, &no_value);
+	PoolStatement *statement =
+		pool_statement_from_texts(call->sql, 0, &no_value);
 	PoolLeaseRun *lease_run = palloc(sizeof(PoolLeaseRun));
 	PoolSets *sets;
 

@@ -23,8 +23,7 @@ find_link(PoolLinkCall *call)
 {
 	const char *place = call->name;
 
-	call->link =
-		place == NULL ? pool_link_get(NULL) : pool_link_find(place);
+	call->link = place == NULL ? pool_link_get(NULL) : pool_link_find(place);
 	if (call->link != NULL)
 		return;
 	call->link = pool_link_make(place);
@@ -44,7 +43,8 @@ pool_dblink_record(PG_FUNCTION_ARGS)
 	call.doing = "while executing query";
 	find_link(&call);
 	if (call.link->request != NULL)
-		elog(ERROR, "could not send query: another command is already in progress");
+		elog(ERROR,
+			 "could not send query: another command is already in progress");
 	if (!pool_link_run(&call, &answer))
 		return (Datum) 0;
 	pool_link_rows_return(fcinfo, &answer);

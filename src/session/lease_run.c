@@ -76,9 +76,8 @@ prepare_run(PoolLease *lease, const PoolStatement *statement,
 	run->query_timeout = options->query_timeout;
 	run->statement = statement;
 	run->result = result;
-	run->notifications = lease->scope == POOL_LEASE_SESSION
-							 ? &lease->notifications
-							 : NULL;
+	run->notifications =
+		lease->scope == POOL_LEASE_SESSION ? &lease->notifications : NULL;
 	run->describe = pool_describe_pays(run);
 	pool_by_name_choose(lease, run);
 }

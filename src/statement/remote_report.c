@@ -124,6 +124,11 @@ static void
 emit(const PoolRemoteReport *report, const char *server_name,
 	 const char *context)
 {
+	const char *where =
+		context != NULL
+			? context
+			: psprintf("remote statement on server \"%s\"", server_name);
+
 #define FIELD(field, value) ((value) ? err_generic_string(field, (value)) : 0)
 
 	ereport(report->elevel,
@@ -131,10 +136,7 @@ emit(const PoolRemoteReport *report, const char *server_name,
 			 report->detail ? errdetail_internal("%s", report->detail) : 0,
 			 report->hint ? errhint("%s", report->hint) : 0,
 			 report->context ? errcontext("%s", report->context) : 0,
-			 context != NULL
-				 ? errcontext("%s", context)
-				 : errcontext("remote statement on server \"%s\"", server_name),
-			 FIELD(PG_DIAG_SCHEMA_NAME, report->schema),
+			 errcontext("%s", where), FIELD(PG_DIAG_SCHEMA_NAME, report->schema),
 			 FIELD(PG_DIAG_TABLE_NAME, report->table),
 			 FIELD(PG_DIAG_COLUMN_NAME, report->column),
 			 FIELD(PG_DIAG_DATATYPE_NAME, report->datatype),
@@ -147,8 +149,8 @@ emit(const PoolRemoteReport *report, const char *server_name,
  * that context, or if it is NULL, in a remote statement.
  */
 void
-pool_remote_report_raise(const PoolRemoteReport *report, const char *server_name,
-						 const char *context)
+pool_remote_report_raise(const PoolRemoteReport *report,
+						 const char *server_name, const char *context)
 {
 	emit(report, server_name, context);
 }

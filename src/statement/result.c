@@ -38,7 +38,7 @@ struct PoolResult
 	MemoryContext set_context; /* reset for each set; NULL if no rows are returned */
 	PoolOutput *output;		   /* NULL if no rows are returned, or it is kept */
 	PoolStaging *staging;	   /* unread rows, of several sets, or kept */
-	PoolSets *sets;			   /* all that comes, in the place of what follows */
+	PoolSets *sets; /* all that comes, in the place of what follows */
 	bool being_taken;
 
 	/* The set being received; from "columns" on, in set_context. */

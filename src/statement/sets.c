@@ -32,9 +32,9 @@ struct PoolSet
 struct PoolSets
 {
 	MemoryContext context;
-	int max_kb;	  /* of each set in memory */
-	bool lasting; /* beyond the transaction, and all of them */
-	List *list; /* of complete sets */
+	int max_kb;		  /* of each set in memory */
+	bool lasting;	  /* beyond the transaction, and all of them */
+	List *list;		  /* of complete sets */
 	PoolSet *current; /* more of it is to come; NULL: none */
 	int64 bytes;	  /* of the complete ones */
 };
@@ -83,10 +83,9 @@ begin_set(PoolSets *sets, const PGresult *res)
 		set->columns = PQnfields(res);
 		for (int i = 0; i < set->columns; i++)
 			if (PQfformat(res, i) != 0)
-				ereport(ERROR,
-						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						 errmsg("rows in binary format cannot be read"),
-						 errhint("Do not FETCH from a BINARY cursor.")));
+				ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+								errmsg("rows in binary format cannot be read"),
+								errhint("Do not FETCH from a BINARY cursor.")));
 		set->fields = palloc(Max(set->columns, 1) * sizeof(PoolField));
 		set->staging = pool_staging_create(sets->max_kb, sets->lasting);
 	}
@@ -135,8 +134,8 @@ end_set(PoolSets *sets, const PGresult *res)
 	sets->list = lappend(sets->list, set);
 	MemoryContextSwitchTo(old_context);
 	sets->current = NULL;
-	sets->bytes += sizeof(PoolSet) +
-				   (set->staging ? pool_staging_bytes(set->staging) : 0);
+	sets->bytes +=
+		sizeof(PoolSet) + (set->staging ? pool_staging_bytes(set->staging) : 0);
 }
 
 /*
