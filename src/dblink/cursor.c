@@ -39,7 +39,7 @@ end_cursor(const PoolLinkCall *call)
 {
 	PoolLink *link = call->link;
 
-	if (!link->own_transaction || --link->cursors > 0)
+	if (!link->own_transaction || --link->cursors != 0)
 		return;
 	link->own_transaction = false;
 	pool_link_run_command(link, call->name, "COMMIT");

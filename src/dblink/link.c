@@ -45,16 +45,13 @@ pool_link_find(const char *name)
 	dlist_iter iter;
 
 	if (name != NULL)
-	{
-		if (name[0] == '\0')
-			return NULL;
 		truncate_name(name, false, &truncated);
-	}
 	dlist_foreach (iter, &links)
 	{
 		PoolLink *link = dlist_container(PoolLink, node, iter.cur);
 
-		if (strcmp(NameStr(link->name), NameStr(truncated)) == 0)
+		if (link->named == (name != NULL) &&
+			strcmp(NameStr(link->name), NameStr(truncated)) == 0)
 			return link;
 	}
 	return NULL;
@@ -107,7 +104,8 @@ pool_link_check_name(const char *name)
 void
 pool_link_list(PoolLink *link, const char *name)
 {
-	if (name != NULL)
+	link->named = name != NULL;
+	if (link->named)
 		truncate_name(name, true, &link->name);
 	MemoryContextSetParent(link->context, TopMemoryContext);
 	dlist_push_head(&links, &link->node);
@@ -131,7 +129,7 @@ pool_link_names(void)
 	{
 		PoolLink *link = dlist_container(PoolLink, node, iter.cur);
 
-		if (NameStr(link->name)[0] != '\0')
+		if (link->named)
 			names = accumArrayResult(names,
 									 CStringGetTextDatum(NameStr(link->name)),
 									 false, TEXTOID, CurrentMemoryContext);

@@ -17,7 +17,8 @@ typedef struct PoolLink
 {
 	dlist_node node; /* in the session's list, the latest first */
 	MemoryContext context;
-	NameData name; /* truncated like identifiers; empty: the unnamed one */
+	bool named;	   /* or the unnamed one, or that of a single call */
+	NameData name; /* truncated like identifiers */
 
 	/* Where it leads to, and with whose rights. */
 	Oid role;

@@ -95,13 +95,11 @@ pool_link_run_settle(PoolLink *link)
 static void
 raise_broken(const PoolLink *link)
 {
-	bool named = NameStr(link->name)[0] != '\0';
-
-	ereport(ERROR,
-			(errcode(ERRCODE_CONNECTION_DOES_NOT_EXIST),
-			 named ? errmsg("connection \"%s\" was lost", NameStr(link->name))
-				   : errmsg("connection was lost"),
-			 errhint("Call dblink_disconnect() and dblink_connect().")));
+	ereport(ERROR, (errcode(ERRCODE_CONNECTION_DOES_NOT_EXIST),
+					link->named ? errmsg("connection \"%s\" was lost",
+										 NameStr(link->name))
+								: errmsg("connection was lost"),
+					errhint("Call dblink_disconnect() and dblink_connect().")));
 }
 
 /* Raises the error of acquiring, as dblink says that it could not connect. */
@@ -142,7 +140,10 @@ pool_link_run_open(PoolLink *link)
 	PG_TRY();
 	{
 		link->lease =
-			pool_session_lease_as(link->role, link->server, link->string);
+			pool_session_lease_as(link->role, link->server, link->string,
+								  pool_link_is_listed(link) &&
+									  pool_guc_dblink_mode ==
+										  POOL_DBLINK_SESSION);
 	}
 	PG_CATCH();
 	{

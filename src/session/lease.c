@@ -182,15 +182,9 @@ pool_lease_adopt(PoolLease *lease, int64 deadline)
 	return false;
 }
 
-/*
- * Acquires a slot for the lease, and gets the session's copy of its
- * connection.  All of it counts from lease->started.
- *
- * Raises what pool_acquire_slot() and pool_lease_adopt() do.  The lease may have a
- * slot then, without a copy, which the caller's pool_lease_close() releases.
- */
-void
-pool_lease_open(PoolLease *lease)
+/* Acquires a slot for the lease, and gets the session's copy of its connection. */
+static void
+open_slot(PoolLease *lease)
 {
 	const PoolWanted wanted = {.server_name = lease->name,
 							   .string = lease->string};
@@ -201,6 +195,39 @@ pool_lease_open(PoolLease *lease)
 		deadline = pool_acquire_slot(&wanted, &lease->target, lease->timeout_ms,
 									 lease->started, &lease->request);
 	} while (!pool_lease_adopt(lease, deadline));
+}
+
+/*
+ * Acquires a slot for the lease, and gets the session's copy of its connection, with
+ * the rights of the lease's user, who need not be the current one.  All of it counts
+ * from lease->started.
+ *
+ * Raises what pool_acquire_slot() and pool_lease_adopt() do.  The lease may have a
+ * slot then, without a copy, which the caller's pool_lease_close() releases.
+ */
+void
+pool_lease_open(PoolLease *lease)
+{
+	Oid user;
+	int context;
+
+	if (lease->userid == GetUserId())
+	{
+		open_slot(lease);
+		return;
+	}
+	GetUserIdAndSecContext(&user, &context);
+	SetUserIdAndSecContext(lease->userid,
+						   context | SECURITY_LOCAL_USERID_CHANGE);
+	PG_TRY();
+	{
+		open_slot(lease);
+	}
+	PG_FINALLY();
+	{
+		SetUserIdAndSecContext(user, context);
+	}
+	PG_END_TRY();
 }
 
 /*

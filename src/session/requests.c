@@ -109,6 +109,7 @@ pool_requests_send_on_lease(PoolLease *lease, const PoolStatement *statement)
 	if (lease->scope == POOL_LEASE_SESSION)
 	{
 		request->subid = InvalidSubTransactionId;
+		request->userid = lease->userid; /* whose rights the connection has */
 		request->internal = true;
 	}
 	pool_stats_add(&request->pool->stats, POOL_COUNT_REQUESTS, 1);

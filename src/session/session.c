@@ -97,12 +97,12 @@ pool_session_list_lease(const char *server_name, PoolLeaseScope scope,
 
 /* Acquires for a lease that is listed; after an error there is none. */
 static void
-open_listed(PoolLease *lease)
+open_listed(PoolLease *lease, bool note_holder)
 {
 	PG_TRY();
 	{
 		POOL_FAULT_POINT(lease_listed);
-		if (lease->scope != POOL_LEASE_STATEMENT)
+		if (note_holder)
 			pool_lease_note_holder(lease);
 		pool_lease_open(lease);
 	}
@@ -117,29 +117,19 @@ open_listed(PoolLease *lease)
 /*
  * Begins a lease of scope SESSION with the rights of a role, which need not be the
  * current one: of the pool of the connection string, or of the server of that name if
- * there is no string.  The string must last as long as the lease.  Raises what
- * pool_session_lease() does.
+ * there is no string.  The string must last as long as the lease.  "lasts": it is not
+ * for one statement only, so its holder is noted.  Raises what pool_session_lease()
+ * does.
  */
 PoolLease *
-pool_session_lease_as(Oid role, const char *name, const PoolConnString *string)
+pool_session_lease_as(Oid role, const char *name, const PoolConnString *string,
+					  bool lasts)
 {
-	PoolLease *volatile lease = NULL;
-	Oid user;
-	int context;
+	PoolLease *lease = pool_session_list_lease(name, POOL_LEASE_SESSION, -1);
 
-	GetUserIdAndSecContext(&user, &context);
-	SetUserIdAndSecContext(role, context | SECURITY_LOCAL_USERID_CHANGE);
-	PG_TRY();
-	{
-		lease = pool_session_list_lease(name, POOL_LEASE_SESSION, -1);
-		lease->string = string;
-		open_listed(lease);
-	}
-	PG_FINALLY();
-	{
-		SetUserIdAndSecContext(user, context);
-	}
-	PG_END_TRY();
+	lease->string = string;
+	lease->userid = role;
+	open_listed(lease, lasts);
 	return lease;
 }
 
@@ -153,7 +143,7 @@ pool_session_lease(const char *server_name, PoolLeaseScope scope,
 {
 	PoolLease *lease = pool_session_list_lease(server_name, scope, timeout_ms);
 
-	open_listed(lease);
+	open_listed(lease, scope != POOL_LEASE_STATEMENT);
 	return lease;
 }
 

@@ -12,7 +12,8 @@
 extern PoolLease *pool_session_lease(const char *server_name,
 									 PoolLeaseScope scope, int64 timeout_ms);
 extern PoolLease *pool_session_lease_as(Oid role, const char *name,
-										const PoolConnString *string);
+										const PoolConnString *string,
+										bool lasts);
 extern void pool_session_prepare(void);
 extern PoolLease *pool_session_list_lease(const char *server_name,
 										  PoolLeaseScope scope,
