@@ -123,7 +123,7 @@ check-symbols: all
 			sed 's/^pg_finfo_//' | \
 			case $$object in \
 				src/sql/*) grep -Ev "^pool_(sql|$$file)_" ;; \
-				src/dblink/*) grep -Ev "^pool_(dblink|$$file)_" ;; \
+				src/dblink/*) grep -Ev "^pool_(dblink_|$$file(_|$$))" ;; \
 				src/http/http.o) grep -Ev "^(Pg_magic_func|pool_http_main)$$" ;; \
 				*) grep -Ev "^pool_$$file(_|$$)" ;; \
 			esac | sed "s|^|$$object: |"; \
