@@ -15,6 +15,7 @@
 #include "base/compat.h"
 #include "dblink/call.h"
 #include "dblink/link_rows.h"
+#include "session/request_cancel.h"
 #include "session/request_run.h"
 #include "session/requests.h"
 
@@ -24,12 +25,6 @@ PG_FUNCTION_INFO_V1(pool_dblink_get_result);
 PG_FUNCTION_INFO_V1(pool_dblink_cancel_query);
 PG_FUNCTION_INFO_V1(pool_dblink_error_message);
 PG_FUNCTION_INFO_V1(pool_dblink_get_notify);
-
-static void
-pool_lease_cancel(PoolLease *lease)
-{
-	(void) lease;
-} /* FIXME */
 
 /* Sends the statement over the link, which has a lease. */
 static PoolRequest *
@@ -171,15 +166,15 @@ pool_dblink_get_result(PG_FUNCTION_ARGS)
 
 /*
  * dblink_cancel_query(connection): asks the remote to cancel what runs.  'OK', once the
- * worker was told to send that.
+ * remote was told.
  */
 Datum
 pool_dblink_cancel_query(PG_FUNCTION_ARGS)
 {
 	PoolLink *link = pool_link_get(pool_call_text(fcinfo, 0));
 
-	if (link->request != NULL && !pool_request_is_done(link->request))
-		pool_lease_cancel(link->lease);
+	if (link->request != NULL && !pool_request_cancel(link->request))
+		PG_RETURN_TEXT_P(cstring_to_text("could not send cancel request"));
 	PG_RETURN_TEXT_P(cstring_to_text("OK"));
 }
 

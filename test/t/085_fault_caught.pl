@@ -62,7 +62,7 @@ foreach my $point (grep { $way->is_passed_by_statement($_) } fault_points($local
 	my ($answer, $reached);
 
 	# What does not have to be waited for by chance is not waited for.
-	foreach (1 .. 5)
+	foreach (1 .. 50)
 	{
 		sql($control, q(SELECT pool_reconnect('srv')));
 		$case->ask($control, 'srv');
