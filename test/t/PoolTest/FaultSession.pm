@@ -75,7 +75,7 @@ sub come_by
 	my $offset = log_offset($self->{local});
 
 	# What does not have to be waited for by chance is not waited for.
-	foreach (1 .. 5)
+	foreach (1 .. 50)
 	{
 		$self->_ready;
 		eval { $self->$scenario($what); 1 } or $action eq 'crash' or die;
