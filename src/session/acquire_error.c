@@ -201,7 +201,7 @@ detail_of_limit(PoolLimit limit, const PoolTarget *target,
  * session has some itself.
  */
 static int
-hint_of_limit(PoolLimit limit, int own)
+hint_of_limit(PoolLimit limit, const PoolKey *key, int own)
 {
 	static const char *const hints[][2] = {
 		[POOL_LIMIT_SIZE] =
@@ -231,6 +231,11 @@ hint_of_limit(PoolLimit limit, int own)
 			 "or call pool_release() for a lease of this session."},
 	};
 
+	if (limit == POOL_LIMIT_SIZE && pool_target_is_string(key))
+		return errhint(own > 0 ? "Raise pool_dblink.max_size, or call "
+								 "dblink_disconnect() in this session."
+							   : "Raise pool_dblink.max_size, or look in "
+								 "pool_connections for who holds connections.");
 	return errhint("%s", hints[limit][own > 0 ? 1 : 0]);
 }
 
@@ -250,7 +255,27 @@ pool_acquire_error_limit(const PoolAcquireRequest *request,
 	ereport(ERROR, (report_timeout(target, request->started,
 								   ERRCODE_TOO_MANY_CONNECTIONS),
 					detail_of_limit(request->limit, target, &figures, &now),
-					hint_of_limit(request->limit, figures.own)));
+					hint_of_limit(request->limit, &target->key, figures.own)));
+}
+
+/*
+ * Raises the last error of connecting for a connection string, in the words of dblink
+ * and with its SQLSTATEs: 08001 whatever the remote says, and 2F003 if it has not
+ * asked for the password.
+ */
+static void
+raise_string_failed(const Summary *now)
+{
+	if (now->error.sqlstate == ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED)
+		ereport(ERROR,
+				(errcode(now->error.sqlstate), errmsg("password is required"),
+				 errdetail("Non-superuser cannot connect if the server does not "
+						   "request a password."),
+				 errhint(
+					 "Target server's authentication method must be changed.")));
+	ereport(ERROR, (errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
+					errmsg("could not establish connection"),
+					errdetail_internal("%s", now->error.message)));
 }
 
 /*
@@ -264,6 +289,8 @@ pool_acquire_error_connect(Pool *pool, uint64 pool_id, const PoolTarget *target)
 	int sqlstate;
 
 	read_summary(pool, pool_id, &now);
+	if (pool_target_is_string(&target->key))
+		raise_string_failed(&now);
 	sqlstate = connect_sqlstate(&now);
 	if (now.retry_ms > 0)
 		ereport(ERROR,

@@ -16,6 +16,9 @@
  * database's pools, drops the pools without them, and confirms the rest.  It
  * lasts for some milliseconds, which DROP DATABASE waits for.
  *
+ * A pool of a connection string has no rows that could be gone: its connections are
+ * closed when nobody has used them for a minute.
+ *
  * Rows that were not committed are not seen from here.  A transaction that made
  * them, and does not ask for its pool for so long, has to make it once more.
  */
@@ -68,7 +71,8 @@ find_candidates(Oid database)
 		Candidate candidate = {.pool = pool};
 
 		LWLockAcquire(&pool->lock, LW_SHARED);
-		if (!pool->dropped && pool->confirmed < before)
+		if (!pool->dropped && pool->confirmed < before &&
+			!pool_target_is_string(&pool->key))
 			candidate.id = pool->id;
 		candidate.key = pool->key;
 		LWLockRelease(&pool->lock);

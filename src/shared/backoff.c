@@ -85,6 +85,10 @@ time_of_next(const Pool *pool, bool trips)
  * Notes a failed attempt in the pool.  Returns whether the sessions that wait are
  * to be told; sets *trips if the breaker opens, which an error of this machine
  * is no reason for.  Needs the lock.
+ *
+ * For a connection string they are told at once, as when each of them connects by
+ * itself, whatever connections others have leased: those may be kept for long.  But
+ * while another attempt is under way that one may serve them.
  */
 bool
 pool_backoff_failed(Pool *pool, const PoolConnectError *error, bool *trips)
@@ -97,6 +101,8 @@ pool_backoff_failed(Pool *pool, const PoolConnectError *error, bool *trips)
 	*trips = !error->local && pool_breaker_failed(pool);
 	pool->next_attempt = time_of_next(pool, *trips);
 	pool_stats_add(&pool->stats, POOL_COUNT_CONNECT_ERRORS, 1);
+	if (pool_target_is_string(&pool->key))
+		return error->permanent || pool->nslots[POOL_SLOT_CONNECTING] <= 1;
 	if (pool_slot_count_live(pool) > 0)
 		return false;
 	return *trips || error->permanent || pool->failures >= Max(attempts, 1);

@@ -134,12 +134,15 @@ pool_breaker_probes(const Pool *pool, int64 now)
 
 /*
  * Is it of no use to wait, since there is no connection, and the worker tries
- * alone, or none is attempted before some time?  Needs the lock.
+ * alone, or none is attempted before some time?  Not for a connection string: there
+ * each who asks has an attempt made, and pauses are short.  Needs the lock.
  */
 bool
 pool_breaker_refuses(const Pool *pool)
 {
 	POOL_ASSERT_LOCKED_SHARED(pool);
+	if (pool_target_is_string(&pool->key))
+		return false;
 	return pool_slot_count_live(pool) == 0 &&
 		   (pool->breaker == POOL_BREAKER_OPEN ||
 			(pool->last_error.permanent && pool->failures > 0 &&

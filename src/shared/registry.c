@@ -3,8 +3,9 @@
  *		Which pools exist.
  *
  * A pool is made by the first session that asks for its (database, server,
- * user mapping), and stays, with its counters, until its place is needed for
- * another one and it has neither connections nor waiters.
+ * user mapping), or connection string, and stays, with its counters, until its place
+ * is needed for another one and it has neither connections nor waiters; if it is a
+ * connection string's, until nobody uses it (room.c).
  *
  * A Pool pointer is only a place in shared memory: whoever keeps one keeps
  * Pool.id too, and compares it under the pool's lock.
@@ -17,16 +18,21 @@
 #include "miscadmin.h"
 
 #include "base/clock.h"
+#include "base/wait_event.h"
 #include "shared/autoscale.h"
 #include "shared/breaker.h"
 #include "shared/hedge.h"
 #include "shared/limit.h"
 #include "shared/queue.h"
 #include "shared/registry.h"
+#include "shared/room.h"
 #include "shared/shmem.h"
 #include "shared/slot.h"
 #include "shared/stats.h"
 #include "shared/wake.h"
+
+/* How long to wait for the connections of a pool that makes room. */
+#define CLOSE_TIMEOUT_MS 2000
 
 /*
  * The place of the pool with that key, or NULL.  A dropped one is nobody's: its
@@ -46,100 +52,6 @@ lookup(const PoolKey *key)
 	return NULL;
 }
 
-/* Empties a place.  Needs both locks. */
-static void
-empty_place(Pool *pool)
-{
-	POOL_ASSERT_REGISTRY_LOCKED();
-	POOL_ASSERT_LOCKED(pool);
-	pool->id = 0;
-	memset(&pool->key, 0, sizeof(pool->key));
-	pool->limited_role = InvalidOid;
-	pool->configured = pool->dropped = pool->resized = false;
-	pool->pause = POOL_PAUSE_NONE;
-	memset(&pool->stamp, 0, sizeof(pool->stamp));
-	memset(&pool->options, 0, sizeof(pool->options));
-	pg_atomic_write_u32(&pool->statements_lost, 0);
-	memset(&pool->last_error, 0, sizeof(pool->last_error));
-	pool->limit = 0;
-	pool->nremote_closed = pool->nleaked = pool->check_failures = 0;
-	pool->leased_at_reset = pool->open_at_reset = 0;
-	pool->peak_active = 0;
-	pool->busy_us = 0;
-	pool->prewarm = pool->renewals = 0;
-	pool->demand_now = pool->demand_before = 0;
-	pool->demand_since = 0;
-	pool->asked_at = pool->last_attempt = pool->refill_at = 0;
-	pool->limited_by = POOL_LIMIT_NONE;
-	pool_breaker_reset(pool);
-	pool->breaker_opened_at = 0;
-	pool_stats_zero(&pool->stats);
-}
-
-/* Has the role as many pools as it may?  Needs the registry's lock. */
-static bool
-is_role_full(Oid role)
-{
-	int limit = pool_limit_role_pools();
-	int n = 0;
-
-	POOL_ASSERT_REGISTRY_LOCKED();
-	if (!OidIsValid(role) || limit == 0)
-		return false;
-	for (int i = 0; i < pool_shmem->npools; i++)
-	{
-		if (pool_shmem_pools[i].id != 0 &&
-			pool_shmem_pools[i].limited_role == role)
-			n++;
-	}
-	return n >= limit;
-}
-
-/*
- * Can the pool go for another one?  What an administrator has set would go with
- * it, and for a pool that is made again nobody would set it again.  Needs the
- * pool's lock.
- */
-static bool
-is_dispensable(const Pool *pool)
-{
-	POOL_ASSERT_LOCKED(pool);
-	return pool_slot_count_all(pool) == 0 && pool->nwaiting == 0 &&
-		   (pool->dropped || (pool->pause == POOL_PAUSE_NONE && !pool->resized));
-}
-
-/*
- * A place that is empty, or whose pool can go; if the role has as many pools as
- * it may, *role_full, one of its own.  Needs the registry's lock.
- */
-static Pool *
-find_place(Oid role, bool *role_full)
-{
-	POOL_ASSERT_REGISTRY_LOCKED();
-	*role_full = is_role_full(role);
-	for (int i = 0; i < pool_shmem->npools && !*role_full; i++)
-	{
-		if (pool_shmem_pools[i].id == 0)
-			return &pool_shmem_pools[i];
-	}
-	for (int i = 0; i < pool_shmem->npools; i++)
-	{
-		Pool *pool = &pool_shmem_pools[i];
-		bool unused;
-
-		if (*role_full && pool->limited_role != role)
-			continue;
-		LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
-		unused = is_dispensable(pool);
-		if (unused)
-			empty_place(pool);
-		LWLockRelease(&pool->lock);
-		if (unused)
-			return pool;
-	}
-	return NULL;
-}
-
 /* The pool of that key, or NULL; *id is its identity. */
 static Pool *
 find(const PoolKey *key, uint64 *id)
@@ -151,87 +63,6 @@ find(const PoolKey *key, uint64 *id)
 	*id = pool ? pool->id : 0;
 	LWLockRelease(&pool_shmem->registry_lock);
 	return pool;
-}
-
-/*
- * The pool of the target; *id is its identity.  If there is none it is made, and
- * *made is true: see pool_locate_look_up() for what is to be done
- * then.  Takes locks.  Raises 53400 when there is no place for one more, or none
- * for its role.
- */
-Pool *
-pool_registry_get(const PoolTarget *target, uint64 *id, bool *made)
-{
-	Pool *pool = find(&target->key, id);
-	Oid role = target->stamp.limited_role;
-	bool role_full = false;
-
-	*made = false;
-	if (pool != NULL)
-		return pool;
-
-	LWLockAcquire(&pool_shmem->registry_lock, LW_EXCLUSIVE);
-	pool = lookup(&target->key);
-	if (pool == NULL && (pool = find_place(role, &role_full)) != NULL)
-	{
-		LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
-		pool->id = ++pool_shmem->last_pool_id;
-		pool_hedge_init(pool);
-		pool->key = target->key;
-		pool->mapping_user = target->mapping_user;
-		pool->limited_role = role;
-		pool->encoding = GetDatabaseEncoding();
-		pool->server_name = target->server_name;
-		pool->user_name = target->user_name;
-		pool->database_name = target->database_name;
-		pool->options = target->options;
-		pool->confirmed = pool_clock_us();
-		pool->stats_reset = GetCurrentTimestamp();
-		pool_autoscale_begin(pool);
-		LWLockRelease(&pool->lock);
-		*made = true;
-	}
-	*id = pool ? pool->id : 0;
-	LWLockRelease(&pool_shmem->registry_lock);
-
-	if (pool == NULL && role_full)
-		ereport(ERROR,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("no room for another pool of role \"%s\"",
-						GetUserNameFromId(role, false)),
-				 errdetail("All %d pools that pool.max_role_pools allows the role "
-						   "have connections or waiting sessions, "
-						   "or were paused or resized.",
-						   pool_limit_role_pools()),
-				 errhint("Lower min_size where it is set, "
-						 "or raise pool.max_role_pools.")));
-	if (pool == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("no room for another pool"),
-				 errdetail("All %d pools have connections or waiting sessions, "
-						   "or were paused or resized.",
-						   pool_shmem->npools),
-				 errhint("Use pool_resume() for pools that need not stay paused, "
-						 "or raise pool.max_pools and restart the server.")));
-	return pool;
-}
-
-/* Is it a pool of the object that was dropped?  Needs the pool's lock. */
-static bool
-belongs_to(const Pool *pool, Oid catalog, Oid object)
-{
-	const PoolKey *key = &pool->key;
-
-	POOL_ASSERT_LOCKED_SHARED(pool);
-	if (pool->id == 0)
-		return false;
-	if (catalog == DatabaseRelationId)
-		return key->database == object;
-	if (key->database != MyDatabaseId)
-		return false;
-	return catalog == ForeignServerRelationId ? key->server == object
-											  : key->mapping == object;
 }
 
 /* Nobody can lease from it again.  Needs the pool's lock. */
@@ -251,6 +82,140 @@ tell_of_drop(Pool *pool)
 {
 	pool_queue_tell(pool, POOL_VERDICT_RETRY);
 	pool_wake_worker(pool);
+}
+
+/* Makes the target's pool in that place.  Needs the registry's lock. */
+static void
+make_pool(Pool *pool, const PoolTarget *target)
+{
+	POOL_ASSERT_REGISTRY_LOCKED();
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	pool->id = ++pool_shmem->last_pool_id;
+	pool_hedge_init(pool);
+	pool->key = target->key;
+	pool->mapping_user = target->mapping_user;
+	pool->limited_role = target->stamp.limited_role;
+	pool->encoding = GetDatabaseEncoding();
+	pool->server_name = target->server_name;
+	pool->user_name = target->user_name;
+	pool->database_name = target->database_name;
+	pool->options = target->options;
+	pool->confirmed = pool_clock_us();
+	pool->stats_reset = GetCurrentTimestamp();
+	pool_autoscale_begin(pool);
+	LWLockRelease(&pool->lock);
+}
+
+/*
+ * Drops the pool of a string that was not used for the longest time; with a role, of
+ * those that count as the role's.  *place is where it is, if there is one, and the
+ * result its id; 0: somebody uses it again.  Needs the registry's lock.
+ */
+static uint64
+drop_oldest_string(Oid role, Pool **place)
+{
+	Pool *pool = pool_room_oldest_string(role);
+	uint64 id = 0;
+
+	if (pool == NULL)
+		return 0;
+	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
+	if (pool_room_string_unused(pool)) /* still */
+	{
+		id = pool->id;
+		drop_locked(pool);
+	}
+	LWLockRelease(&pool->lock);
+	*place = pool;
+	return id;
+}
+
+/* Waits until the connections of a dropped pool are closed. */
+static void
+wait_until_closed(Pool *pool, uint64 id, int64 deadline)
+{
+	bool closed = false;
+
+	ConditionVariablePrepareToSleep(&pool->changed);
+	for (;;)
+	{
+		long left = pool_clock_left_ms(deadline);
+
+		LWLockAcquire(&pool->lock, LW_SHARED);
+		closed = pool->id != id || pool_slot_count_all(pool) == 0;
+		LWLockRelease(&pool->lock);
+		if (closed || left <= 0)
+			break;
+		ConditionVariableTimedSleep(&pool->changed, left,
+									pool_wait_event(POOL_WAIT_ACQUIRE));
+	}
+	ConditionVariableCancelSleep();
+}
+
+/*
+ * The pool of the target; *id is its identity.  If there is none it is made, and
+ * *made is true: see pool_locate_look_up() for what is to be done then.  If there is
+ * no room for it, a pool of a connection string that nobody uses goes.  Takes locks,
+ * and waits, for a moment, for the connections of that.  Raises 53400 when there is
+ * no place for one more pool, none for its role, or none for a connection string.
+ */
+Pool *
+pool_registry_get(const PoolTarget *target, uint64 *id, bool *made)
+{
+	Pool *pool = find(&target->key, id);
+	Oid role = target->stamp.limited_role;
+	int64 deadline = pool_clock_after_ms(CLOSE_TIMEOUT_MS);
+
+	*made = false;
+	while (pool == NULL)
+	{
+		PoolObstacle obstacle;
+		Pool *dropped = NULL;
+		uint64 dropped_id = 0;
+
+		CHECK_FOR_INTERRUPTS();
+		LWLockAcquire(&pool_shmem->registry_lock, LW_EXCLUSIVE);
+		pool = lookup(&target->key);
+		if (pool == NULL && (pool = pool_room_find(target, &obstacle)) != NULL)
+		{
+			make_pool(pool, target);
+			*made = true;
+		}
+		else if (pool == NULL)
+			dropped_id =
+				drop_oldest_string(obstacle == POOL_OBSTACLE_ROLE ? role
+																  : InvalidOid,
+								   &dropped);
+		*id = pool ? pool->id : 0;
+		LWLockRelease(&pool_shmem->registry_lock);
+
+		if (pool != NULL)
+			break;
+		if (dropped_id != 0)
+			tell_of_drop(dropped);
+		if (dropped == NULL || pool_clock_left_ms(deadline) <= 0)
+			pool_room_raise(obstacle, role);
+		if (dropped_id != 0 && obstacle != POOL_OBSTACLE_STRINGS)
+			wait_until_closed(dropped, dropped_id, deadline);
+	}
+	return pool;
+}
+
+/* Is it a pool of the object that was dropped?  Needs the pool's lock. */
+static bool
+belongs_to(const Pool *pool, Oid catalog, Oid object)
+{
+	const PoolKey *key = &pool->key;
+
+	POOL_ASSERT_LOCKED_SHARED(pool);
+	if (pool->id == 0)
+		return false;
+	if (catalog == DatabaseRelationId)
+		return key->database == object;
+	if (key->database != MyDatabaseId)
+		return false;
+	return catalog == ForeignServerRelationId ? key->server == object
+											  : key->mapping == object;
 }
 
 /*
@@ -340,7 +305,7 @@ pool_registry_clear(Pool *pool)
 	if (dropped)
 		pool->limited_by = POOL_LIMIT_NONE; /* it wants no place any more */
 	if (dropped && pool_slot_count_all(pool) == 0 && pool->nwaiting == 0)
-		empty_place(pool);
+		pool_room_empty(pool);
 	LWLockRelease(&pool->lock);
 	LWLockRelease(&pool_shmem->registry_lock);
 	return dropped;

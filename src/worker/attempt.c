@@ -194,8 +194,11 @@ accept_connection(PoolConn *conn)
 	{
 		pool_attempt_fail_with(conn,
 							   ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED,
-							   "password is required: "
-							   "the remote did not ask for the password of the user mapping");
+							   pool_target_is_string(&conn->pool->key)
+								   ? "password is required: the remote did not "
+									 "ask for the password of the connection string"
+								   : "password is required: the remote did not "
+									 "ask for the password of the user mapping");
 		return false;
 	}
 	if ((problem = pool_relay_begin(&conn->relay, conn->pg)) != NULL)

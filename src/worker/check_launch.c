@@ -54,7 +54,7 @@ next_due(int64 interval)
 	{
 		const Pool *pool = &pool_shmem_pools[i];
 
-		if (pool->id != 0 && !pool->dropped)
+		if (pool->id != 0 && !pool->dropped && !pool_target_is_string(&pool->key))
 			due = Min(due, pool->confirmed + interval);
 	}
 	return due;
