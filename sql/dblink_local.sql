@@ -216,6 +216,8 @@ begin
 end
 $$;
 select local_then(1), local_then(2);
+select local_then(3), dblink_build_sql_insert('keyless', '1', 1, '{3}', '{8}');
+delete from keyless where a = 3;
 begin;
 delete from keyless;
 select dblink_build_sql_insert('keyless', '1', 1, '{1}', '{1}');
