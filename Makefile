@@ -19,6 +19,9 @@ EXTENSION = pool pool_dblink
 DATA = sql/pool--1.0.sql sql/pool--1.0--1.1.sql sql/pool_dblink--1.1.sql
 PGFILEDESC = "pool - connection pool inside the server"
 
+# By which a database goes from dblink to pool_dblink, and back
+DATA += sql/pool_dblink_switch.sql
+
 # Of both kinds the test "init" makes what the others use, and so comes first.
 REGRESS = init options options_names params params_values result result_statements result_sets binary columns \
 	query query_statements query_errors query_leftovers \

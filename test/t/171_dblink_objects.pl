@@ -48,7 +48,7 @@ SQL
 sub described
 {
 	my ($db, $extension, $catalog) = @_;
-	my $not = q({oid,pronamespace,prosrc,probin,typnamespace,typrelid,typarray,fdwvalidator,prorettype});
+	my $not = q({oid,pronamespace,prosrc,probin,typnamespace,typrelid,typarray,typelem,fdwvalidator,prorettype});
 	my $more = $catalog eq 'pg_proc'
 	  ? q( || jsonb_build_object('arguments', pg_get_function_arguments(c.oid),
 			'result', pg_get_function_result(c.oid)))
@@ -102,8 +102,13 @@ WHERE attrelid = 'far.dblink_pkey_results'::regclass ORDER BY attnum
 SQL
 is(sql($local, $columns, db => 'ours'), sql($local, $columns, db => 'theirs'),
 	'the type has the same columns');
-is(members('ours', 'pool_dblink', 'count(obj_description(objid, classid::regclass::text))::text'
-		. q( || ' of ' || count(*))), '43 of 43', 'each object has a comment');
+my $without = <<'SQL' =~ s/\s+$//r;
+string_agg(pg_describe_object(classid, objid, objsubid), ', ') FILTER
+	(WHERE obj_description(objid, classid::regclass::text) IS NULL
+		AND NOT (classid = 'pg_type'::regclass AND objid IN (SELECT typarray FROM pg_type)))
+SQL
+is(members('ours', 'pool_dblink', $without), '', 'each object has a comment');
+is(members('ours', 'pool_dblink', 'count(*) >= 43'), 't', 'all of them');
 is(sql($local, q(SELECT count(col_description(attrelid, attnum)) FROM pg_attribute
 	WHERE attrelid = 'far.dblink_pkey_results'::regclass), db => 'ours'), 2,
 	'each column of the type has one');
