@@ -185,7 +185,10 @@ pool_request_finish(PoolRequest *request, PoolRequestState state)
 	}
 	request->finished = ++pool_request_finished;
 	pool_request_note(request, state);
-	if (state != POOL_REQUEST_READY && request->result != NULL)
+
+	/* Answers that are kept one by one are, up to the error. */
+	if (state != POOL_REQUEST_READY && request->result != NULL &&
+		pool_result_sets(request->result) == NULL)
 	{
 		pool_result_destroy(request->result);
 		request->result = NULL;

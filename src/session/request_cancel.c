@@ -24,10 +24,9 @@
 /* How often to look whether the worker has ended, which wakes nobody. */
 #define LOOK_MS 1000
 
-/* An order, and the request that it is for. */
+/* An order that was placed. */
 typedef struct Ordered
 {
-	PoolRequest *request;
 	int slot; /* of the request's lease, which may end meanwhile */
 	uint64 generation;
 	PoolCancelOrder order;
@@ -47,22 +46,21 @@ is_sent(void *arg)
 		   (run->sent && PQflush(run->copy->pg) <= 0);
 }
 
-/* Is the worker done with the order, or the request without it? */
+/* Is the worker done with the order, or has the lease ended? */
 static bool
 is_over(void *arg)
 {
 	Ordered *ordered = arg;
 
 	ordered->order = pool_cancel_order_look(ordered->slot, ordered->generation);
-	return pool_request_is_done(ordered->request) ||
-		   (ordered->order != POOL_CANCEL_ORDER_PLACED &&
-			ordered->order != POOL_CANCEL_ORDER_TAKEN);
+	return ordered->order != POOL_CANCEL_ORDER_PLACED &&
+		   ordered->order != POOL_CANCEL_ORDER_TAKEN;
 }
 
 /*
  * Has the remote cancel what the request does; one that has no connection yet is
  * CANCELLED, and one that is done stays as it is.  Returns false if the remote could
- * not be told.
+ * not be told, and the request goes on.
  *
  * The connection is closed when its lease ends.  Moves requests on, and raises what
  * pool_request_run_until() does; after that the remote may still be told.
@@ -70,7 +68,7 @@ is_over(void *arg)
 bool
 pool_request_cancel(PoolRequest *request)
 {
-	Ordered ordered = {.request = request};
+	Ordered ordered;
 	int64 deadline;
 
 	(void) pool_request_run_until(is_sent, request, PG_INT64_MAX);

@@ -114,6 +114,9 @@ sub cancel_without_worker
 	$session->query(q{SELECT dblink_connect('x', 'srv')});
 	runs("before $what");
 	kill 'STOP', $worker;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	ok(wait_until(20, sub { slurp_file("/proc/$worker/stat") =~ /^\d+ \(.*\) T/ }),
+		"the worker does not see a cancel before $what");
 	$session->begin($cancel);
 	wait_until(20, sub {
 		sql($local, q(SELECT count(*) FROM pool_connections WHERE closing_reason = 'canceled')) });
@@ -124,39 +127,23 @@ sub cancel_without_worker
 
 # The worker ends, the lease is reclaimed, or the remote has gone, before anything was
 # sent.
-is(cancel_without_worker('the end of the worker',
-		sub { sql($local, "SELECT pg_terminate_backend($_[0])") }),
-	'could not send cancel request', 'who waits for a cancel is told that the worker has ended');
-like(caught($session, $get), qr/^08/, 'with it the connection is gone');
-$session->query(q{SELECT dblink_disconnect('x')});
-wait_until(30, sub { worker_pid($local) =~ /^\d+$/ });
+my $worker = worker_pid($local);
+foreach my $end (
+	[ 'the end of the worker', qr/^08/, sub { sql($local, "SELECT pg_terminate_backend($_[0])") } ],
+	[ 'the end of the remote session', qr/^(57P01|08)/, sub { terminate_app_sessions($remote) } ],
+	[ 'a reclaim', qr/^08/, sub {
+		sql($local, q(SELECT pool_reclaim(slot) FROM pool_connections WHERE state = 'leased')) } ])
+{
+	my ($what, $error, $code) = @$end;
 
-my $answer = cancel_without_worker('the end of the remote session', sub {
-	terminate_app_sessions($remote) });
-like($answer, qr/^(OK|could not send cancel request)$/, 'a cancel ends with the remote session');
-like(caught($session, $get), qr/^(57P01|08)/, 'whose end is the answer');
-$session->query(q{SELECT dblink_disconnect('x')});
-
-is(cancel_without_worker('a reclaim', sub {
-		sql($local, q(SELECT pool_reclaim(slot) FROM pool_connections WHERE state = 'leased')) }),
-	'could not send cancel request', 'who waits for a cancel is told that the lease was reclaimed');
-like(caught($session, $get), qr/^08/, 'the statement has lost its connection then');
-$session->query(q{SELECT dblink_disconnect('x')});
+	like(cancel_without_worker($what, $code),
+		qr/^(OK|could not send cancel request)$/, "a wait for a cancel ends with $what");
+	like(caught($session, $get), $error, "and so does the statement, with $what");
+	$session->query(q{SELECT dblink_disconnect('x')});
+	wait_until(30, sub { worker_pid($local) =~ /^\d+$/ && worker_pid($local) ne $worker });
+}
 settled($local);
 remote_count($local, $remote, 'nothing is left of cancels that were not sent');
-
-# The worker has no descriptor left for the request.
-$session->query(q{SELECT dblink_connect('x', 'srv')});
-runs('when the worker has no descriptors');
-my $worker = worker_pid($local);
-my ($usual) = slurp_file("/proc/$worker/limits") =~ /^Max open files\s+(\d+)/m;
-system('prlimit', '--pid', $worker, '--nofile=3:');
-answers($session, $cancel, 'could not send cancel request',
-	'a cancel for which there is no descriptor fails');
-system('prlimit', '--pid', $worker, "--nofile=$usual:");
-answers($session, $cancel, 'OK', 'and does not when there is one');
-is_cancelled('when there is a descriptor');
-$session->query(q{SELECT dblink_disconnect('x')});
 
 # The end of the statement and the cancel come at the same time, while other sessions
 # use the rest of the pool, and wait for this one's connection.
