@@ -140,7 +140,10 @@ foreach my $end (
 		qr/^(OK|could not send cancel request)$/, "a wait for a cancel ends with $what");
 	like(caught($session, $get), $error, "and so does the statement, with $what");
 	$session->query(q{SELECT dblink_disconnect('x')});
-	wait_until(30, sub { worker_pid($local) =~ /^\d+$/ && worker_pid($local) ne $worker });
+	wait_until(30, sub {
+		my $now = worker_pid($local);
+		return $now =~ /^\d+$/ && $now ne $worker;
+	});
 }
 settled($local);
 remote_count($local, $remote, 'nothing is left of cancels that were not sent');
@@ -164,7 +167,7 @@ BEGIN
 END \$\$;
 SQL
 my %ends = ('57014' => 0, '00000' => 0);
-my @wrong;
+my (@wrong, $answer);
 
 foreach my $turn (1 .. $turns)
 {
