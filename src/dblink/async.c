@@ -47,6 +47,7 @@ pool_dblink_send_query(PG_FUNCTION_ARGS)
 
 	if (link->request != NULL)
 	{
+		pool_link_note_error(link, "another command is already in progress");
 		ereport(NOTICE,
 				(errmsg_internal("could not send query: another command is "
 								 "already in progress")));
@@ -200,17 +201,20 @@ hear(PoolLink *link)
 	pool_notifications_take(&lease->notifications, lease->copy->pg);
 }
 
-/* dblink_get_notify([connection]): the notifications that have come. */
+/*
+ * dblink_get_notify([connection]): the notifications that have come; none if there is
+ * no unnamed connection.
+ */
 Datum
 pool_dblink_get_notify(PG_FUNCTION_ARGS)
 {
-	PoolLink *link =
-		pool_link_get(PG_NARGS() == 1 ? pool_call_text(fcinfo, 0) : NULL);
+	PoolLink *link = PG_NARGS() == 1 ? pool_link_get(pool_call_text(fcinfo, 0))
+									 : pool_link_find(NULL);
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	ListCell *cell;
 
 	InitMaterializedSRF(fcinfo, 0);
-	if (link->lease == NULL)
+	if (link == NULL || link->lease == NULL)
 		return (Datum) 0;
 	hear(link);
 	foreach (cell, link->lease->notifications.list)

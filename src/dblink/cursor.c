@@ -23,6 +23,8 @@ begin_cursor(const PoolLinkCall *call)
 {
 	PoolLink *link = call->link;
 
+	if (link->request != NULL)
+		return; /* opening it will fail */
 	if (!pool_link_run_in_transaction(link))
 	{
 		pool_link_run_command(link, call->name, "BEGIN");
@@ -72,7 +74,6 @@ pool_dblink_open(PG_FUNCTION_ARGS)
 	char *query = pool_call_text(fcinfo, first + 1);
 
 	call.link = pool_link_get(call.name);
-	pool_link_run_discard(call.link);
 	begin_cursor(&call);
 	call.sql = psprintf("DECLARE %s CURSOR FOR %s", cursor, query);
 	call.doing = psprintf("while opening cursor \"%s\"", cursor);
@@ -93,7 +94,6 @@ pool_dblink_fetch(PG_FUNCTION_ARGS)
 
 	pool_link_rows_begin(fcinfo);
 	call.link = pool_link_get(call.name);
-	pool_link_run_discard(call.link);
 	call.sql = psprintf("FETCH %d FROM %s", PG_GETARG_INT32(first + 1), cursor);
 	call.doing = psprintf("while fetching from cursor \"%s\"", cursor);
 	if (!run(&call, &answer))
@@ -116,7 +116,6 @@ pool_dblink_close(PG_FUNCTION_ARGS)
 	char *cursor = pool_call_text(fcinfo, first);
 
 	call.link = pool_link_get(call.name);
-	pool_link_run_discard(call.link);
 	call.sql = psprintf("CLOSE %s", cursor);
 	call.doing = psprintf("while closing cursor \"%s\"", cursor);
 	if (!run(&call, &answer))

@@ -26,7 +26,7 @@
 
 static dlist_head links = DLIST_STATIC_INIT(links);
 
-/* The name as identifiers are: cut off where it is too long, with a notice if so. */
+/* The name as identifiers are: cut off where it is too long; "warn": with a notice. */
 static void
 truncate_name(const char *name, bool warn, NameData *truncated)
 {
@@ -91,10 +91,16 @@ pool_link_make(const char *place)
 	return link;
 }
 
-/* Raises 42710 if a link of that name, which is not NULL, is there already. */
+/*
+ * Raises 42710 if a link of that name, which is not NULL, is there already.  A notice
+ * says if the name is cut off.
+ */
 void
 pool_link_check_name(const char *name)
 {
+	NameData truncated;
+
+	truncate_name(name, true, &truncated);
 	if (pool_link_find(name) != NULL)
 		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_OBJECT),
 						errmsg("duplicate connection name")));
@@ -106,7 +112,7 @@ pool_link_list(PoolLink *link, const char *name)
 {
 	link->named = name != NULL;
 	if (link->named)
-		truncate_name(name, true, &link->name);
+		truncate_name(name, false, &link->name);
 	MemoryContextSetParent(link->context, TopMemoryContext);
 	dlist_push_head(&links, &link->node);
 }

@@ -91,15 +91,40 @@ pool_link_run_settle(PoolLink *link)
 		settle(link, holds(link));
 }
 
-/* Raises 08003: the connection is gone, and what was set up on it. */
-static void
-raise_broken(const PoolLink *link)
+/* An error that is not the remote's, to be thrown as one. */
+static ErrorData *
+make_error(int sqlstate, const char *message, const char *context)
 {
-	ereport(ERROR, (errcode(ERRCODE_CONNECTION_DOES_NOT_EXIST),
-					link->named ? errmsg("connection \"%s\" was lost",
-										 NameStr(link->name))
-								: errmsg("connection was lost"),
-					errhint("Call dblink_disconnect() and dblink_connect().")));
+	ErrorData *error = palloc0(sizeof(ErrorData));
+
+	error->sqlerrcode = sqlstate;
+	error->message = pstrdup(message);
+	error->context = context != NULL ? pstrdup(context) : NULL;
+	return error;
+}
+
+/* Has the link lost its connection, and what was set up on it? */
+static bool
+is_broken(PoolLink *link)
+{
+	if (link->lease != NULL && is_lost(link->lease))
+		settle(link, holds(link));
+	return link->broken;
+}
+
+static ErrorData *
+broken_error(const PoolLink *link, const char *context)
+{
+	const char *name = NameStr(link->name);
+	ErrorData *error =
+		make_error(ERRCODE_CONNECTION_DOES_NOT_EXIST,
+				   name[0] != '\0'
+					   ? psprintf("connection \"%s\" was lost", name)
+					   : "connection was lost",
+				   context);
+
+	error->hint = pstrdup("Call dblink_disconnect() and dblink_connect().");
+	return error;
 }
 
 /* Raises the error of acquiring, as dblink says that it could not connect. */
@@ -131,10 +156,8 @@ pool_link_run_open(PoolLink *link)
 {
 	MemoryContext context = CurrentMemoryContext;
 
-	if (link->lease != NULL && is_lost(link->lease))
-		settle(link, holds(link));
-	if (link->broken)
-		raise_broken(link);
+	if (is_broken(link))
+		pool_link_run_throw(broken_error(link, NULL), true);
 	if (link->lease != NULL)
 		return;
 	PG_TRY();
@@ -238,11 +261,26 @@ pool_link_run_is_empty(const PoolSet *set)
 ErrorData *
 pool_link_run_empty_error(const char *context)
 {
-	ErrorData *error = palloc0(sizeof(ErrorData));
+	return make_error(ERRCODE_CONNECTION_FAILURE,
+					  "could not obtain message string for remote error",
+					  context);
+}
 
-	error->sqlerrcode = ERRCODE_CONNECTION_FAILURE;
-	error->message = pstrdup("could not obtain message string for remote error");
-	error->context = pstrdup(context);
+/* Why nothing can be run over the call's link just now; NULL: something can. */
+static ErrorData *
+error_before(const PoolLinkCall *call)
+{
+	PoolLink *link = call->link;
+	const char *context = pool_link_run_context(call->name, call->doing);
+	ErrorData *error = NULL;
+
+	if (link->request != NULL)
+		error = make_error(ERRCODE_CONNECTION_FAILURE,
+						   "another command is already in progress", context);
+	else if (is_broken(link))
+		error = broken_error(link, context);
+	if (error != NULL)
+		pool_link_note_error(link, error->message);
 	return error;
 }
 
@@ -300,9 +338,15 @@ pool_link_run(const PoolLinkCall *call, PoolLinkAnswer *answer)
 {
 	PoolLink *link = call->link;
 	volatile bool held = false;
-	ErrorData *volatile error = NULL;
+	ErrorData *volatile error;
 
 	memset(answer, 0, sizeof(*answer));
+	error = error_before(call);
+	if (error != NULL)
+	{
+		pool_link_run_throw(error, call->fail);
+		return false;
+	}
 	PG_TRY();
 	{
 		pool_link_run_open(link);

@@ -64,7 +64,6 @@ pool_dblink_exec(PG_FUNCTION_ARGS)
 	call.sql = pool_call_text(fcinfo, first);
 	call.doing = "while executing command";
 	find_link(&call);
-	pool_link_run_discard(call.link);
 	if (!pool_link_run(&call, &answer))
 		PG_RETURN_TEXT_P(cstring_to_text("ERROR"));
 	if (pool_sets_columns(answer.set) >= 0)

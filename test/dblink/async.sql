@@ -75,6 +75,8 @@ SELECT * FROM dblink_get_result('c', false) AS r(i int);
 SELECT dblink_error_message('c');
 SELECT * FROM dblink_get_result('c', false) AS r(i int);
 SELECT dblink_error_message('c');
+
+--- an error that is not read yet
 SELECT dblink_send_query('c', 'nonsense');
 SELECT dblink_error_message('c');
 SELECT wait_idle('c');
@@ -127,6 +129,11 @@ SELECT dblink_send_query('c', 'select 1');
 SELECT dblink_send_query('c', 'select 2');
 SELECT dblink_error_message('c');
 SELECT wait_idle('c');
+SELECT * FROM dblink_get_result('c') AS r(i int);
+SELECT * FROM dblink_get_result('c') AS r(i int);
+SELECT dblink_error_message('c');
+
+--- sent while a result is not read to its end
 SELECT dblink_send_query('c', 'select 3');
 SELECT * FROM dblink_get_result('c') AS r(i int);
 SELECT dblink_send_query('c', 'select 4');
@@ -153,19 +160,28 @@ SELECT dblink_send_query('c', 'select 1');
 SELECT dblink_exec('c', 'update jobs set i = i where i = 1');
 SELECT * FROM dblink_get_result('c') AS r(i int);
 SELECT * FROM dblink_get_result('c') AS r(i int);
+
+--- dblink_exec() without an error while a query is under way
 SELECT dblink_send_query('c', 'insert into jobs values (5)');
 SELECT dblink_exec('c', 'insert into jobs values (6)', false);
+SELECT dblink_error_message('c');
+SELECT * FROM dblink_get_result('c') AS r(i text);
 SELECT * FROM dblink_get_result('c') AS r(i text);
 SELECT * FROM dblink('c', 'select i from jobs where i in (5, 6) order by i') AS r(i int);
 
 --- cursors while a query is under way
 SELECT dblink_send_query('c', 'select 1');
 SELECT dblink_open('c', 'k', 'select 2');
-SELECT * FROM dblink_fetch('c', 'k', 1) AS r(i int);
+SELECT * FROM dblink_get_result('c') AS r(i int);
+SELECT * FROM dblink_get_result('c') AS r(i int);
+SELECT dblink_send_query('c', 'select 1');
+SELECT * FROM dblink_fetch('c', 'k', 1, false) AS r(i int);
+SELECT * FROM dblink_get_result('c') AS r(i int);
+SELECT * FROM dblink_get_result('c') AS r(i int);
+SELECT dblink_send_query('c', 'select 1');
 SELECT dblink_close('c', 'k');
 SELECT * FROM dblink_get_result('c') AS r(i int);
 SELECT * FROM dblink_get_result('c') AS r(i int);
-SELECT dblink_exec('c', 'rollback');
 SELECT * FROM dblink('c', 'select 1') AS r(i int);
 
 --- a loop over all results
@@ -194,7 +210,7 @@ SELECT * FROM dblink_get_result('c') AS r(i int);
 SELECT * FROM dblink_get_result('d') AS r(i int);
 
 --- busy and cancelled
-SELECT dblink_send_query('c', 'select pg_sleep(60)');
+SELECT dblink_send_query('c', 'select pg_sleep(4)');
 SELECT dblink_is_busy('c');
 SELECT wait_running('c');
 SELECT dblink_cancel_query('c');
@@ -206,7 +222,7 @@ SELECT dblink_error_message('c');
 SELECT * FROM dblink('c', 'select 1') AS r(i int);
 
 --- cancelled, without an error
-SELECT dblink_send_query('c', 'select pg_sleep(60)');
+SELECT dblink_send_query('c', 'select pg_sleep(4)');
 SELECT wait_running('c');
 SELECT dblink_cancel_query('c');
 SELECT * FROM dblink_get_result('c', false) AS r(i text);
@@ -223,7 +239,7 @@ SELECT * FROM dblink('c', 'select 1') AS r(i int);
 
 --- cancelled in a transaction
 SELECT dblink_exec('c', 'begin; insert into jobs values (20)');
-SELECT dblink_send_query('c', 'select pg_sleep(60)');
+SELECT dblink_send_query('c', 'select pg_sleep(4)');
 SELECT wait_running('c');
 SELECT dblink_cancel_query('c');
 SELECT * FROM dblink_get_result('c') AS r(i text);

@@ -102,7 +102,7 @@ SELECT dblink_disconnect('c');
 SELECT dblink_connect('c', far());
 SELECT * FROM dblink('c', 'show work_mem') AS r(s text);
 SELECT * FROM dblink('c', 'select count(*) from pg_class where relname like ''scratch%'' and relpersistence = ''t'' and pg_table_is_visible(oid)') AS r(n int);
-SELECT * FROM dblink('c', 'select count(*) from pg_prepared_statements') AS r(n int);
+SELECT * FROM dblink('c', 'select count(*) from pg_prepared_statements where name = ''other''') AS r(n int);
 SELECT * FROM dblink('c', 'set lock_timeout = ''10s''; select pg_advisory_lock(9)') AS r(b text);
 SELECT * FROM dblink('c', 'select pg_advisory_unlock(9)') AS r(b bool);
 SELECT dblink_disconnect('c');
