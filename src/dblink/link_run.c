@@ -55,12 +55,11 @@ is_lost(const PoolLease *lease)
 static bool
 holds(const PoolLink *link)
 {
-	return link->request != NULL || link->lease->holds ||
-		   pool_link_run_in_transaction(link);
+	return link->lease->holds || pool_link_run_in_transaction(link);
 }
 
 /*
- * A statement has ended, one way or another: what becomes of the lease?  "held" tells
+ * A statement has ended, and nothing is left of it: what becomes of the lease?  "held" tells
  * whether it held something before.  Raises nothing.
  */
 static void
@@ -70,6 +69,7 @@ settle(PoolLink *link, bool held)
 
 	if (link->lease == NULL)
 		return;
+	Assert(link->request == NULL);
 	if (is_lost(link->lease))
 	{
 		pool_link_end_lease(link);
