@@ -43,8 +43,12 @@ pool_dblink_record(PG_FUNCTION_ARGS)
 	call.doing = "while executing query";
 	find_link(&call);
 	if (call.link->request != NULL)
+	{
+		/* As with dblink, the next call finds nothing in its way. */
+		pool_link_run_discard(call.link);
 		elog(ERROR,
 			 "could not send query: another command is already in progress");
+	}
 	if (!pool_link_run(&call, &answer))
 		return (Datum) 0;
 	pool_link_rows_return(fcinfo, &answer);

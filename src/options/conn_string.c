@@ -2,10 +2,9 @@
  * conn_string.c
  *		A connection string, and the pool that it stands for.
  *
- * Such a pool is one of (database, digest).  The digest stands for everything by
- * which two callers could differ: the local role, whether the remote has to ask for
- * the password, the database's encoding, and all that goes to libpq, the password
- * included.  It is an HMAC with a secret that is made when the server starts and is
+ * Such a pool is one of (database, needs_password, digest).  The digest stands for
+ * everything else by which two callers could differ: the local role, and all that goes
+ * to libpq, the password included.  It is an HMAC with a secret that is made when the server starts and is
  * nowhere but in the memory of the postmaster and of its children.  So what is in
  * shared memory cannot be compared with guesses of a password, and who knows one
  * string's digest cannot make another's.
@@ -70,15 +69,15 @@ pool_conn_string_init(void)
 						errmsg("could not generate a random secret")));
 }
 
-/* The digest of all that is filled in. */
+/*
+ * The digest of all that is filled in.  No two strings are the same bytes, since each
+ * keyword and value ends with NUL.  needs_password and the database, and so the
+ * encoding, are in the key themselves.
+ */
 static void
 make_digest(PoolConnString *string)
 {
-	/* No two texts are the same bytes: each keyword and value ends with NUL. */
-	const uint32 head[] = {string->role, string->needs_password,
-						   (uint32) GetDatabaseEncoding(),
-						   (uint32) string->connect_timeout,
-						   (uint32) string->count};
+	const uint32 head[] = {string->role, (uint32) string->connect_timeout};
 	pg_hmac_ctx *hmac = pg_hmac_create(PG_SHA256);
 
 	if (hmac == NULL)

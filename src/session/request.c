@@ -186,7 +186,7 @@ pool_request_finish(PoolRequest *request, PoolRequestState state)
 	request->finished = ++pool_request_finished;
 	pool_request_note(request, state);
 
-	/* Answers that are kept one by one are, up to the error. */
+	/* Answers from before an error are handed out, each as it came. */
 	if (state != POOL_REQUEST_READY && request->result != NULL &&
 		pool_result_sets(request->result) == NULL)
 	{

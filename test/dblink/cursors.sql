@@ -31,13 +31,13 @@ SELECT dblink_open('k', 'select i from numbers order by i', false);
 --- it is within a transaction
 SELECT dblink_disconnect();
 SELECT dblink_connect(far());
-SELECT * FROM dblink('c', 'select now() = statement_timestamp()') AS r(b bool);
+SELECT dblink_exec('c', 'savepoint probe', false);
 SELECT dblink_open('c', 'k', 'select 1');
-SELECT * FROM dblink('c', 'select now() = statement_timestamp()') AS r(b bool);
+SELECT dblink_exec('c', 'savepoint probe', false);
 SELECT dblink_exec('c', 'begin');
 SELECT dblink_exec('c', 'insert into numbers values (11)');
 SELECT dblink_close('c', 'k');
-SELECT * FROM dblink('c', 'select now() = statement_timestamp()') AS r(b bool);
+SELECT dblink_exec('c', 'savepoint probe', false);
 SELECT * FROM dblink('select count(*) from numbers') AS r(n int);
 
 --- of numbers of rows
@@ -67,7 +67,7 @@ SELECT * FROM dblink_fetch('c', 'k3', 1) AS r(i int);
 SELECT dblink_close('c', 'k3');
 SELECT * FROM dblink_fetch('c', 'k1', 1) AS r(i int);
 SELECT dblink_close('c', 'k1');
-SELECT * FROM dblink('c', 'select now() = statement_timestamp()') AS r(b bool);
+SELECT dblink_exec('c', 'savepoint probe', false);
 
 --- errors close the transaction
 SELECT dblink_open('c', 'k', 'select i from numbers order by i');
@@ -79,7 +79,7 @@ SELECT dblink_exec('c', 'abort');
 SELECT dblink_open('c', 'k', 'select 1');
 SELECT * FROM dblink_fetch('c', 'k', 1) AS r(i int);
 SELECT dblink_close('c', 'k');
-SELECT * FROM dblink('c', 'select now() = statement_timestamp()') AS r(b bool);
+SELECT dblink_exec('c', 'savepoint probe', false);
 
 --- opening fails
 SELECT dblink_open('c', 'k', 'nonsense');
@@ -104,7 +104,7 @@ SELECT dblink_exec('c', 'begin');
 SELECT dblink_open('c', 'k', 'select i from numbers order by i');
 SELECT dblink_exec('c', 'insert into numbers values (12)');
 SELECT dblink_close('c', 'k');
-SELECT * FROM dblink('c', 'select now() = statement_timestamp()') AS r(b bool);
+SELECT dblink_exec('c', 'savepoint probe', false);
 SELECT dblink_exec('c', 'rollback');
 SELECT * FROM dblink('c', 'select max(i) from numbers') AS r(n int);
 SELECT dblink_open('c', 'k', 'select i from numbers order by i');
@@ -123,7 +123,7 @@ SELECT * FROM dblink_fetch('c', 'k1', 1) AS r(i int);
 SELECT * FROM dblink_fetch('c', 'k2', 1, false) AS r(i int);
 SELECT dblink_exec('c', 'rollback to s');
 SELECT dblink_close('c', 'k1');
-SELECT * FROM dblink('c', 'select now() = statement_timestamp()') AS r(b bool);
+SELECT dblink_exec('c', 'savepoint probe', false);
 SELECT dblink_exec('c', 'rollback');
 
 --- rows and columns that do not fit

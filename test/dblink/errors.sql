@@ -18,7 +18,7 @@ SELECT dblink_exec('c', $remote$
 		elsif $1 = 4 then
 			raise exception E'two\nlines' using detail = E'a\nb', hint = E'c\nd';
 		elsif $1 = 5 then
-			raise exception '100%% %s %%d' using detail = '%s %n', hint = '%s %m';
+			raise exception '100%% %%s %%d' using detail = '%s %n', hint = '%s %m';
 		elsif $1 = 6 then
 			raise exception 'ähnlich €' using errcode = 'division_by_zero';
 		elsif $1 = 7 then

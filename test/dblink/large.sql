@@ -28,7 +28,7 @@ SELECT i FROM dblink('c', (SELECT string_agg('select ' || i, '; ') FROM generate
 SELECT dblink_exec('c', (SELECT string_agg('set work_mem = ''' || i + 100 || 'kB''', '; ') FROM generate_series(1, 500) i));
 SELECT * FROM dblink('c', 'show work_mem') AS r(s text);
 SELECT dblink_send_query('c', (SELECT string_agg('select ' || i, '; ') FROM generate_series(1, 50) i));
-SELECT sum((SELECT sum(x) FROM dblink_get_result('c') AS r(x int) WHERE i = i)) FROM generate_series(1, 51) i;
+SELECT sum(x) FROM generate_series(1, 51) i, LATERAL dblink_get_result('c' || left(i::text, 0)) AS r(x int);
 
 --- calls
 SELECT sum((SELECT x FROM dblink('c', 'select ' || i) AS r(x int))) FROM generate_series(1, 500) i;

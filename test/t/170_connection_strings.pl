@@ -11,18 +11,21 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 use PoolTest;
+use PoolTest::Tls;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $remote = start_remote(log_connections => 'on');
 my $home = PostgreSQL::Test::Utils::tempdir;
+my $certificates = make_certificates();
+my $tls = start_tls_remote($certificates, by_both => 'hostssl scram-sha-256 clientcert=verify-ca');
 PoolTest::hba($remote, 'scram-sha-256', 'host all trusted 127.0.0.1/32 trust');
 $remote->reload;
 sql($remote, q(CREATE ROLE trusted LOGIN PASSWORD 'secret'));
 
-# The environment has what would lead to the remote by itself, and its password; and
-# the user who runs the server has a service and a certificate.
+# The environment has what would lead to the remote by itself, and its password and a
+# certificate; the user who runs the server has a service.
 append_to_file("$home/.pg_service.conf",
 	"[far]\nhost=127.0.0.1\nport=${\$remote->port}\ndbname=far\nuser=app\npassword=secret\n");
 my $local = PostgreSQL::Test::Cluster->new('local');
@@ -41,7 +44,8 @@ sub start_in_environment
 }
 start_in_environment(
 	PGUSER => 'app', PGDATABASE => 'far', PGPASSWORD => 'secret', PGOPTIONS => '-c work_mem=123kB',
-	PGCLIENTENCODING => 'LATIN1', PGDATESTYLE => 'German', PGSSLCERT => '/nonexistent');
+	PGCLIENTENCODING => 'LATIN1', PGDATESTYLE => 'German',
+	PGSSLCERT => "$certificates/client.crt", PGSSLKEY => "$certificates/client.key");
 sql($local, <<'SQL');
 CREATE EXTENSION pool_dblink CASCADE;
 CREATE ROLE alice LOGIN;
@@ -145,6 +149,12 @@ is(ask($super, "$where options='-c datestyle=German -c work_mem=123kB'",
 #
 # What speaks for the user who runs the server
 #
+my $by_both = "host=127.0.0.1 port=${\$tls->port} dbname=postgres user=by_both password=secret"
+  . ' sslmode=require';
+is(ask($super, $by_both, $who)->{out}, 'by_both@postgres',
+	'the certificate in the environment serves a superuser');
+fails($alice, $by_both, '08001', 'and no other role', qr/client certificate/);
+is(ask($super, "$by_both sslcert=/dev/null/none", $who)->{state}, '08001', 'who may have none');
 fails($alice, "$there password=secret $_=x", '42501', "$_ of a role",
 	qr/permission denied to set option "$_"/)
   foreach 'sslcert', 'sslkey', 'passfile', 'service', 'krbsrvname';
@@ -203,13 +213,46 @@ my @names = map { ask($alice, "$there password=secret options='-c work_mem=${_}M
 is("@names", join(' ', map { "${_}MB" } (1 .. 20) x 2), 'each string means itself');
 
 #
+# Another environment: a service, and a certificate in the home directory
+#
+$_->quit foreach $alice, $super;
+$local->stop;
+mkdir "$home/.postgresql";
+system_or_bail('cp', "$certificates/client.$_", "$home/.postgresql/postgresql.$_")
+  foreach 'crt', 'key';
+start_in_environment(PGSERVICE => 'far');
+($alice, $super) = (session($local, user => 'alice'), session($local));
+is(ask($super, $by_both . ' gssencmode=disable', $who)->{out}, 'by_both@postgres',
+	'the certificate in the home directory serves a superuser');
+fails($alice, $by_both, '08001', 'it does not serve another role', qr/client certificate/);
+is(ask($super, 'gssencmode=disable', $who)->{out}, 'app@far', 'so does the service in the environment');
+fails($super, $there, '0A000', 'which is one like that in a string', qr/gssencmode/);
+is(ask($alice, "$there password=secret", $who)->{out}, 'app@far', 'other roles have nothing to do with it');
+
+# Of one session and one text, each role has its own.
+my @of_roles = map {
+	$super->query("SET ROLE $_");
+	ask($super, "$there password=secret", 'pg_backend_pid()')->{out};
+} 'alice', 'bob', 'alice';
+is("$of_roles[0] $of_roles[1]", "$of_roles[2] $of_roles[1]", 'a role has its connection again');
+isnt($of_roles[0], $of_roles[1], 'which is not that of another role with the same string');
+$super->query('RESET ROLE');
+
+# A role that becomes a superuser does not show its password any more.
+fails($alice, "$trusted password=secret", '2F003', 'a password that nobody asks for', $of_remote);
+sql($local, 'ALTER ROLE alice SUPERUSER');
+is(ask($alice, "$trusted password=secret gssencmode=disable service=''", $who)->{state}, '00000',
+	'a superuser need not');
+sql($local, 'ALTER ROLE alice NOSUPERUSER');
+
+#
 # A remote that is away, and back
 #
 sql($local, q(ALTER SYSTEM SET pool.acquire_timeout = '600s'; SELECT pg_reload_conf()));
 $_->quit foreach $alice, $super;
 ($alice, $super) = (session($local, user => 'alice'), session($local));
 is(ask($alice, "$there password=secret", $who)->{out}, 'app@far', 'there is a connection');
-is($super->query("SELECT dblink_connect('kept', '$there password=secret')")->{out}, 'OK',
+is($super->query("SELECT dblink_connect('kept', '$there password=secret gssencmode=disable')")->{out}, 'OK',
 	'another role keeps one');
 $remote->stop('fast');
 foreach my $time ('first', 'second')
@@ -238,6 +281,36 @@ is($alice->query(q(SELECT v FROM dblink('kept', 'SELECT current_user') AS t(v te
 	'what was kept goes on');
 
 $_->quit foreach $alice, $super, $other;
+
+# A cause that no retry cures is gone with the cause.
+is(sql($local, <<"SQL"), 10, 'what is mended is used at once');
+CREATE FUNCTION works(string text) RETURNS int LANGUAGE plpgsql AS \$\$
+DECLARE worked int; BEGIN
+	SELECT v INTO worked FROM dblink(string, 'SELECT 1') AS t(v int);
+	RETURN worked;
+EXCEPTION WHEN OTHERS THEN RETURN 0;
+END \$\$;
+CREATE FUNCTION flip(n int, string text) RETURNS int LANGUAGE plpgsql AS \$\$
+DECLARE worked int := 0; BEGIN
+	FOR i IN 1 .. n LOOP
+		PERFORM dblink_exec('root', 'ALTER ROLE app NOLOGIN');
+		worked := worked - 100 * works(string || ' application_name=n' || i);
+		PERFORM dblink_exec('root', 'ALTER ROLE app LOGIN');
+		worked := worked + works(string || ' application_name=n' || i);
+	END LOOP;
+	RETURN worked;
+END \$\$;
+DO \$\$ BEGIN PERFORM dblink_connect('root', 'host=${\$remote->host} port=$port user=postgres dbname=postgres gssencmode=disable'); END \$\$;
+SELECT flip(10, '$there password=secret gssencmode=disable');
+SQL
+
+# An address that does not answer has the string's time, not the pool's.
+my $mute = mute_remote();
+sql($local, q(ALTER SYSTEM SET pool.acquire_timeout = '8s'; SELECT pg_reload_conf()));
+fails(session($local, user => 'alice'),
+	"host=127.0.0.1 port=${\$mute->sockport} user=x password=x connect_timeout=1", '08001',
+	'a remote that does not answer', qr/could not establish connection\nDETAIL:  .*timeout expired/);
+
 settled($local);
-no_crash($local, $remote);
+no_crash($local, $remote, $tls);
 done_testing();

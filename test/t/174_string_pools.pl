@@ -52,7 +52,7 @@ sub with_clock
 }
 my $local = with_clock(
 	sub {
-	return start_local('pool.max_pools' => 6, 'pool.max_role_pools' => 4,
+	return start_local('pool.max_pools' => 6, max_prepared_transactions => 1, 'pool.max_role_pools' => 4,
 		'pool.log_connections' => 'on', log_min_messages => 'debug1',
 		shared_buffers => "'4MB'", track_activities => 'off', log_min_error_statement => 'panic');
 	});
@@ -137,6 +137,17 @@ sql($local, 'DROP SERVER srv CASCADE');
 wait_for_value($local, q(SELECT count(*) FROM pool_stats WHERE server = 'srv'), 0, 'the server is dropped');
 is(ask($alice, "$there password=secret")->{out}, $process, 'a string has nothing to do with that');
 is(ask($bob, "$there password=secret")->{out}, $of_bob, 'nor has one of another role');
+
+# Who looks for pools whose rows are gone finds none of a string.
+create_server($local, 'gone', $remote);
+is(sql($local, select_42('gone')), 42, 'there is another server');
+sql($local, q(BEGIN; DROP SERVER gone CASCADE; PREPARE TRANSACTION 'p'));
+sql($local, q(ALTER SYSTEM SET pool.catalog_check_interval = '100ms'; SELECT pg_reload_conf()));
+sql($local, q(COMMIT PREPARED 'p'));
+wait_for_value($local, q(SELECT count(*) FROM pool_stats WHERE server = 'gone'), 0,
+	'it is found to be gone', seconds => 60);
+is(ask($alice, "$there password=secret")->{out}, $process, 'the pool of a string is not');
+sql($local, q(ALTER SYSTEM RESET pool.catalog_check_interval; SELECT pg_reload_conf()));
 sql($local, 'DROP DATABASE other');
 wait_for_value($local, q(SELECT count(*) FROM pool_stats WHERE database IS NULL), 0,
 	'a pool goes with its database');

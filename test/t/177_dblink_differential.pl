@@ -19,7 +19,7 @@ use Test::More;
 my %differences = ();
 
 my $remote = start_remote(max_prepared_transactions => 5);
-my $local = start_local(max_prepared_transactions => 5);
+my $local = start_local(max_prepared_transactions => 5, restart_after_crash => 'on');
 my %modes = map { ($_ => { 'pool_dblink.mode' => $_ }) } 'session', 'transaction';
 my $ours = [ 'pool', 'pool_dblink' ];
 
