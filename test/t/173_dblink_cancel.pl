@@ -20,7 +20,7 @@ my $session = session($local);
 my $pid = q{SELECT p FROM dblink('x', 'select pg_backend_pid()') AS r(p int)};
 my $cancel = q{SELECT dblink_cancel_query('x')};
 my $get = q{SELECT t FROM dblink_get_result('x') AS r(t text)};
-my $turns = 150;
+my $turns = 100;
 
 # send_query(statement): over x
 sub send_query
@@ -158,7 +158,7 @@ DO \$\$
 DECLARE
 	answer int;
 BEGIN
-	FOR i IN 1 .. 4 * $turns LOOP
+	FOR i IN 1 .. 3 * $turns LOOP
 		SELECT t INTO answer FROM dblink('srv', format('select %s from pg_sleep(0.002)', i)) AS r(t int);
 		IF answer IS DISTINCT FROM i THEN
 			RAISE 'asked for %, and got %', i, answer;
@@ -172,15 +172,15 @@ my (@wrong, $answer);
 foreach my $turn (1 .. $turns)
 {
 	my $mode = $turn % 2 ? 'session' : 'transaction';
-	my $seconds = ($turn % 8) * 0.0007;
+	my $seconds = ($turn % 10) * 0.001;
 
 	$session->query("SET pool_dblink.mode = '$mode'; SELECT dblink_connect('x', 'srv')")
 	  if $turn % 10 < 2;
-	my $sent = send_query("select $turn from pg_sleep($seconds)");
-	$answer = $session->query("$cancel; $get");
+	$answer = $session->query(
+		"SELECT dblink_send_query('x', 'select $turn from pg_sleep($seconds)'); $cancel; $get");
 	$ends{ $answer->{state} }++;
 	push @wrong, "turn $turn: $answer->{out} $answer->{err}"
-	  if $answer->{out} !~ ($answer->{state} eq '00000' ? qr/^OK\n$turn$/ : qr/^OK$/);
+	  if $answer->{out} !~ ($answer->{state} eq '00000' ? qr/^1\nOK\n$turn$/ : qr/^1\nOK$/);
 
 	# What comes next on the same connection is not hit.
 	$session->query($get);

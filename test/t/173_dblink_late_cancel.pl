@@ -70,5 +70,59 @@ foreach my $mode (qw(session transaction))
 	settled($local);
 	remote_count($local, $remote);
 }
+
+# begin_cancel(): a statement runs, and its cancel is held up
+sub begin_cancel
+{
+	my %before;
+
+	tell_proxy($proxy, 'cancels hold');
+	%before = proxy_report($proxy);
+	$gate->query('SELECT pg_advisory_lock(1)');
+	$session->query(q{SET pool_dblink.mode = 'session'; SELECT dblink_connect('x', 'srv')});
+	$session->query(
+		q{SELECT dblink_send_query('x', 'select 9 from pg_advisory_xact_lock(1)')});
+	waits_at_gate('a statement runs');
+	$session->begin(q{SELECT dblink_cancel_query('x')});
+	wait_until(20, sub {
+		my %now = proxy_report($proxy);
+		return $now{held} == 1;
+	});
+	return %before;
+}
+
+# A session ends that waits for a cancel: the statement is cancelled in another way.
+my %before = begin_cancel();
+my $ended = $session->pid;
+sql($local, "SELECT pg_terminate_backend($ended)");
+$session->quit;
+ok( wait_until(20, sub {
+		my %now = proxy_report($proxy);
+		return $now{cancels} >= $before{cancels} + 2;
+	}),
+	'the statement of a session that has ended is cancelled, though a cancel was under way');
+tell_proxy($proxy, 'cancels release', 'cancels pass');
+$gate->query('SELECT pg_advisory_unlock(1)');
+settled($local);
+remote_count($local, $remote);
+
+# A session is interrupted in its wait, and wants its next statement cancelled before the
+# remote has heard of the first cancel.
+$session = session($local);
+begin_cancel();
+sql($local, 'SELECT pg_cancel_backend(' . $session->pid . ')');
+is($session->result->{state}, '57014', 'a wait for a cancel is interrupted');
+$gate->query('SELECT pg_advisory_unlock(1)');
+answers($session, $get, 9, 'the statement has its result');
+answers($session, $get, '', 'and that is all');
+tell_proxy($proxy, 'cancels pass');
+$session->query(q{SELECT dblink_send_query('x', 'select pg_sleep(600)')});
+wait_for_remote_statement($remote, 'another one runs on the same connection');
+answers($session, q{SELECT dblink_cancel_query('x')}, 'OK', 'and is cancelled');
+create_caught($local);
+like(caught($session, $get), qr/^57014/, 'by a request of its own');
+$session->query(q{SELECT dblink_disconnect('x')});
+settled($local);
+remote_count($local, $remote);
 stop_proxy($proxy);
 done_testing();

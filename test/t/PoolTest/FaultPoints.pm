@@ -138,6 +138,37 @@ sub fail_at
 	return;
 }
 
+# A statement that runs over a connection "x" of dblink's.
+sub _send_over_link
+{
+	my ($self) = @_;
+
+	sql($self->{local}, 'CREATE EXTENSION IF NOT EXISTS pool_dblink');
+	$self->{victim}->query(q{SELECT dblink_connect('x', 'srv')});
+	$self->{victim}->query(q{SELECT dblink_send_query('x', 'select pg_sleep(5)')});
+	wait_until(20, sub {
+		app_sessions($self->{remote}, q(query = 'select pg_sleep(5)' AND state = 'active')) eq '1' });
+	return;
+}
+
+# It has an answer, and the connection goes back.
+sub _end_link
+{
+	my ($self) = @_;
+
+	foreach (
+		q(SET pool.fault_point = ''),
+		q{SELECT * FROM dblink_get_result('x') AS r(t text)},
+		q{SELECT dblink_disconnect('x')})
+	{
+		my $answer = $self->{victim}->query($_);
+
+		last if $answer->{state} eq 'lost' || $answer->{state} =~ /^57P/;
+		$self->{case}->saw($answer);
+	}
+	return;
+}
+
 # What besides the session's own statement ends when its process does.
 sub _ends { return 'nothing'; }
 

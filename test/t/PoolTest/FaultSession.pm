@@ -46,6 +46,7 @@ my %scenario = (
 	roll_back_request => [qw(request_abort)],
 	roll_back_request_to_savepoint => [qw(request_subxact)],
 	leave_request => [qw(exit_requests)],
+	cancel => [qw(cancel_placed_locked cancel_placed cancel_finished)],
 	drop => [qw(drop_at_commit)],
 	drop_by_abort => [qw(drop_at_abort)]);
 my %scenario_of;
@@ -420,6 +421,18 @@ sub leave_request
 
 	$self->_requests($what, 'BEGIN', []);
 	return $self->_leave($what);
+}
+
+# A statement that is cancelled by the session that has sent it.
+sub cancel
+{
+	my ($self, $what) = @_;
+
+	$self->_send_over_link;
+	arm($self->{victim}, $what);
+	$self->{case}->saw($self->{victim}->query(q{SELECT dblink_cancel_query('x')}));
+	$self->_end_link;
+	return;
 }
 
 sub drop

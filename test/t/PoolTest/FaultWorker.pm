@@ -26,6 +26,7 @@ my %scenario = (
 	drain => [qw(drain_begin drain_sent drain_read drain_done)],
 	drain_in_vain => [qw(drain_given_up_locked drain_given_up)],
 	cancel => [qw(close_cancel)],
+	cancel_leased => [qw(cancel_taken cancel_sent cancel_told_locked)],
 	fail_to_connect => [qw(connect_failed connect_failed_locked)],
 	leak => [qw(janitor_reclaimed)],
 	lose => [qw(remote_closed_locked)],
@@ -164,6 +165,17 @@ sub cancel
 	$self->{victim}->query(q(SET statement_timeout = '100ms'));
 	$self->{case}->saw($self->{victim}->query(q(SELECT pool_exec('srv', 'select pg_sleep(5)'))));
 	$self->{victim}->query('RESET statement_timeout');
+	return;
+}
+
+sub cancel_leased
+{
+	my ($self, $what) = @_;
+
+	$self->_send_over_link;
+	$self->_arm($what);
+	$self->{case}->saw($self->{victim}->query(q{SELECT dblink_cancel_query('x')}));
+	$self->_end_link;
 	return;
 }
 
