@@ -18,12 +18,18 @@ my %title = (
 	update => 'Updates of a row',
 	tls => 'Point queries over TLS',
 	'fanout-point' => 'A row from each of eight servers, all of them in one query',
+	'dblink-call' => 'dblink and pool_dblink, a connection string in each query',
+	'dblink-named' => 'dblink and pool_dblink, connections by name',
 	'idle-0' => 'Five sessions at work beside no idle one',
 	'idle-100' => 'Beside 100 idle sessions with copies',
 	'idle-300' => 'Beside 300',
 	'idle-1000' => 'Beside 1,000');
-my @titles = qw(point think own cache session update tls fanout-point idle-0 idle-100 idle-300
-  idle-1000);
+my @titles = qw(point think own cache session update tls fanout-point dblink-call dblink-named
+  idle-0 idle-100 idle-300 idle-1000);
+
+# The way that the others are compared with, where it is not "pool".
+my %base_way =
+  (tls => 'pool-tls', 'dblink-call' => 'dblink-call', 'dblink-named' => 'dblink');
 my %in_tables = map { ($_ => 1) } 'per s', 'p50 ms', 'p99 ms', 'max ms', 'failed', 'wait p99 ms',
   'wait max ms', 'without hand-over';
 
@@ -65,17 +71,18 @@ sub rate_table
 		push @rows, $row if !$rows{$row};
 		$rows{$row}{$sessions} = $cell;
 		$columns{$sessions} = 1;
-		$base{$sessions} //= $cell if $way eq ($scenario eq 'tls' ? 'pool-tls' : 'pool');
+		$base{$sessions} //= $cell if $way eq ($base_way{$scenario} || 'pool');
 	}
 	return if !@rows;
 
 	my @columns = sort { $a <=> $b } keys %columns;
+	my $whose = $scenario =~ /^dblink/ ? "dblink's" : "pool's";
 	my $head = join ' | ', 'way', 'connections',
 	  map { Figures::number($_) . ($_ == 1 ? ' session' : ' sessions') } @columns;
 
 	$head = "\n| $head |\n" . '|---' x (@columns + 2) . "|\n";
 	print "\n### $title{$scenario}\n\n",
-	  "Queries a second; ratio to pool's (least and greatest of a round).\n$head";
+	  "Queries a second; ratio to $whose (least and greatest of a round).\n$head";
 	foreach my $row (@rows)
 	{
 		print_row($row, map { rate($rows{$row}{$_}, $base{$_}) } @columns);

@@ -6,7 +6,7 @@
 : "${stage?}" "${rounds?}" "${seconds?}"
 
 scenarios=(memory lease point think own cache idle session update lateral million tls growth
-	fanout)
+	fanout dblink)
 
 bouncers=(pgbouncer-reset pgbouncer)
 
@@ -213,6 +213,28 @@ scenario_tls()
 	done
 	check_rows point
 	check_rows encrypted $'true\ntrue\ntrue'
+	run_cells point
+}
+
+# The same statement over dblink and over pool_dblink: with a connection string in each
+# query, and with a connection by name.
+scenario_dblink()
+{
+	local sessions numbers=(1 16)
+
+	[ -n "$quick" ] || numbers+=(200)
+	scenario=dblink-call
+	for sessions in "${numbers[@]}"; do
+		cells "$sessions" 20 dblink-call pool-dblink-call
+	done
+	check_rows point
+	run_cells point
+	scenario=dblink-named
+	for sessions in "${numbers[@]}"; do
+		cells "$sessions" 20 dblink pool-dblink-session pool-dblink-transaction
+	done
+	[ -n "$quick" ] || cells 1000 20 pool-dblink-transaction
+	check_rows point
 	run_cells point
 }
 

@@ -33,7 +33,8 @@ start_servers()
 		'synchronize_seqscans = off' 'autovacuum = off' 'jit = off' \
 		"$(tls_settings "$stage/tls")"
 	start_cluster local trust 'max_connections = 1200' "shared_preload_libraries = 'pool'" \
-		'pool.max_connections = 600' 'pool.max_pools = 128' 'max_files_per_process = 4000' 'autovacuum = off' 'jit = off'
+		'pool.max_connections = 600' 'pool.max_pools = 128' 'pool_dblink.max_size = 20' \
+		'max_files_per_process = 4000' 'autovacuum = off' 'jit = off'
 
 	# Not a function, so that what runs in the background can be ended.
 	pgbench_here=(env PGDATABASE=postgres "$bin/pgbench" -n -U postgres -h "$stage"

@@ -4,6 +4,8 @@
 
 CREATE EXTENSION pool;
 CREATE EXTENSION dblink;
+CREATE SCHEMA pool_dblink;
+CREATE EXTENSION pool_dblink SCHEMA pool_dblink;
 CREATE EXTENSION postgres_fdw;
 CREATE EXTENSION plproxy;
 

@@ -39,6 +39,11 @@ way pgbouncer shared 'dblink through PgBouncer, no reset'
 way dblink own 'dblink, a connection a session'
 way dblink-call own 'dblink, a connection a query'
 way dblink-send own '`dblink_send_query()`, a connection a server'
+way pool-dblink-call shared 'pool_dblink, a connection string a query'
+way pool-dblink-session own 'pool_dblink, a name a session, mode "session"' '' \
+	pool_dblink.mode=session
+way pool-dblink-transaction shared 'pool_dblink, a name a session, mode "transaction"' '' \
+	pool_dblink.mode=transaction
 way postgres_fdw own 'postgres_fdw, a connection a session'
 way plproxy own 'PL/Proxy, a connection a session'
 way floor own 'floor: a local function and the remote, one after the other'
@@ -117,6 +122,12 @@ open()
 		dblink-send)
 			printf '%s' "SELECT count(dblink_connect('p' || i, '$(conninfo_of_host)" \
 				" sslmode=disable dbname=part' || i)) FROM generate_series(0, 7) AS i" ;;
+		pool-dblink-session)
+			# Over a server, since there are as many connections as sessions.
+			printf "SELECT pool_dblink.dblink_connect('c', '%s')" "$(server "$1" "$2")" ;;
+		pool-dblink-transaction)
+			printf "SELECT pool_dblink.dblink_connect('c', '%s sslmode=disable')" \
+				"$(conninfo remote)" ;;
 		dblink)
 			printf "SELECT dblink_connect('c', '%s sslmode=disable')" "$(conninfo remote)" ;;
 		dblink-tls)
@@ -137,6 +148,10 @@ from()
 	fi
 	case $1 in
 		pool-lease) printf "pool_query(:lease::bigint, '%s', @) AS t(%s)" "$text" "$4" ;;
+		pool-dblink-call)
+			printf "pool_dblink.dblink('%s sslmode=disable', '%s') AS t(%s)" \
+				"$(conninfo remote)" "$quoted" "$4" ;;
+		pool-dblink-*) printf "pool_dblink.dblink('c', '%s') AS t(%s)" "$quoted" "$4" ;;
 		pool*)
 			[ "$3" != all ] || parameter=
 			printf "pool_query('%s', '%s'%s) AS t(%s)" "$(server "$1" "$2")" "$text" \
