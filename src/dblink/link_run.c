@@ -33,13 +33,16 @@ pool_link_run_context(const char *name, const char *doing)
 			   : psprintf("%s on unnamed dblink connection", doing);
 }
 
-/* Is a transaction open on the link's connection? */
+/*
+ * Is a transaction open on the link's connection?  As long as nothing was sent in the
+ * lease, libpq tells how the session left its copy in an earlier one.
+ */
 bool
 pool_link_run_in_transaction(const PoolLink *link)
 {
 	const PoolLease *lease = link->lease;
 
-	return lease != NULL && lease->copy != NULL &&
+	return lease != NULL && lease->copy != NULL && lease->touched &&
 		   PQtransactionStatus(lease->copy->pg) != PQTRANS_IDLE;
 }
 
@@ -118,9 +121,8 @@ broken_error(const PoolLink *link, const char *context)
 	const char *name = NameStr(link->name);
 	ErrorData *error =
 		make_error(ERRCODE_CONNECTION_DOES_NOT_EXIST,
-				   name[0] != '\0'
-					   ? psprintf("connection \"%s\" was lost", name)
-					   : "connection was lost",
+				   name[0] != '\0' ? psprintf("connection \"%s\" was lost", name)
+								   : "connection was lost",
 				   context);
 
 	error->hint = pstrdup("Call dblink_disconnect() and dblink_connect().");

@@ -80,7 +80,8 @@ sub stop_sessions
 {
 	sql($local, 'INSERT INTO stop VALUES (true)');
 	@sessions = grep { _collect($_, 60) && !$terminated{ $_->pid } } @sessions;
-	$_->query('SET statement_timeout = 0; SELECT forget_across()') foreach @sessions;
+	$_->query('SET statement_timeout = 0; SELECT forget_across(), forget_link()')
+	  foreach @sessions;
 	return @sessions;
 }
 
@@ -288,6 +289,10 @@ my @explained = (
 	[ qr/^(?:all_|any$)/, '57014',
 		qr/^canceling remote statement on server "hasty" due to query_timeout$/ ],
 	[ qr/^all_(?:raise|row)$/, '22012', qr/^division by zero$/ ],
+
+	# dblink's functions say so when a connection was lost or cannot be had.
+	[ qr/^dl_/, '08001', qr/^could not establish connection$/ ],
+	[ qr/^dl_/, '08003', qr/^connection "x" (?:was lost|not available)$/ ],
 
 	# What libpq says, which a row has after the message.
 	[ qr/^all_row$/, '08006', qr/^connection to the remote was lost: / ]);

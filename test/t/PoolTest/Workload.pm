@@ -2,7 +2,7 @@
 #	What the sessions of 024_soak.pl and 107_stress.pl ask for: functions of the local server that
 #	run statements of every kind through pool, each with a token of its own, and
 #	compare the answers byte by byte.  What they ask for without waiting is in
-#	PoolTest/WorkloadRequests.pm.
+#	PoolTest/WorkloadRequests.pm, and by dblink's functions in WorkloadDblink.pm.
 #
 #	churn() is what a session calls; it picks kinds at random.  What it met is
 #	counted in the table "met", and tokens that are on the remote for certain are
@@ -15,6 +15,7 @@ use warnings;
 
 use Exporter qw(import);
 use PoolTest;
+use PoolTest::WorkloadDblink;
 use PoolTest::WorkloadRequests;
 
 our @EXPORT = qw(create_workload);
@@ -41,8 +42,8 @@ sub create_workload
 	create_server($local, 'hasty', $remote,
 		options => { %options, max_size => 2, query_timeout => '100ms' });
 	sql($remote, 'CREATE TABLE kept (token text PRIMARY KEY)', db => 'far', user => 'app');
-	sql($local, $_) foreach _tables(), workload_requests(), _ask(), _churn(),
-	  _probe();
+	sql($local, $_) foreach _tables(), workload_requests(), workload_dblink(), _ask(),
+	  _churn(), _probe();
 	return;
 }
 
@@ -173,6 +174,8 @@ BEGIN
 		PERFORM compare(token, got, token);
 	WHEN 'forgotten' THEN			-- never released
 		PERFORM pool_acquire('srv', hold => true);
+	WHEN 'dl_call', 'dl_named', 'dl_cursor', 'dl_send', 'dl_cancel' THEN
+		PERFORM ask_dblink(kind, token);
 	ELSE
 		PERFORM ask_requests(kind, token);
 	END CASE;
@@ -190,7 +193,8 @@ DECLARE
 	usual text[] := ARRAY['rows', 'rows', 'rows', 'many', 'insert', 'commit', 'commit',
 						  'rollback', 'error', 'undone', 'send', 'send', 'leased', 'across',
 						  'abandon', 'block', 'any', 'all_raise', 'all_row', 'all_skip',
-						  'unfinished'];
+						  'unfinished', 'dl_call', 'dl_named', 'dl_cursor', 'dl_send',
+						  'dl_cancel'];
 	kinds text[] := usual || ARRAY['sleep', 'hasty', 'long', 'held', 'forgotten', 'unattended',
 								   'fetched'];
 	good int[] := array_fill(0, ARRAY[array_length(kinds, 1)]);
