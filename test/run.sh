@@ -9,8 +9,8 @@
 # encrypt, and with remotes that take nobody without TLS; --plain and --tls
 # choose one.  One SQL test runs after "init" of its kind, which sets up what
 # the others use.  --keep leaves the directory with the results and logs.  What a
-# test could not look at here is shown below its line, and counted at the end.  The
-# last line is "N passed, N failed".
+# test could not look at here is shown below its line, and counted at the end; a test
+# that looked at nothing has not passed.  The last line is "N passed, N failed".
 #
 # --pg, which comes first, has another version of PostgreSQL: the tests run in a system
 # of the Debian suite that has it, which chroot.sh makes.  --fast runs those that depend
@@ -53,6 +53,9 @@ long_only='# Runs with --long only.'
 
 # One with this line counts what the tools of --sanitize and --valgrind do, too.
 no_memory='# Not with sanitizers or valgrind.'
+
+# What prove says of a TAP file that skips everything; it is no result.
+all_skipped='^[^ ]*\.pl \.+ skipped: '
 
 # These take longest and start first, so that none is left alone at the end.
 longest='002_tokens 006_remote 015_ageing 023_storm 024_soak'
@@ -195,6 +198,7 @@ attempt()
 	log=$job/$name.out
 	limited "$limit" "$@" >"$log" 2>&1 || status=$?
 	[ "$status" -eq 0 ] || ok='not ok'
+	! grep -qE "$all_skipped" "$log" || ok=skip
 	! memory_reports >"$job/$name.memory" || ok='not ok'
 	# What timeout returns; by then prove has lost what it had not yet written.
 	case $status in
@@ -211,13 +215,15 @@ attempt()
 	[ -z "$late" ] || printf '    nothing had failed when its %d s were over\n' "$limit"
 	show_skipped "$log"
 	show 'errors with memory' "$job/$name.memory" 150
-	[ "$ok" = ok ]
+	[ "$ok" != 'not ok' ]
 }
 
-# show_skipped log: the parts of a TAP test that it skipped, each reason once
+# show_skipped log: the parts of a TAP test that it skipped, each reason once, or why
+# all of it was
 show_skipped()
 {
-	sed -nE 's/^ *(ok [0-9]+|1\.\.0) # skip */    skipped: /Ip' "$1" | uniq
+	sed -nE -e 's/^ *ok [0-9]+ # skip */    skipped: /Ip' \
+		-e "s/$all_skipped/    skipped: /p" "$1" | uniq
 }
 
 # close_cluster name: stop the server, which must not resist, and look in its

@@ -134,7 +134,7 @@ pool_lease_settle(PoolLeaseRun *lease_run)
 
 	if (lease->scope == POOL_LEASE_STATEMENT)
 	{
-		if (run->outcome == POOL_RUN_DONE && !run->statement->verbatim &&
+		if (run->outcome == POOL_RUN_DONE &&
 			pool_lease_condition(lease) == POOL_CONDITION_IN_TRANSACTION)
 			run->outcome = POOL_RUN_LEFT_OPEN;
 		pool_lease_close(lease, POOL_CLOSE_NONE);

@@ -22,7 +22,7 @@ typedef struct PoolStatement
 
 	/*
 	 * Its answers are kept and read as they came: whatever the styles of the remote
-	 * session are, a transaction may stay open, and notices are not shown.
+	 * session are, and notices are not shown.
 	 */
 	bool verbatim;
 	const char *context; /* of its errors; NULL: that it ran on the server */

@@ -89,6 +89,28 @@ foreach my $kind ('notice', 'notification', 'warning')
 		"a $kind after the proof is the session's own") or diag(join ' ', %shown);
 }
 
+# A connection of dblink's functions keeps those that come after the proof, and no others.
+sql($local, 'CREATE SCHEMA over; CREATE EXTENSION pool_dblink SCHEMA over');
+my %heard;
+foreach my $place (0 .. $#answer)
+{
+	my $fault = "fault handover remote message $place 0 inject " . hex_of($stray{notification});
+	my $came = $session->query(<<"SQL")->{out};
+SELECT ask('srv', 'before'), other('ask(''srv'', ''other'')');
+SELECT proxy('$fault');
+SELECT over.dblink_connect('n', 'srv');
+SELECT n FROM over.dblink('n', 'select 7') AS r(n int);
+SELECT count(*) FROM over.dblink_get_notify('n');
+SELECT over.dblink_disconnect('n');
+SQL
+	my ($number, $count) = $came =~ /OK\n(\d+)\n(\d+)\nOK$/;
+
+	$heard{ $place <= $nonce ? 'before' : 'after' }{"$number $count"} .= " $place"
+	  if $place <= $nonce || $place > $nonce + 2;
+}
+is(join(';', keys %{ $heard{before} }), '7 0', "an earlier session's notification is not heard");
+is(join(';', keys %{ $heard{after} }), '7 1', "one's own is");
+
 #
 # A parameter: rows that may be read wrongly are not shown, and the next session
 # finds what is usual.
