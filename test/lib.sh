@@ -20,6 +20,7 @@ set -euo pipefail
 stage=${POOL_STAGE:-}
 keep=					# '', 'files', or 'clusters' too
 declare -A port			# of each cluster, by name
+dblink_suite=			# whether a test needs it
 
 die()
 {
@@ -89,16 +90,25 @@ fi
 packages=("postgresql-$pg" "postgresql-server-dev-$pg" libpq-dev gcc make
 	libc6-dev libmicrohttpd-dev perl libipc-run-perl strace openssl)
 
+# named file test...: is it one of the TAP tests that are named, or all?
+named()
+{
+	local name
+
+	name=$(basename "$1" .pl)
+	shift
+	[[ $# -eq 0 || " $* " =~ [\ /](tap|($name|${name#*_})(\.pl)?)\  ]]
+}
+
 # test_packages test...: try to install what the TAP tests that are named, or all, need
 # besides, as they say in a line.  A test that cannot have it is skipped.
 test_packages()
 {
-	local file name line names=" $* " wanted=()
+	local file name line wanted=()
 
 	[ -z "$stage" ] || return 0
 	for file in "$(dirname "${BASH_SOURCE[0]}")"/t/*.pl; do
-		name=$(basename "$file" .pl)
-		[[ $# -eq 0 || $names =~ [\ /](tap|($name|${name#*_})(\.pl)?)\  ]] || continue
+		named "$file" "$@" || continue
 		line=$(grep -oP '^# Needs the package \K[a-z-]+(?=\.$)' "$file") || continue
 		[[ " ${wanted[*]} " == *" $line "* ]] || wanted+=("$line")
 	done
@@ -107,13 +117,26 @@ test_packages()
 	done
 }
 
+# test_sources test...: have enter_stage fetch the suite of dblink if a TAP test that is
+# named, or one of all, needs it, as it says in a line
+test_sources()
+{
+	local file
+
+	while read -r file; do
+		! named "$file" "$@" || dblink_suite=yes
+	done < <(grep -lx '# Needs the suite of dblink\.' \
+		"$(dirname "${BASH_SOURCE[0]}")"/t/*.pl)
+}
+
 # copy_tree directory: the sources without what a build or a test left there
 copy_tree()
 {
 	mkdir -p "$1"
 	tar -C "$(dirname "${BASH_SOURCE[0]}")/.." --exclude=./.git \
 		--exclude='*.o' --exclude='*.bc' --exclude='*.so' --exclude=./results \
-		--exclude=./output_iso --exclude=./tmp_check --exclude=./log -cf - . |
+		--exclude=./output_iso --exclude=./tmp_check --exclude=./log \
+		--exclude=./test/dblink/suite -cf - . |
 		tar -C "$1" --no-same-owner -xf -
 }
 
@@ -132,6 +155,12 @@ enter_suite()
 	for package in "${packages[@]}"; do
 		options+=(--with "$package")
 	done
+	if [ -n "${POOL_ROOTS:-}" ]; then
+		POOL_ROOTS=$(realpath "$POOL_ROOTS")
+		export POOL_ROOTS
+		mkdir -p "$POOL_ROOTS/sources"
+		options+=(--bind "$POOL_ROOTS/sources")
+	fi
 	exec "$BASH" "$(dirname "${BASH_SOURCE[0]}")/chroot.sh" "${options[@]}" "$suite" bash "$@"
 }
 
@@ -158,6 +187,10 @@ enter_stage()
 		stage=$(mktemp -d "$base/pool.XXXXXX")
 		trap 'rm -rf "$stage"' EXIT
 		copy_tree "$stage/src"
+		# A test that does not find it says what the second file has.
+		[ -z "$dblink_suite" ] ||
+			bash "$stage/src/test/dblink/fetch.sh" "$pg" "$stage/src/test/dblink/suite" \
+				2>"$stage/src/test/dblink/missing" || true
 		[ "$EUID" -ne 0 ] || chown -R postgres: "$stage"
 
 		# Of the environment only what cannot change a result: no PG*, no LC_*.

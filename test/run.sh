@@ -109,6 +109,7 @@ if [ $# -eq 0 ]; then
 		002_tokens.pl 006_remote.pl 012_options.pl
 fi
 test_packages "$@"
+test_sources "$@"
 enter_stage "$0" "${arguments[@]}"
 
 regress=()
