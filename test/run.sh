@@ -65,7 +65,7 @@ fast='regress isolation 003_cancel 007_databases 009_error_paths 014_tls 051_cat
 	064_local_roles 083_late_cancels 085_fault_caught 092_forged_messages
 	095_nothing_in_the_clear 096_sql_fuzz 100_security_libpq 103_security_tenants
 	110_statement_cache 111_reset_parts 128_binary 130_metrics_endpoint 140_versions
-	150_requests 155_query_all'
+	150_requests 155_query_all 175_dblink_suite'
 
 # Options that are off, and what the compiler is told of that
 without=()
