@@ -155,10 +155,10 @@ enter_suite()
 	for package in "${packages[@]}"; do
 		options+=(--with "$package")
 	done
-	if [ -n "${POOL_ROOTS:-}" ]; then
+	# What fetch.sh keeps is there as well.
+	if [ -n "${POOL_ROOTS:-}" ] && mkdir -p "$POOL_ROOTS/sources"; then
 		POOL_ROOTS=$(realpath "$POOL_ROOTS")
 		export POOL_ROOTS
-		mkdir -p "$POOL_ROOTS/sources"
 		options+=(--bind "$POOL_ROOTS/sources")
 	fi
 	exec "$BASH" "$(dirname "${BASH_SOURCE[0]}")/chroot.sh" "${options[@]}" "$suite" bash "$@"
