@@ -146,7 +146,7 @@ BEGIN
 			RAISE EXCEPTION USING ERRCODE = '42710',
 				MESSAGE = format('database "%s" has both %s and %s', current_database(), was,
 					becomes),
-				HINT = format('DROP EXTENSION %s; which says what depends on it.', becomes);
+				HINT = 'One of them has to be dropped; DROP EXTENSION says what depends on it.';
 		END IF;
 		RAISE NOTICE 'database "%" has % already; nothing to do', current_database(), becomes;
 		RETURN false;
