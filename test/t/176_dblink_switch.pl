@@ -420,6 +420,8 @@ is(sql($local, q(SELECT obj_description('"Far away".dblink(text)'::regprocedure,
 same(code('shop'), $code, 'all functions have the code of pool_dblink');
 is($session->query('EXECUTE rows')->{out}, 3, 'the session still reads the view');
 goes_on('shop', 'with pool_dblink');
+cmp_ok(sql($local, q(SELECT sum(acquires) FROM pool_stats_all() WHERE database = 'shop')),
+	'>', 5, 'by way of the pool');
 
 my $copy = restored('shop', 'switched');
 same(dump_of($copy, 'with extensions'), dump_of('shop', 'with extensions'),
