@@ -399,6 +399,9 @@ goes_on('shop', 'with dblink');
 my $session = session($local, db => 'shop');
 $session->query('PREPARE rows AS SELECT count(*) FROM "Far away".items');
 is($session->query('EXECUTE rows')->{out}, 3, 'a session reads a view');
+my $connect = qq(SELECT "Far away".dblink_connect('kept', '$far'));
+my $names = 'SELECT "Far away".dblink_get_connections()';
+is($session->query($connect)->{out}, 'OK', 'and has a connection');
 
 my %was = (
 	catalogs => catalogs('shop'),
@@ -419,6 +422,9 @@ is(sql($local, q(SELECT obj_description('"Far away".dblink(text)'::regprocedure,
 		db => 'shop'), 'of the unnamed one', 'and so does one on a function');
 same(code('shop'), $code, 'all functions have the code of pool_dblink');
 is($session->query('EXECUTE rows')->{out}, 3, 'the session still reads the view');
+is($session->query($names)->{out}, '', 'the connection of dblink is not one of pool_dblink');
+is($session->query($connect)->{out}, 'OK', 'and its name can be used again');
+is($session->query($names)->{out}, '{kept}', 'for a connection of pool_dblink');
 goes_on('shop', 'with pool_dblink');
 cmp_ok(sql($local, q(SELECT sum(acquires) FROM pool_stats_all() WHERE database = 'shop')),
 	'>', 5, 'by way of the pool');
@@ -434,6 +440,7 @@ is($status, 0, 'it is switched back') || diag($said);
 same(catalogs('shop'), $was{catalogs}, 'nothing in the catalogs has changed');
 same(dump_of('shop', 'with extensions'), $was{dump}, 'and the dump is the same');
 is($session->query('EXECUTE rows')->{out}, 3, 'the session reads the view again');
+is($session->query($names)->{out}, '{kept}', 'and has the connection of dblink again');
 goes_on('shop', 'back with dblink');
 $session->quit;
 
