@@ -103,13 +103,14 @@ SELECT n FROM over.dblink('n', 'select 7') AS r(n int);
 SELECT count(*) FROM over.dblink_get_notify('n');
 SELECT over.dblink_disconnect('n');
 SQL
+	# This answer is shorter than the one whose places are counted.
 	my ($number, $count) = $came =~ /OK\n(\d+)\n(\d+)\nOK$/;
 
 	$heard{ $place <= $nonce ? 'before' : 'after' }{"$number $count"} .= " $place"
 	  if $place <= $nonce || $place > $nonce + 2;
 }
 is(join(';', keys %{ $heard{before} }), '7 0', "an earlier session's notification is not heard");
-is(join(';', keys %{ $heard{after} }), '7 1', "one's own is");
+like($heard{after}{'7 1'} || '', qr/ \d+ \d+/, "one's own is") or diag(join ' ', %{ $heard{after} });
 
 #
 # A parameter: rows that may be read wrongly are not shown, and the next session

@@ -55,7 +55,8 @@ my %only = (
 		AND refclassid <> 'pg_extension'::regclass),
 	# Not those of first rights: where none were kept, since they were the usual ones, they
 	# are kept afterwards.
-	pg_shdepend => q(deptype <> 'i' AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+	pg_shdepend => q(deptype <> 'i'
+		AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
 		AND classid <> 'pg_extension'::regclass),
 	pg_description => q(objoid >= 16384 AND classoid <> 'pg_extension'::regclass AND NOT EXISTS
 		(SELECT FROM pg_depend d WHERE (d.classid, objid) = (classoid, objoid) AND deptype = 'e')
