@@ -259,26 +259,6 @@ pool_acquire_error_limit(const PoolAcquireRequest *request,
 }
 
 /*
- * Raises the last error of connecting for a connection string, in the words of dblink
- * and with its SQLSTATEs: 08001 whatever the remote says, and 2F003 if it has not
- * asked for the password.
- */
-static void
-raise_string_failed(const Summary *now)
-{
-	if (now->error.sqlstate == ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED)
-		ereport(ERROR,
-				(errcode(now->error.sqlstate), errmsg("password is required"),
-				 errdetail("Non-superuser cannot connect if the server does not "
-						   "request a password."),
-				 errhint(
-					 "Target server's authentication method must be changed.")));
-	ereport(ERROR, (errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
-					errmsg("could not establish connection"),
-					errdetail_internal("%s", now->error.message)));
-}
-
-/*
  * Raises the last error of connecting, with the remote's SQLSTATE if it gave
  * one, 08001 otherwise.
  */
@@ -289,8 +269,6 @@ pool_acquire_error_connect(Pool *pool, uint64 pool_id, const PoolTarget *target)
 	int sqlstate;
 
 	read_summary(pool, pool_id, &now);
-	if (pool_target_is_string(&target->key))
-		raise_string_failed(&now);
 	sqlstate = connect_sqlstate(&now);
 	if (now.retry_ms > 0)
 		ereport(ERROR,

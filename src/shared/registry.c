@@ -16,6 +16,7 @@
 #include "catalog/pg_foreign_server.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "storage/latch.h"
 
 #include "base/clock.h"
 #include "base/wait_event.h"
@@ -150,6 +151,7 @@ wait_until_closed(Pool *pool, uint64 id, int64 deadline)
 									pool_wait_event(POOL_WAIT_ACQUIRE));
 	}
 	ConditionVariableCancelSleep();
+	SetLatch(MyLatch); /* it may have been set for something else meanwhile */
 }
 
 /*

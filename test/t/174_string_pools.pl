@@ -232,17 +232,19 @@ is($bob->result->{state}, '57014', 'it is cancelled');
 set('pool_dblink.max_pools', 64);
 
 # The places of all pools, and of a role's
+my $of_super = ask($super, named($there, 's'))->{out};
 foreach my $n (1 .. 10)
 {
 	like(ask($alice, named($there, "r$n"))->{out}, qr/^\d+$/, "a role has its string number $n");
 }
 cmp_ok(sql($local, q(SELECT count(*) FROM pool_stats WHERE user_name = 'alice')), '<=', 4,
 	'though it may have four pools');
-like(ask($super, named($there, "s$_"))->{out}, qr/^\d+$/, "a superuser has string number $_") foreach 1 .. 10;
-is(pools(), 6, 'all places are taken');
+is(ask($super, named($there, 's'))->{out}, $of_super, 'those of other roles do not go for it');
 create_server($local, 'srv', $remote);
 is(sql($local, select_42('srv')), 42, 'a server has a place before strings that nobody uses');
-is(sql($local, q(SELECT open FROM pool_stats WHERE server = 'srv')), 1, 'and keeps it');
+like(ask($super, named($there, "s$_"))->{out}, qr/^\d+$/, "a superuser has string number $_") foreach 1 .. 10;
+is(pools(), 6, 'all places are taken');
+is(stat_of($local, 'connects || $$ $$ || open', 'srv'), '1 1', 'a server keeps its place');
 sql($local, 'DROP SERVER srv CASCADE');
 
 #
@@ -274,7 +276,8 @@ my $kept = q(SELECT p FROM dblink('a', 'SELECT pg_backend_pid()') AS t(p int));
 $process = $alice->query($kept)->{out};
 pass(3600);
 is($alice->query($kept)->{out}, $process, 'a connection that is kept stays for long');
-is(sql($local, 'SELECT sum(leaks) FROM pool_stats_all()'), 0, 'which is no leak');
+like(ask($again, named($there, 'r11'))->{out}, qr/^\d+$/, 'the worker has looked at it');
+is(sql($local, 'SELECT sum(leaks) FROM pool_stats_all()'), 0, 'it is no leak');
 $alice->query(q(SELECT dblink_disconnect('a')));
 wait_for_value($local, "SELECT count(*) FROM pool_connections WHERE remote_pid = $process", 0,
 	'it is too old for another one');
