@@ -229,6 +229,24 @@ wait_for_remote_statement($remote, 'a statement runs');
 is(ask($super, named($there, 'f'))->{state}, '53400', 'its pool does not go');
 sql($local, 'SELECT pg_cancel_backend(' . $bob->pid . ')');
 is($bob->result->{state}, '57014', 'it is cancelled');
+
+# So is, for a moment, one that was just made and of which the worker does not know
+# yet.
+my $refused = 0;
+my $worker = worker_pid($local);
+foreach my $n (1 .. 5)
+{
+	kill 'STOP', $worker;
+	$alice->begin("SELECT 1 FROM dblink('" . named($there, "u$n") . "', 'SELECT 1') AS t(i int)");
+	wait_until(10, sub { sql($local, q(SELECT count(*) FROM pool_stats WHERE user_name = 'alice')) == 1 });
+	$super->begin("SELECT 1 FROM dblink('" . named($there, "v$n") . "', 'SELECT 1') AS t(i int)");
+	$refused = wait_until(5, sub { !$super->busy });
+	kill 'CONT', $worker;
+	$refused = 0 if $super->result->{state} ne '53400';
+	$alice->result;
+	last if $refused;
+}
+ok($refused, 'nor does one that is about to be used');
 set('pool_dblink.max_pools', 64);
 
 # The places of all pools, and of a role's
@@ -275,9 +293,10 @@ $late->quit;
 my $kept = q(SELECT p FROM dblink('a', 'SELECT pg_backend_pid()') AS t(p int));
 $process = $alice->query($kept)->{out};
 pass(3600);
-is($alice->query($kept)->{out}, $process, 'a connection that is kept stays for long');
-like(ask($again, named($there, 'r11'))->{out}, qr/^\d+$/, 'the worker has looked at it');
-is(sql($local, 'SELECT sum(leaks) FROM pool_stats_all()'), 0, 'it is no leak');
+like(ask($again, named($there, $_))->{out}, qr/^\d+$/, 'the worker looks at its connections')
+  foreach 'r11', 'r12';
+is(sql($local, 'SELECT sum(leaks) FROM pool_stats_all()'), 0, 'one that is kept for long is no leak');
+is($alice->query($kept)->{out}, $process, 'it stays');
 $alice->query(q(SELECT dblink_disconnect('a')));
 wait_for_value($local, "SELECT count(*) FROM pool_connections WHERE remote_pid = $process", 0,
 	'it is too old for another one');
