@@ -23,7 +23,7 @@ begin_cursor(const PoolLinkCall *call)
 {
 	PoolLink *link = call->link;
 
-	if (link->request != NULL)
+	if (link->request != NULL || pool_link_run_is_broken(link))
 		return; /* opening it will fail */
 	if (!pool_link_run_in_transaction(link))
 	{

@@ -27,10 +27,11 @@ typedef struct PoolLink
 
 	/*
 	 * NULL: between two statements it has none (mode "transaction"), or it was lost.
-	 * "broken": with it went what the user had set up on the remote, so that nothing
-	 * can be done but to disconnect.
+	 * "kept": it was there before what was run last, for what is set up on the remote.
+	 * "broken": with it went just that, so that nothing can be done but to disconnect.
 	 */
 	PoolLease *lease;
+	bool kept;
 	bool broken;
 
 	/* Cursors that dblink_open() has opened in a transaction that it began. */

@@ -62,11 +62,11 @@ holds(const PoolLink *link)
 }
 
 /*
- * A statement has ended, and nothing is left of it: what becomes of the lease?  "held" tells
- * whether it held something before.  Raises nothing.
+ * A statement has ended, and nothing is left of it, or nothing was run: what becomes of
+ * the lease?  Raises nothing.
  */
-static void
-settle(PoolLink *link, bool held)
+void
+pool_link_run_settle(PoolLink *link)
 {
 	bool transaction = pool_guc_dblink_mode == POOL_DBLINK_TRANSACTION;
 
@@ -76,7 +76,7 @@ settle(PoolLink *link, bool held)
 	if (is_lost(link->lease))
 	{
 		pool_link_end_lease(link);
-		link->broken = held || !transaction;
+		link->broken = link->kept || !transaction;
 	}
 	else if (transaction && !holds(link))
 	{
@@ -84,14 +84,6 @@ settle(PoolLink *link, bool held)
 		link->lease->scope = POOL_LEASE_STATEMENT;
 		pool_link_end_lease(link);
 	}
-}
-
-/* The same, when nothing was run. */
-void
-pool_link_run_settle(PoolLink *link)
-{
-	if (link->lease != NULL)
-		settle(link, holds(link));
 }
 
 /* An error that is not the remote's, to be thrown as one. */
@@ -106,12 +98,15 @@ make_error(int sqlstate, const char *message, const char *context)
 	return error;
 }
 
-/* Has the link lost its connection, and what was set up on it? */
-static bool
-is_broken(PoolLink *link)
+/* Has the link lost its connection, and what was set up on it?  Raises nothing. */
+bool
+pool_link_run_is_broken(PoolLink *link)
 {
 	if (link->lease != NULL && is_lost(link->lease))
-		settle(link, holds(link));
+	{
+		link->kept = true;
+		pool_link_run_settle(link);
+	}
 	return link->broken;
 }
 
@@ -158,8 +153,9 @@ pool_link_run_open(PoolLink *link)
 {
 	MemoryContext context = CurrentMemoryContext;
 
-	if (is_broken(link))
+	if (pool_link_run_is_broken(link))
 		pool_link_run_throw(broken_error(link, NULL), true);
+	link->kept = link->lease != NULL;
 	if (link->lease != NULL)
 		return;
 	PG_TRY();
@@ -279,7 +275,7 @@ error_before(const PoolLinkCall *call)
 	if (link->request != NULL)
 		error = make_error(ERRCODE_CONNECTION_FAILURE,
 						   "another command is already in progress", context);
-	else if (is_broken(link))
+	else if (pool_link_run_is_broken(link))
 		error = broken_error(link, context);
 	if (error != NULL)
 		pool_link_note_error(link, error->message);
@@ -315,10 +311,10 @@ run_on_lease(const PoolLinkCall *call, PoolLinkAnswer *answer)
 
 /* The call's statement has ended, one way or another.  Raises nothing. */
 static void
-end_call(PoolLink *link, bool held)
+end_call(PoolLink *link)
 {
 	if (pool_link_is_listed(link))
-		settle(link, held);
+		pool_link_run_settle(link);
 	else
 	{
 		if (link->lease != NULL)
@@ -339,7 +335,6 @@ bool
 pool_link_run(const PoolLinkCall *call, PoolLinkAnswer *answer)
 {
 	PoolLink *link = call->link;
-	volatile bool held = false;
 	ErrorData *volatile error;
 
 	memset(answer, 0, sizeof(*answer));
@@ -352,16 +347,15 @@ pool_link_run(const PoolLinkCall *call, PoolLinkAnswer *answer)
 	PG_TRY();
 	{
 		pool_link_run_open(link);
-		held = holds(link);
 		error = run_on_lease(call, answer);
 	}
 	PG_CATCH();
 	{
-		end_call(link, held);
+		end_call(link);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	end_call(link, held);
+	end_call(link);
 	if (error == NULL)
 		return true;
 	pool_result_destroy(answer->result);

@@ -35,6 +35,7 @@ extern void pool_link_run_command(PoolLink *link, const char *name,
 extern bool pool_link_run_in_transaction(const PoolLink *link);
 extern void pool_link_run_discard(PoolLink *link);
 extern void pool_link_run_settle(PoolLink *link);
+extern bool pool_link_run_is_broken(PoolLink *link);
 extern void pool_link_run_read_styles(const PoolLink *link,
 									  PoolLinkAnswer *answer);
 extern bool pool_link_run_is_empty(const PoolSet *set);

@@ -52,12 +52,14 @@ $remote$);
 --- raised by functions
 SELECT * FROM dblink('c', 'select thrower(1)') AS r(i int);
 SELECT * FROM dblink('c', 'select thrower(2)') AS r(i int);
-SELECT * FROM dblink('c', 'select thrower(3)') AS r(i int);
 SELECT * FROM dblink('c', 'select thrower(4)') AS r(i int);
 SELECT * FROM dblink('c', 'select thrower(5)') AS r(i int);
 SELECT * FROM dblink('c', 'select thrower(6)') AS r(i int);
 SELECT * FROM dblink('c', 'select thrower(7)') AS r(i int);
 SELECT * FROM dblink('c', 'select thrower(102)') AS r(i int);
+
+--- an empty message
+SELECT * FROM dblink('c', 'select thrower(3)') AS r(i int);
 
 --- with SQLSTATEs that mean something to who connects
 SELECT * FROM dblink('c', 'select thrower(8)') AS r(i int);
@@ -79,7 +81,6 @@ SELECT dblink_exec(far(), 'do $$ begin perform thrower(2); end $$');
 --- as notices
 SELECT * FROM dblink('c', 'select thrower(1)', false) AS r(i int);
 SELECT * FROM dblink('c', 'select thrower(2)', false) AS r(i int);
-SELECT * FROM dblink('c', 'select thrower(3)', false) AS r(i int);
 SELECT * FROM dblink('c', 'select thrower(4)', false) AS r(i int);
 SELECT * FROM dblink('c', 'select thrower(5)', false) AS r(i int);
 SELECT * FROM dblink('c', 'select thrower(6)', false) AS r(i int);
@@ -113,7 +114,6 @@ SELECT * FROM dblink('c', 'nonsense') AS r(i int);
 SELECT * FROM dblink('c', 'select 1 from nowhere') AS r(i int);
 SELECT * FROM dblink('c', E'select 1,\n  nocolumn\nfrom parent') AS r(i int);
 SELECT * FROM dblink('c', 'select idd from parent') AS r(i int);
-SELECT * FROM dblink('c', 'select $1') AS r(i int);
 SELECT * FROM dblink('c', 'select nofunction(1)') AS r(i int);
 SELECT * FROM dblink('c', 'select ''unterminated') AS r(i int);
 SELECT * FROM dblink('c', 'select 1/0') AS r(i int);
@@ -124,12 +124,15 @@ SELECT dblink_exec('c', 'drop table parent', false);
 SELECT dblink_exec('c', 'set nonsense = 1');
 SELECT dblink_exec('c', 'set role boss');
 
+--- a parameter that is not there
+SELECT * FROM dblink('c', 'select $1') AS r(i int);
+
 --- an error in the middle of rows
 SELECT * FROM dblink('c', 'select 10 / (5 - i) from generate_series(1, 10) i') AS r(i int);
+SELECT * FROM dblink(far(), 'select 10 / (5 - i) from generate_series(1, 10) i') AS r(i int);
+
+--- an error in the middle of rows, without an error
 SELECT * FROM dblink('c', 'select 10 / (5 - i) from generate_series(1, 10) i', false) AS r(i int);
-SELECT count(*) FROM dblink('c', 'select 10 / (5 - i) from generate_series(1, 10) i', false) AS r(i int);
-SELECT count(*) FROM dblink('c', 'select 10 / (50000 - i) from generate_series(1, 60000) i', false) AS r(i int);
-SELECT * FROM dblink('c', 'select 1; select 10 / (5 - i) from generate_series(1, 10) i', false) AS r(i int);
 SELECT * FROM dblink(far(), 'select 10 / (5 - i) from generate_series(1, 10) i', false) AS r(i int);
 
 --- caught

@@ -168,11 +168,12 @@ SELECT dblink_connect('postgresql://[::1/x');
 SELECT dblink_connect(far() || ' port=0');
 SELECT dblink_connect(far() || ' port=x');
 SELECT dblink_connect(far() || ' sslmode=x');
-SELECT dblink_connect(far() || ' connect_timeout=x');
 SELECT dblink_connect(far() || ' target_session_attrs=x');
-SELECT dblink_connect(far() || ' application_name=''a b'' connect_timeout=10');
-SELECT * FROM dblink('show application_name') AS t(a text);
+SELECT dblink_connect(far() || ' connect_timeout=10');
 SELECT dblink_disconnect();
+
+--- a connect_timeout that is no number
+SELECT dblink_connect(far() || ' connect_timeout=x');
 
 --- connections that fail
 SELECT dblink_connect(far() || ' port=1');
@@ -196,7 +197,7 @@ SELECT dblink_connect('u', replace(url(), 'PATH', ''));
 SELECT * FROM dblink('u', 'select current_user') AS t(u text);
 SELECT dblink_disconnect('u');
 SELECT * FROM dblink(url(), 'select current_user') AS t(u text);
-SELECT * FROM dblink(url() || '?application_name=a%20b', 'show application_name') AS t(a text);
+SELECT * FROM dblink(url() || '?options=-c%20work_mem%3D77kB', 'show work_mem') AS t(a text);
 
 --- options of the string
 SELECT * FROM dblink(far() || ' options=''-c work_mem=123kB''', 'show work_mem') AS t(a text);
@@ -204,13 +205,11 @@ SELECT dblink_connect('c', far() || ' options=''-c work_mem=123kB -c search_path
 SELECT * FROM dblink('c', 'show work_mem') AS t(a text);
 SELECT * FROM dblink('c', 'show search_path') AS t(a text);
 SELECT dblink_disconnect('c');
-SELECT * FROM dblink(far() || ' fallback_application_name=f', 'show application_name') AS t(a text);
 SELECT * FROM dblink(far() || ' client_encoding=LATIN1', 'show client_encoding') AS t(a text);
 SELECT * FROM dblink(far() || ' keepalives=0 tcp_user_timeout=1000', 'select 1') AS t(a text);
 SELECT * FROM dblink(far() || ' target_session_attrs=read-write', 'select 1') AS t(a text);
 SELECT * FROM dblink(far() || ' target_session_attrs=read-only', 'select 1') AS t(a text);
 SELECT * FROM dblink(far() || ' gssencmode=disable channel_binding=disable', 'select 1') AS t(a text);
-SELECT * FROM dblink(far() || ' replication=database', 'select 1') AS t(a text);
 SELECT * FROM dblink(far() || ' host=127.0.0.1,127.0.0.1', 'select 1') AS t(a text);
 SELECT * FROM dblink(far() || ' hostaddr=127.0.0.1', 'select 1') AS t(a text);
 
@@ -227,6 +226,10 @@ SELECT * FROM dblink('c', 'select current_user, session_user, current_database()
 SELECT dblink_disconnect('c');
 
 --- the name of an application
-SELECT dblink_connect('c', far());
-SELECT * FROM dblink('c', 'show application_name') AS t(a text);
-SELECT dblink_disconnect('c');
+SELECT * FROM dblink(far() || ' application_name=mine', 'show application_name') AS t(a text);
+
+--- no name of an application
+SELECT * FROM dblink(far(), 'show application_name') AS t(a text);
+
+--- replication
+SELECT * FROM dblink(far() || ' replication=database', 'select 1') AS t(a text);

@@ -23,13 +23,17 @@ SELECT dblink_connect(bare_far() || ' password=');
 SELECT dblink_connect(bare_far() || ' password=''''');
 SELECT dblink_connect('dbname=postgres');
 SELECT dblink_connect('');
-SELECT dblink_connect('nonsense');
 SELECT dblink_connect(bare_far() || ' passfile=/etc/passwd');
 SELECT dblink_connect('c', url());
 SELECT dblink_disconnect('c');
 SELECT dblink_get_connections();
 
+--- a role without rights and a string that is none
+SELECT dblink_connect('nonsense');
+RESET ROLE;
+
 --- a password that is not used
+SET ROLE alice;
 SELECT dblink_connect(far('trusted'));
 SELECT dblink_connect('c', far('trusted'));
 SELECT * FROM dblink(far('trusted'), 'select 1') AS r(i int);

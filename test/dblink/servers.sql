@@ -94,10 +94,10 @@ SELECT * FROM dblink('far_server', 'select current_user') AS r(s text);
 --- a server is altered while it is used
 SELECT dblink_connect('c', 'far_server');
 SELECT dblink_exec('c', 'begin');
-ALTER SERVER far_server OPTIONS (ADD application_name 'altered');
+ALTER SERVER far_server OPTIONS (ADD options '-c work_mem=99kB');
 SELECT * FROM dblink('c', 'select 1') AS r(i int);
 SELECT dblink_exec('c', 'commit');
-SELECT * FROM dblink('far_server', 'show application_name') AS r(s text);
+SELECT * FROM dblink('far_server', 'show work_mem') AS r(s text);
 SELECT dblink_disconnect('c');
 
 --- a server is dropped while it is used

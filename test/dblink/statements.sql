@@ -70,17 +70,14 @@ SELECT dblink_exec('c', 'select 1/0');
 
 --- several statements in one string
 SELECT * FROM dblink('c', 'select 1; select 2') AS r(i int);
-SELECT * FROM dblink('c', 'select 1, 2; select 3') AS r(i int);
 SELECT * FROM dblink('c', 'select 3; select 1, 2') AS r(i int);
 SELECT * FROM dblink('c', 'select 1 where false; select 2') AS r(i int);
 SELECT * FROM dblink('c', 'select 1; select 2 where false') AS r(i int);
-SELECT * FROM dblink('c', 'select ''x''; select 2') AS r(i int);
 SELECT * FROM dblink('c', 'update t set i = i; select 2') AS r(i int);
 SELECT * FROM dblink('c', 'select 2; update t set i = i') AS r(i text);
 SELECT * FROM dblink('c', 'select 2; update t set i = i') AS r(i int);
 SELECT * FROM dblink('c', 'update t set i = i; delete from t where false') AS r(s text);
 SELECT * FROM dblink('c', 'select 1; select 1/0; select 2') AS r(i int);
-SELECT * FROM dblink('c', 'select 1; select 1/0; select 2', false) AS r(i int);
 SELECT * FROM dblink('c', 'insert into t values (20); select 1/0') AS r(i int);
 SELECT * FROM dblink('c', 'insert into t values (20); commit; select 1/0') AS r(i int);
 SELECT * FROM dblink('c', 'select i from t where i = 20') AS r(i int);
@@ -91,6 +88,15 @@ SELECT dblink_exec('c', 'update t set i = i; nonsense');
 SELECT dblink_exec('c', 'update t set i = i; select 1/0', false);
 SELECT * FROM dblink(far(), 'select 1; select 2') AS r(i int);
 SELECT dblink_exec(far(), 'update t set i = i; update t set i = i where false');
+
+--- answers before the last one that do not fit
+SELECT * FROM dblink('c', 'select 1, 2; select 3') AS r(i int);
+SELECT * FROM dblink('c', 'select ''x''; select 4') AS r(i int);
+SELECT * FROM dblink('c', 'select 5') AS r(i int);
+
+--- an answer before an error, without an error
+SELECT * FROM dblink('c', 'select 1; select 1/0; select 2', false) AS r(i int);
+SELECT * FROM dblink('c', 'select 5') AS r(i int);
 
 --- nothing to execute
 SELECT * FROM dblink('c', '') AS r(i text);
@@ -139,7 +145,6 @@ SELECT * FROM dblink('c', 'select 1 where false') AS r(i int, j int);
 SELECT * FROM dblink('c', 'select') AS r(i int);
 SELECT * FROM dblink('c', 'select 1, 2', false) AS r(i int);
 SELECT * FROM dblink(far(), 'select 1, 2') AS r(i int);
-SELECT * FROM dblink('c', 'select 1, 2; select 1') AS r(i int);
 SELECT * FROM dblink('c', 'select 1') AS r(i int);
 
 --- without a list of columns
@@ -177,9 +182,13 @@ SELECT dblink_disconnect('c');
 --- a local statement beyond its time
 SELECT dblink_connect('c', far());
 SET statement_timeout = '100ms';
-SELECT * FROM dblink('c', 'select pg_sleep(5)') AS r(i text);
-SELECT dblink_exec('c', 'select pg_sleep(5)');
-SELECT * FROM dblink(far(), 'select pg_sleep(5)') AS r(i text);
+SELECT * FROM dblink('c', 'select pg_sleep(2)') AS r(i text);
+SELECT * FROM dblink(far(), 'select pg_sleep(2)') AS r(i text);
+SELECT dblink_exec(far(), 'select pg_sleep(2)');
 RESET statement_timeout;
+SELECT dblink_get_connections();
+
+--- the connection after that
+SELECT * FROM dblink('c', 'select 1') AS r(i text);
 SELECT dblink_disconnect('c');
 SELECT dblink_get_connections();
