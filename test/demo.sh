@@ -252,6 +252,24 @@ check 'requests counted' \
 check 'connections of shards in use' \
 	"$(value local shop "SELECT sum(active) FROM pool_stats WHERE server LIKE 'shard%'")" -eq 0
 
+heading 'Code that was written for dblink: 100 calls with a connection string, and 20 names'
+place="host=127.0.0.1 port=${port[remote]} dbname=bank user=app password=secret"
+show <<SQL | tee "$stage/dblink.out"
+CREATE EXTENSION pool_dblink;
+SELECT count(*) AS calls, count(DISTINCT process) AS processes
+  FROM generate_series(1, 100),
+    LATERAL dblink('$place', 'select pg_backend_pid()') AS t(process int);
+SET pool_dblink.mode = 'transaction';
+SELECT count(dblink_connect('name' || n, '$place')) AS names FROM generate_series(1, 20) AS n;
+SELECT count(*) AS calls, count(DISTINCT process) AS processes
+  FROM generate_series(1, 20) AS n,
+    LATERAL dblink('name' || n, 'select pg_backend_pid()') AS t(process int);
+SQL
+check 'processes at the remote for the calls' \
+	"$(awk -F '|' '$1 + 0 == 100 { print $2 + 0 }' "$stage/dblink.out")" -eq 1
+check 'processes at the remote for the names' \
+	"$(awk -F '|' '$1 + 0 == 20 && NF == 2 { print $2 + 0 }' "$stage/dblink.out")" -eq 1
+
 if [ "${1:-}" = --keep ]; then
 	keep=clusters
 	heading 'Both servers are still running'
