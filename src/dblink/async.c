@@ -195,7 +195,7 @@ hear(PoolLink *link)
 	PoolLease *lease = link->lease;
 
 	if (lease->copy == NULL || lease->copy->busy || lease->prove ||
-		!PQconsumeInput(lease->copy->pg))
+		lease->copy->unproven || !PQconsumeInput(lease->copy->pg))
 		return;
 	(void) PQisBusy(lease->copy->pg);
 	pool_notifications_take(&lease->notifications, lease->copy->pg);

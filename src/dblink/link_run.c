@@ -232,6 +232,8 @@ error_of(PoolLink *link, const PoolLeaseRun *lease_run)
 	}
 	PG_END_TRY();
 	error_context_stack = callbacks;
+	if (error == NULL)
+		elog(ERROR, "a statement that has failed raises no error");
 	if (error->context == NULL)
 		error->context = pstrdup(run->statement->context);
 	pool_link_note_error(link, run->error != NULL && run->error->text != NULL
