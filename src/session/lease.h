@@ -36,7 +36,7 @@ typedef struct PoolLease
 	SubTransactionId subid;
 	Oid userid;					  /* who acquired it, and alone may use it */
 	char *name;					  /* of the server, as the user gave it */
-	const PoolConnString *string; /* asked for instead of a server, or NULL */
+	const PoolConnString *string; /* instead of a server, for as long; or NULL */
 	int64 timeout_ms;			  /* of acquiring, as in pool_acquire_slot() */
 	int64 started; /* when the session began to acquire, pool_clock_us() */
 	PoolAcquireRequest request; /* request.slot: the slot, or POOL_NONE */
