@@ -18,6 +18,8 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
+
 #include "base/clock.h"
 #include "base/fault.h"
 #include "session/describe.h"
@@ -27,9 +29,6 @@
 #include "session/run_results.h"
 #include "shared/shmem.h"
 #include "shared/slot.h"
-
-/* How often more may come while notifications are taken. */
-#define MAX_NOTIFIED 100
 
 /*
  * Sends the statement, behind the proof if there had to be one.  What was prepared
@@ -235,15 +234,15 @@ hear_notifications(PoolRun *run)
 
 	if (run->notifications == NULL || run->prove)
 		return false;
-	for (int i = 0; i < MAX_NOTIFIED && !pool_conn_cache_is_quiet(copy); i++)
+	while (!pool_conn_cache_is_quiet(copy))
 	{
+		CHECK_FOR_INTERRUPTS(); /* they may come faster than they are taken */
 		if (PQstatus(copy->pg) != CONNECTION_OK || !PQconsumeInput(copy->pg))
 			return false;
 		(void) PQisBusy(copy->pg);
 		pool_notifications_take(run->notifications, copy->pg);
 	}
-	return pool_conn_cache_is_quiet(copy) && !copy->notices.protocol_doubt &&
-		   copy->notices.farewell == NULL;
+	return !copy->notices.protocol_doubt && copy->notices.farewell == NULL;
 }
 
 /* Sends the proof, with the statement behind it or alone. */
