@@ -182,6 +182,7 @@ pool_link_end_lease(PoolLink *link)
 	if (link->lease != NULL)
 		pool_session_end_lease(link->lease, POOL_CLOSE_NONE);
 	link->lease = NULL;
+	link->held = false;
 	link->own_transaction = false;
 	link->cursors = 0;
 }

@@ -27,11 +27,12 @@ typedef struct PoolLink
 
 	/*
 	 * NULL: between two statements it has none (mode "transaction"), or it was lost.
-	 * "kept": it was there before what was run last, for what is set up on the remote.
-	 * "broken": with it went just that, so that nothing can be done but to disconnect.
+	 * "held": the user had set up something on the remote when the last statement had
+	 * ended.  "broken": that went with the connection, so that nothing can be done but
+	 * to disconnect.
 	 */
 	PoolLease *lease;
-	bool kept;
+	bool held;
 	bool broken;
 
 	/* Cursors that dblink_open() has opened in a transaction that it began. */

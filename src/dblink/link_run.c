@@ -34,15 +34,15 @@ pool_link_run_context(const char *name, const char *doing)
 }
 
 /*
- * Is a transaction open on the link's connection?  As long as nothing was sent in the
- * lease, libpq tells how the session left its copy in an earlier one.
+ * Is a transaction open on the link's connection?  As long as nothing was proven, libpq
+ * has in mind what was so in an earlier lease, before the worker's reset.
  */
 bool
 pool_link_run_in_transaction(const PoolLink *link)
 {
 	const PoolLease *lease = link->lease;
 
-	return lease != NULL && lease->copy != NULL && lease->touched &&
+	return lease != NULL && lease->copy != NULL && !lease->prove &&
 		   PQtransactionStatus(lease->copy->pg) != PQTRANS_IDLE;
 }
 
@@ -62,8 +62,9 @@ holds(const PoolLink *link)
 }
 
 /*
- * A statement has ended, and nothing is left of it, or nothing was run: what becomes of
- * the lease?  Raises nothing.
+ * A statement has ended, one way or another, and nothing is left of it: what becomes of
+ * the lease?  What its user counts on was noted when the statement before had ended,
+ * since a connection that is lost tells nothing.  Raises nothing.
  */
 void
 pool_link_run_settle(PoolLink *link)
@@ -75,10 +76,12 @@ pool_link_run_settle(PoolLink *link)
 	Assert(link->request == NULL);
 	if (is_lost(link->lease))
 	{
+		link->broken = link->held || !transaction;
 		pool_link_end_lease(link);
-		link->broken = link->kept || !transaction;
+		return;
 	}
-	else if (transaction && !holds(link))
+	link->held = holds(link);
+	if (transaction && !link->held)
 	{
 		/* It goes back as one statement's lease would. */
 		link->lease->scope = POOL_LEASE_STATEMENT;
@@ -103,10 +106,7 @@ bool
 pool_link_run_is_broken(PoolLink *link)
 {
 	if (link->lease != NULL && is_lost(link->lease))
-	{
-		link->kept = true;
 		pool_link_run_settle(link);
-	}
 	return link->broken;
 }
 
@@ -140,6 +140,7 @@ raise_not_connected(ErrorData *error)
 		error->sqlerrcode = ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION;
 		error->message = "could not establish connection";
 	}
+	error->context = NULL; /* it is found again */
 	ThrowErrorData(error);
 }
 
@@ -155,7 +156,6 @@ pool_link_run_open(PoolLink *link)
 
 	if (pool_link_run_is_broken(link))
 		pool_link_run_throw(broken_error(link, NULL), true);
-	link->kept = link->lease != NULL;
 	if (link->lease != NULL)
 		return;
 	PG_TRY();
@@ -195,6 +195,7 @@ pool_link_run_discard(PoolLink *link)
 	pool_link_refuse_if_being_read(link);
 	(void) pool_request_run_until(is_done, link->request, PG_INT64_MAX);
 	pool_link_forget_request(link);
+	pool_link_run_settle(link);
 }
 
 /* How the remote session writes dates and intervals. */

@@ -4,10 +4,10 @@
  *
  * Such a pool is one of (database, needs_password, digest).  The digest stands for
  * everything else by which two callers could differ: the local role, and all that goes
- * to libpq, the password included.  It is an HMAC with a secret that is made when the server starts and is
- * nowhere but in the memory of the postmaster and of its children.  So what is in
- * shared memory cannot be compared with guesses of a password, and who knows one
- * string's digest cannot make another's.
+ * to libpq, the password included.  It is an HMAC with a secret that is made when the
+ * server starts and is nowhere but in the memory of the postmaster and of its children.
+ * So what is in shared memory cannot be compared with guesses of a password, and who
+ * knows one string's digest cannot make another's.
  *
  * Parsing a string costs some ten microseconds, and one in a statement comes again
  * and again.  So those that came last are kept, in memory of the session alone, by

@@ -3,7 +3,8 @@
  *		From a server's name, or a connection string, to its pool.
  *
  * Resolves the name with the rights of the current user (a string has brought the
- * rights of who made it), finds the pool or makes it, and tells the worker how to connect if it does not know these options yet.
+ * rights of who made it), finds the pool or makes it, and tells the worker how to
+ * connect if it does not know these options yet.
  *
  * No lock is held while this session waits or raises an error.
  */

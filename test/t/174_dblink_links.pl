@@ -135,6 +135,27 @@ kept('it stays until all is read');
 answers($session, q{SELECT n FROM dblink_get_result('x') AS r(n int)}, '', 'and a call has said so');
 given_back('then it goes back');
 
+$session->query(q{SELECT dblink_send_query('x', 'SELECT 1')});
+like(caught($session, $pid), qr/already in progress/, 'dblink() finds a query in its way');
+given_back('which is gone by that, and the connection goes back');
+
+# A connection that was left in a transaction, and was reset, is in none.
+foreach my $mode ('session', 'transaction')
+{
+	$session->query("SET pool_dblink.mode = '$mode'; SELECT dblink_connect('again', 'one')");
+	$session->query(q{SELECT dblink_exec('again', 'BEGIN')});
+	$session->query(q{SELECT dblink_disconnect('again')});
+	wait_for_value($local, q{SELECT count(*) FROM pool_connections
+		WHERE server = 'one' AND state = 'idle'}, 1, "it was reset, mode $mode");
+	$session->query(q{SELECT dblink_connect('again', 'one')});
+	is(sql($local, $in_use), $mode eq 'session' ? 1 : 0,
+		"a connection that was reset holds nothing, mode $mode");
+	answers($session, q{SELECT dblink_open('again', 'c', 'SELECT 1')},
+		'OK', "a cursor is opened, in a new transaction, mode $mode");
+	$session->query(q{SELECT dblink_disconnect('again')});
+}
+$session->query(q{SET pool_dblink.mode = 'transaction'});
+
 # Two sessions and one connection take turns.
 $session->query(q{SELECT dblink_connect('turn', 'one')});
 $other->query(q{SET pool_dblink.mode = 'transaction'; SELECT dblink_connect('turn', 'one')});
@@ -195,6 +216,15 @@ foreach my $way ('query', 'sent query')
 }
 
 #
+# Errors of connecting
+#
+create_server($local, 'dead', $remote, options => { dbname => 'nowhere', acquire_timeout => '1s' });
+my $failed = $session->query(
+	q{DO $$BEGIN PERFORM dblink_connect('dead', 'dead'); END$$})->{err};
+like($failed, qr/could not establish connection/, 'a server that cannot be connected to');
+is(() = $failed =~ /SQL statement "SELECT dblink_connect/g, 1, 'what it was for is told once');
+
+#
 # Lost connections
 #
 my $kill = q{SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
@@ -216,6 +246,15 @@ like(caught($session, $pid), qr/^(08006|57P01) /, 'but not in a transaction');
 like(caught($session, "SELECT dblink_exec('x', 'COMMIT')"), qr/^08003 /, 'which cannot go on');
 mode('transaction');
 like(caught($session, $pid), qr/^\d+$/, 'until it is connected again');
+exec_on_x('BEGIN');
+$session->query(
+	q{SELECT dblink_send_query('x', 'SELECT pg_terminate_backend(pg_backend_pid())')});
+like(caught($session, q{SELECT * FROM dblink_get_result('x') AS r(b bool)}),
+	qr/^(08006|57P01) /, 'nor is one that was lost by a query that was sent');
+answers($session, q{SELECT * FROM dblink_get_result('x') AS r(b bool)}, '', 'which was read');
+like(caught($session, "SELECT dblink_exec('x', 'COMMIT')"),
+	qr/^08003 /, 'replaced in a transaction');
+mode('transaction');
 
 #
 # Rows are read by code that ends the connection.
@@ -271,6 +310,18 @@ wait_until(20, sub {
 	return length $heard >= 3;
 });
 is($heard, 'abc', 'also while it is used');
+$app->query(
+	q{SELECT count(pg_notify('news', n || repeat('x', 7000))) FROM generate_series(1, 3000) n});
+wait_until(10, sub {	# until they are too many for the socket
+	sql($remote, q{SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'ClientWrite'}) > 0;
+});
+like(caught($session, $pid), qr/^\d+$/, 'however many have come, a statement can be run');
+my $many = 0;
+wait_until(20, sub {
+	$many += $session->query(q{SELECT count(*) FROM dblink_get_notify('x')})->{out};
+	return $many >= 3000;
+});
+is($many, 3000, 'and none is lost');
 $session->query(q{SELECT dblink_disconnect('x')});
 my $busy = session($remote, db => $PoolTest::remote_db);
 foreach my $turn (1 .. 10)
