@@ -122,6 +122,8 @@ end_set(PoolSets *sets, const PGresult *res)
 
 	strlcpy(set->tag, PQcmdStatus(unconstify(PGresult *, res)),
 			sizeof(set->tag));
+	if (set->staging != NULL)
+		pool_staging_finish(set->staging);
 	if (!sets->lasting)
 	{
 		for (int i = 0; i < list_length(sets->list); i++)
@@ -134,8 +136,8 @@ end_set(PoolSets *sets, const PGresult *res)
 	sets->list = lappend(sets->list, set);
 	MemoryContextSwitchTo(old_context);
 	sets->current = NULL;
-	sets->bytes +=
-		sizeof(PoolSet) + (set->staging ? pool_staging_bytes(set->staging) : 0);
+	sets->bytes += Max((int64) MemoryContextMemAllocated(set->context, true),
+					   set->staging ? pool_staging_bytes(set->staging) : 0);
 }
 
 /*

@@ -182,6 +182,14 @@ pool_staging_put(PoolStaging *staging, const PoolField *fields, int count)
 	}
 }
 
+/* No row is added any more: gives back what is free of the buffer. */
+void
+pool_staging_finish(PoolStaging *staging)
+{
+	if (staging->file == 0)
+		resize(staging, Max(staging->used, 1));
+}
+
 /* How much memory and disk the rows take, lengths of fields included. */
 int64
 pool_staging_bytes(const PoolStaging *staging)

@@ -13,6 +13,7 @@ extern PoolStaging *pool_staging_create(int max_kb, bool lasting);
 extern void pool_staging_clear(PoolStaging *staging);
 extern void pool_staging_put(PoolStaging *staging, const PoolField *fields,
 							 int count);
+extern void pool_staging_finish(PoolStaging *staging);
 extern int64 pool_staging_bytes(const PoolStaging *staging);
 extern void pool_staging_rewind(PoolStaging *staging);
 extern bool pool_staging_get(PoolStaging *staging, PoolField *fields, int count);

@@ -290,6 +290,15 @@ foreach my $mode ('session', 'transaction')
 }
 
 #
+# Many answers
+#
+mode('session');
+$session->query(q{SELECT dblink_send_query('x', repeat('SELECT 1;', 2000))});
+answers($session, q{SELECT n FROM dblink_get_result('x') AS r(n int)}, 1, 'the first of many answers');
+cmp_ok($session->query(q{SELECT sum(total_bytes) FROM pg_backend_memory_contexts
+	WHERE name LIKE 'pool%'})->{out}, '<', 2000 * 4000, 'which take little memory each');
+
+#
 # Notifications
 #
 mode('session');
