@@ -120,8 +120,6 @@ SELECT dblink_exec(far(), 'prepare other as select 1');
 SELECT * FROM dblink(far(), 'execute other') AS r(i int);
 SELECT dblink_exec(far(), 'declare k cursor with hold for select 1');
 SELECT * FROM dblink(far(), 'fetch k') AS r(i int);
-SELECT * FROM dblink(far(), 'select set_config(''app.tenant'', ''nine'', false)') AS r(s text);
-SELECT * FROM dblink(far(), 'select current_setting(''app.tenant'', true)') AS r(s text);
 SELECT dblink_exec(far(), 'set client_encoding = ''LATIN1''');
 SELECT * FROM dblink(far(), 'show client_encoding') AS r(s text);
 SELECT dblink_exec(far(), 'set session authorization stylish');

@@ -289,6 +289,7 @@ answers($session, "SELECT t FROM pool_result($second) r(t int)", 21, 'the other 
 
 # Cancelled here in the middle of rows
 $first = send_request($session, 'wide', $many);
+wait_for_state($session, $first, 'running', 'it runs');
 $session->query(q(SAVEPOINT s; SET LOCAL statement_timeout = '500ms'));
 is($session->query("SELECT pool_result($first)")->{state}, '57014',
 	'a session is cancelled among rows');

@@ -191,8 +191,10 @@ my $other = session($local);
 foreach my $mode (@modes)
 {
 	connect_to($user, $mode, 'named');
-	is($other->query(q{SELECT dblink_get_connections()})->{out}, '', "names are a session's own, mode $mode");
-	like(done($other, q{SELECT dblink_disconnect('x')}), qr/^08003 /, 'nobody else disconnects one');
+	is($other->query(q{SELECT dblink_get_connections()})->{out}, '',
+		"names are a session's own, mode $mode");
+	like(done($other, q{SELECT dblink_disconnect('x')}), qr/^08003 /,
+		'nobody else disconnects one');
 	like(done($other, run_there('x', 'select 1')), qr/^08001 /, 'or uses one');
 	is($user->query(q{SELECT dblink_get_connections()})->{out}, '{x}', 'it is still there');
 	$user->query(q{SELECT dblink_disconnect('x')});
@@ -222,7 +224,8 @@ foreach my $mode (@modes)
 }
 connect_to($user, 'session', 'named');
 $other->query("SET statement_timeout = '100ms'");
-is($other->query("SELECT dblink_connect('x', '$far')")->{state}, '57014', 'who waits can be interrupted');
+is($other->query("SELECT dblink_connect('x', '$far')")->{state}, '57014',
+	'who waits can be interrupted');
 is($other->query("SELECT dblink_exec('$far', 'select 1')")->{state}, '57014', 'in a call, too');
 $other->query('RESET statement_timeout');
 $user->query(q{SELECT dblink_disconnect('x')});
@@ -258,7 +261,8 @@ ALTER FUNCTION definer() OWNER TO bob;
 SQL
 my ($of_super, $of_alice, $of_bob) = map { keys %{ $seen{$_} } } 0 .. 2;
 is($sessions[0]->query("SET ROLE alice; $pid; SET ROLE bob; $pid; RESET ROLE; $pid; SELECT definer()")->{out},
-	"$of_alice\n$of_bob\n$of_super\n$of_bob", 'a session that changes its role has that of the moment');
+	"$of_alice\n$of_bob\n$of_super\n$of_bob",
+		'a session that changes its role has that of the moment');
 is($sessions[1]->query("SELECT definer(); $pid")->{out}, "$of_bob\n$of_alice",
 	'and so has a function with the rights of its owner');
 is($sessions[1]->query("SET SESSION AUTHORIZATION bob")->{state}, '42501', 'a role stays itself');
@@ -338,10 +342,13 @@ foreach my $mode (@modes)
 	sql($local, 'SELECT pg_terminate_backend(' . worker_pid($local) . ', 10000)');
 	wait_until(30, sub { done($watcher, asked($far, 'select 1')) eq '1' });
 	my $after = done($held, asked('x', 'select pg_backend_pid()'));
-	like($after, qr/^($process|(08|57)... .*)$/, "without the worker a transaction goes on, or is lost, mode $mode");
-	is(done($held, asked('x', 'select count(*) from rows')), 1, 'and all of it is there') if $after eq $process;
+	like($after, qr/^($process|(08|57)... .*)$/,
+		"without the worker a transaction goes on, or is lost, mode $mode");
+	is(done($held, asked('x', 'select count(*) from rows')), 1,
+		'and all of it is there') if $after eq $process;
 	like(done($free, asked('x', 'select 1')), qr/^(1|(08|57)...)/, 'a connection is there or lost');
-	is(done($free, asked('x', 'select 1')), 1, 'or another takes its place') if $mode eq 'transaction';
+	is(done($free, asked('x', 'select 1')), 1,
+		'or another takes its place') if $mode eq 'transaction';
 
 	$_->query(q{SELECT dblink_disconnect('x')}) foreach $held, $free;
 	connect_to($_, $mode, 'named') foreach $held, $free;
@@ -351,7 +358,8 @@ foreach my $mode (@modes)
 	wait_until(30, sub { done($watcher, asked($far, 'select 1')) eq '1' });
 	like(done($held, run_there('x', 'insert into rows values (2)')), qr/^(08|57)/,
 		"with the remote a transaction is lost, mode $mode");
-	like(done($held, run_there('x', 'insert into rows values (3)')), qr/^08003 /, 'and what follows it is not executed');
+	like(done($held, run_there('x', 'insert into rows values (3)')), qr/^08003 /,
+		'and what follows it is not executed');
 	like(done($held, run_there('x', 'commit')), qr/^08003 /, 'nor is its end');
 	if ($mode eq 'transaction')
 	{
@@ -362,9 +370,11 @@ foreach my $mode (@modes)
 		like(done($free, asked('x', 'select 1')), qr/^(08|57)/, 'a connection is lost');
 		like(done($free, asked('x', 'select 1')), qr/^08003 /, 'and stays so');
 	}
-	is(done($_, q{SELECT dblink_disconnect('x')}), 'OK', 'until it is disconnected') foreach $held, $free;
+	is(done($_, q{SELECT dblink_disconnect('x')}), 'OK',
+		'until it is disconnected') foreach $held, $free;
 	like(connect_to($held, $mode, 'named')->{out}, qr/OK/, 'and made anew');
-	is(done($held, asked('x', 'select count(*) from rows')), 0, 'nothing of the transactions has come to stay');
+	is(done($held, asked('x', 'select count(*) from rows')), 0,
+		'nothing of the transactions has come to stay');
 	$_->quit foreach $held, $free;
 	at_rest($local, $remote, "after both have been away, mode $mode");
 }
@@ -376,7 +386,8 @@ $user = session($local);
 foreach my $mode (@modes)
 {
 	connect_to($user, $mode, 'named');
-	is($user->query(asked('x', 'copy rows to stdout'))->{state}, '0A000', "COPY is refused, mode $mode");
+	is($user->query(asked('x', 'copy rows to stdout'))->{state}, '0A000',
+		"COPY is refused, mode $mode");
 	is($user->query(asked($far, 'copy rows to stdout'))->{state}, '0A000', 'in a call, too');
 	is($user->query(asked($far, 'copy rows from stdin'))->{state}, '0A000', 'and the other way');
 	$user->query(q{SELECT dblink_disconnect('x')});
@@ -393,13 +404,16 @@ foreach my $mode (@modes)
 	connect_to($holder, $mode, 'named');
 	$holder->query(run_there('x', 'begin'));
 	sql($local, 'DROP EXTENSION pool_dblink', db => 'second');
-	is($holder->query(asked('x', 'select 1'))->{state}, '42883', "without the extension there are no functions, mode $mode");
+	is($holder->query(asked('x', 'select 1'))->{state}, '42883',
+		"without the extension there are no functions, mode $mode");
 	$holder->query('CREATE EXTENSION pool_dblink');
 	is($holder->query(asked('x', 'select 1'))->{out}, '1', 'with it the connection is there again');
 	sql($local, 'DROP EXTENSION pool CASCADE', db => 'second');
-	is($holder->query(asked('x', 'select 1'))->{state}, '42883', 'without pool there are none, either');
+	is($holder->query(asked('x', 'select 1'))->{state}, '42883',
+		'without pool there are none, either');
 	$holder->query('CREATE EXTENSION pool; CREATE EXTENSION pool_dblink');
-	like(done($holder, run_there('x', 'rollback')), qr/^(ROLLBACK|08)/, 'what is left of the connection is usable or lost');
+	like(done($holder, run_there('x', 'rollback')), qr/^(ROLLBACK|08)/,
+		'what is left of the connection is usable or lost');
 	$holder->quit;
 	settled($local, "nothing is left of it, mode $mode");
 }

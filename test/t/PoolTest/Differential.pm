@@ -49,8 +49,8 @@ CREATE FUNCTION wait_running(name text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	FOR i IN 1 .. 600 LOOP
 		PERFORM dblink_is_busy(name);
-		IF EXISTS (SELECT FROM dblink(far(), 'select 1 from pg_stat_activity where wait_event = ''PgSleep'''
-				' and datname = current_database()') AS r(i int)) THEN
+		IF EXISTS (SELECT FROM dblink(far(), 'select 1 from pg_stat_activity '
+				'where wait_event = ''PgSleep'' and datname = current_database()') AS r(i int)) THEN
 			RETURN;
 		END IF;
 		PERFORM pg_sleep(0.01);
@@ -75,7 +75,8 @@ CREATE FUNCTION kill(name text) RETURNS bool LANGUAGE sql AS $$
 		|| (SELECT p FROM dblink(name, 'select pg_backend_pid()') AS r(p int)) || ', 10000)') AS r(b bool)
 $$;
 -- tried(statement): its first value, or that it is an error
-CREATE FUNCTION tried(statement text) RETURNS text LANGUAGE plpgsql SET client_min_messages = error AS $$
+CREATE FUNCTION tried(statement text) RETURNS text
+LANGUAGE plpgsql SET client_min_messages = error AS $$
 DECLARE
 	value text;
 BEGIN
