@@ -80,8 +80,9 @@ sub stop_sessions
 {
 	sql($local, 'INSERT INTO stop VALUES (true)');
 	@sessions = grep { _collect($_, 60) && !$terminated{ $_->pid } } @sessions;
-	$_->query('SET statement_timeout = 0; SELECT forget_across(), forget_link()')
+	$_->begin('SET statement_timeout = 0; SELECT forget_across(), forget_link()')
 	  foreach @sessions;
+	@sessions = grep { _collect($_, 60) } @sessions;
 	return @sessions;
 }
 
