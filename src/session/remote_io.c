@@ -20,6 +20,19 @@
 #define READ_ONLY \
 	"SELECT pg_catalog.set_config('transaction_read_only', 'on', true)"
 
+/*
+ * Does the statement go by the simple protocol?  What may be several statements in one
+ * string has to.  Of what dblink's functions are given the text is mostly another one
+ * each time, and then that takes less than Parse, Bind and Execute.
+ */
+static bool
+is_simple(const PoolRun *run)
+{
+	return pool_statement_is_several(run->statement) ||
+		   (run->statement->verbatim &&
+			PQpipelineStatus(run->copy->pg) == PQ_PIPELINE_OFF);
+}
+
 /* Gives the statement itself to libpq.  False as below. */
 static bool
 send_statement(PoolRun *run)
@@ -29,7 +42,8 @@ send_statement(PoolRun *run)
 
 	if (run->how != POOL_HOW_PLAIN)
 		return pool_by_name_send(run);
-	if (pool_statement_is_several(stmt))
+	run->simple = is_simple(run);
+	if (run->simple)
 		return PQsendQuery(pg, stmt->sql);
 	return PQsendQueryParams(pg, stmt->sql, stmt->nparams, stmt->types,
 							 stmt->values, stmt->lengths, stmt->formats, 0);

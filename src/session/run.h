@@ -149,6 +149,7 @@ typedef struct PoolRun
 	PoolProof proof;		 /* out: what came of the proof */
 	PoolRemoteReport *proof_error; /* out: the error in it, or NULL */
 	bool sent;					   /* out: the statement went out */
+	bool simple;				   /* out: by the simple protocol */
 	bool answered;				   /* out: an answer to it has ended */
 	int64 sent_at;				   /* out: then, pool_clock_us() */
 	bool left_state;	  /* out: the remote session is not as before */

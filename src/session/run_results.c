@@ -53,7 +53,7 @@ is_in_step(const PoolRun *run, const PGresult *res)
 	if (run->statement->only_describe)
 		return !run->answered && PQresultStatus(res) == PGRES_COMMAND_OK &&
 			   !is_complete(res);
-	return pool_statement_is_several(run->statement) ||
+	return run->simple ||
 		   (!run->answered &&
 			(PQresultStatus(res) == PGRES_SINGLE_TUPLE || is_complete(res)));
 }

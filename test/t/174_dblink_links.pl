@@ -362,6 +362,22 @@ my $error = $session->query(q{SELECT * FROM dblink('one', 'SELECT 1/0') AS r(n i
 like($error, qr/while executing query on unnamed dblink connection/, 'an error says where it was');
 unlike($error, qr/remote statement on server/, 'once');
 
+#
+# One statement that has two sets of rows, by a rule
+#
+sql($remote, <<'SQL', db => $PoolTest::remote_db, user => 'app');
+CREATE TABLE ruled (n int);
+CREATE RULE r AS ON INSERT TO ruled DO ALSO (SELECT 'first', 1; SELECT 'second', new.n)
+SQL
+mode('session');
+$session->query($pid);
+foreach my $n (1 .. 3)
+{
+	answers($session,
+		"SELECT n FROM dblink('x', 'INSERT INTO ruled VALUES ($n)') AS r(t text, n int)",
+		$n, "the last of two sets of rows is returned, statement $n");
+}
+
 $session->query(q{SELECT dblink_disconnect(n) FROM unnest(dblink_get_connections()) n});
 $session->quit;
 $other->quit;
