@@ -204,7 +204,8 @@ select dblink_build_sql_update('kinds', '1 11', 2, '{1,yes}', '{1,maybe}');
 reset datestyle;
 reset timezone;
 -- char(n) is found without its blanks, a number however it is written
-select dblink_build_sql_update('kinds', '2 6', 2, '{ab,1.500}', '{c,2}') like '%WHERE c = ''c'' AND n = ''2''';
+select dblink_build_sql_update('kinds', '2 6', 2, '{ab,1.500}', '{c,2}')
+	like '%WHERE c = ''c'' AND n = ''2''';
 
 --
 -- In a transaction, in a function, and of rows that the command has made
@@ -303,12 +304,14 @@ $$;
 select option, catalog, local_verdict(option, catalog)
 from unnest(array['host', 'user', 'password', 'sslpassword', 'sslkey', 'client_encoding',
 	'replication', 'no_such_thing', '', 'HOST', 'min_size', 'password_required']) option,
-	unnest('{pg_foreign_data_wrapper,pg_foreign_server,pg_user_mapping,pg_class}'::regclass[]) catalog;
+	unnest('{pg_foreign_data_wrapper,pg_foreign_server,pg_user_mapping,pg_class}'::regclass[])
+		catalog;
 select dblink_fdw_validator(null, 'pg_foreign_server'::regclass);
 select dblink_fdw_validator('{}', 'pg_foreign_data_wrapper'::regclass);
 select dblink_fdw_validator('{}', 0);
 select dblink_fdw_validator('{host}', 'pg_foreign_server'::regclass);
-select local_verdict(repeat('x', 200), 'pg_foreign_server') = 'HV00J invalid option "' || repeat('x', 200) || '"';
+select local_verdict(repeat('x', 200), 'pg_foreign_server')
+	= 'HV00J invalid option "' || repeat('x', 200) || '"';
 -- it looks at names only
 \set VERBOSITY terse
 create server local_server foreign data wrapper dblink_fdw options (host 'a b', port 'none');

@@ -211,8 +211,8 @@ BEGIN
 		RAISE EXCEPTION USING ERRCODE = '0A000',
 			MESSAGE = format('extensions %s and %s do not have the same members', was, becomes),
 			DETAIL = format('There are: %s.', it),
-			HINT = format('ALTER EXTENSION %s DROP ... takes away what is not the extension''s own.',
-				was);
+			HINT = format(
+				'ALTER EXTENSION %s DROP ... takes away what is not the extension''s own.', was);
 	END IF;
 
 	SELECT string_agg(pg_describe_object(o.class, o.object, 0), ', ') INTO it

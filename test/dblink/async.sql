@@ -190,7 +190,8 @@ DECLARE
 	n int;
 	r record;
 BEGIN
-	PERFORM dblink_send_query('c', 'select i from generate_series(1, 3) i; select 10; select 11 where false; select 12');
+	PERFORM dblink_send_query('c', 'select i from generate_series(1, 3) i; select 10; '
+		'select 11 where false; select 12');
 	FOR k IN 1 .. 5 LOOP
 		n := 0;
 		FOR r IN SELECT * FROM dblink_get_result('c') AS t(i int) LOOP

@@ -2,16 +2,24 @@
 
 --- connected
 SELECT dblink_connect('c', far());
-SELECT dblink_exec('c', 'create table items as select i, ''item '' || i as s from generate_series(1, 20) i');
+SELECT dblink_exec('c',
+	'create table items as select i, ''item '' || i as s from generate_series(1, 20) i');
 
 --- joins
-SELECT a.i, b.s FROM dblink('c', 'select i from items') AS a(i int) JOIN dblink('c', 'select i, s from items') AS b(i int, s text) USING (i) WHERE a.i < 4 ORDER BY 1;
-SELECT * FROM generate_series(1, 3) g, LATERAL dblink('c', 'select s from items where i = ' || g) AS r(s text);
-SELECT * FROM generate_series(1, 3) g, dblink(far(), 'select s from items where i = ' || g) AS r(s text);
-SELECT * FROM generate_series(1, 3) g, LATERAL dblink('c', CASE g WHEN 2 THEN 'select 1/0' ELSE 'select 7' END) AS r(s text);
-SELECT g, r.* FROM generate_series(1, 3) g LEFT JOIN LATERAL dblink('c', 'select 1/(2 - ' || g || ')', false) AS r(i int) ON true;
+SELECT a.i, b.s FROM dblink('c', 'select i from items') AS a(i int)
+	JOIN dblink('c', 'select i, s from items') AS b(i int, s text) USING (i)
+	WHERE a.i < 4 ORDER BY 1;
+SELECT * FROM generate_series(1, 3) g,
+	LATERAL dblink('c', 'select s from items where i = ' || g) AS r(s text);
+SELECT * FROM generate_series(1, 3) g,
+	dblink(far(), 'select s from items where i = ' || g) AS r(s text);
+SELECT * FROM generate_series(1, 3) g,
+	LATERAL dblink('c', CASE g WHEN 2 THEN 'select 1/0' ELSE 'select 7' END) AS r(s text);
+SELECT g, r.* FROM generate_series(1, 3) g
+	LEFT JOIN LATERAL dblink('c', 'select 1/(2 - ' || g || ')', false) AS r(i int) ON true;
 SELECT * FROM dblink('c', 'select i from items order by i') AS a(i int) LIMIT 2;
-SELECT count(*) FROM dblink('c', 'select i from items') AS a(i int), dblink('c', 'select i from items') AS b(i int);
+SELECT count(*) FROM dblink('c', 'select i from items') AS a(i int),
+	dblink('c', 'select i from items') AS b(i int);
 SELECT * FROM ROWS FROM (dblink('c', 'select 1') AS (i int), generate_series(1, 2)) AS r;
 SELECT * FROM dblink('c', 'select i from items where i < 3 order by i') WITH ORDINALITY AS r(i, n);
 SELECT * FROM ROWS FROM (dblink('c', 'select 5') AS (i int)) WITH ORDINALITY AS r(i, n);
@@ -20,7 +28,8 @@ SELECT EXISTS (SELECT FROM dblink('c', 'select 1') AS r(i int));
 WITH w AS MATERIALIZED (SELECT * FROM dblink('c', 'select 1') AS r(i int)) SELECT * FROM w, w AS x;
 
 --- the target list and where
-SELECT dblink_exec('c', 'update items set s = s where i = 1'), dblink_exec('c', 'update items set s = s');
+SELECT dblink_exec('c', 'update items set s = s where i = 1'),
+	dblink_exec('c', 'update items set s = s');
 SELECT i, dblink_exec('c', 'update items set s = s where i = ' || i) FROM generate_series(1, 2) i;
 SELECT 1 WHERE dblink_exec('c', 'update items set s = s where i = 1') = 'UPDATE 1';
 SELECT dblink_exec('c', 'update items set s = s', i = 1) FROM generate_series(1, 2) i;
@@ -51,7 +60,8 @@ DROP VIEW far_items;
 
 --- functions
 CREATE FUNCTION pg_temp.items(n int) RETURNS TABLE (i int, s text) LANGUAGE sql AS
-$$ SELECT * FROM dblink('c', 'select i, s from items where i <= ' || n || ' order by i') AS r(i int, s text) $$;
+$$ SELECT * FROM dblink('c', 'select i, s from items where i <= ' || n || ' order by i')
+	AS r(i int, s text) $$;
 SELECT * FROM pg_temp.items(2);
 CREATE FUNCTION pg_temp.looping() RETURNS SETOF int LANGUAGE plpgsql AS $$
 DECLARE
@@ -78,7 +88,8 @@ SELECT dblink_exec('c', 'update items set s = s where i = 1');
 FETCH 1 FROM mine;
 COMMIT;
 BEGIN;
-DECLARE mine SCROLL CURSOR WITH HOLD FOR SELECT * FROM dblink('c', 'select i from items where i < 4 order by i') AS r(i int);
+DECLARE mine SCROLL CURSOR WITH HOLD FOR
+	SELECT * FROM dblink('c', 'select i from items where i < 4 order by i') AS r(i int);
 COMMIT;
 FETCH LAST FROM mine;
 FETCH BACKWARD 1 FROM mine;
@@ -106,7 +117,9 @@ DROP TABLE wide;
 RESET ALL;
 
 --- several functions in one statement
-SELECT dblink_connect('d', far()), dblink_exec('d', 'begin'), dblink_exec('d', 'create temp table x on commit drop as select 1'), dblink_exec('d', 'commit'), dblink_disconnect('d');
+SELECT dblink_connect('d', far()), dblink_exec('d', 'begin'),
+	dblink_exec('d', 'create temp table x on commit drop as select 1'),
+	dblink_exec('d', 'commit'), dblink_disconnect('d');
 SELECT dblink_connect('d', far()), dblink_connect('e', far()), dblink_connect('d', far());
 SELECT array_agg(n ORDER BY n COLLATE "C") FROM unnest(dblink_get_connections()) n;
 SELECT dblink_disconnect('d'), dblink_disconnect('e');
@@ -122,10 +135,12 @@ DROP SCHEMA empty;
 --- composite types of columns
 CREATE TYPE item AS (i int, s text);
 CREATE FUNCTION pg_temp.typed() RETURNS SETOF item LANGUAGE sql AS
-$$ SELECT * FROM dblink('c', 'select i, s from items where i < 3 order by i') AS r(i int, s text) $$;
+$$ SELECT * FROM dblink('c', 'select i, s from items where i < 3 order by i')
+	AS r(i int, s text) $$;
 SELECT * FROM pg_temp.typed();
 SELECT r FROM dblink('c', 'select i, s from items where i = 1') AS r(i int, s text);
-SELECT (r).s FROM (SELECT r FROM dblink('c', 'select i, s from items where i = 1') AS r(i int, s text)) x;
+SELECT (r).s FROM (SELECT r FROM dblink('c', 'select i, s from items where i = 1')
+	AS r(i int, s text)) x;
 SELECT row_to_json(r) FROM dblink('c', 'select i, s from items where i = 1') AS r(i int, s text);
 DROP TYPE item CASCADE;
 SELECT dblink_disconnect('c');

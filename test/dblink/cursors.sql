@@ -202,7 +202,8 @@ DECLARE
 BEGIN
 	PERFORM dblink_open('c', 'walk', 'select i from numbers where i <= 10 order by i');
 	LOOP
-		SELECT count(*), coalesce(sum(i), 0) INTO got, part FROM dblink_fetch('c', 'walk', 3) AS r(i int);
+		SELECT count(*), coalesce(sum(i), 0) INTO got, part
+			FROM dblink_fetch('c', 'walk', 3) AS r(i int);
 		EXIT WHEN got = 0;
 		total := total + part;
 	END LOOP;

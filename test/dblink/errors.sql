@@ -11,8 +11,9 @@ SELECT dblink_exec('c', $remote$
 		if $1 = 1 then
 			raise exception 'plain';
 		elsif $1 = 2 then
-			raise exception 'full' using detail = 'The detail.', hint = 'The hint.', errcode = 'AB123',
-				table = 'tbl', column = 'col', constraint = 'con', schema = 'sch', datatype = 'dt';
+			raise exception 'full' using detail = 'The detail.', hint = 'The hint.',
+				errcode = 'AB123', table = 'tbl', column = 'col', constraint = 'con',
+				schema = 'sch', datatype = 'dt';
 		elsif $1 = 3 then
 			raise exception '';
 		elsif $1 = 4 then
@@ -28,7 +29,8 @@ SELECT dblink_exec('c', $remote$
 		elsif $1 = 9 then
 			raise exception using errcode = '08006', message = 'connection failure';
 		elsif $1 = 10 then
-			raise exception using errcode = '57P01', message = 'terminating connection due to administrator command';
+			raise exception using errcode = '57P01',
+				message = 'terminating connection due to administrator command';
 		elsif $1 = 11 then
 			raise exception using errcode = '40001', message = 'could not serialize';
 		elsif $1 = 12 then
@@ -138,14 +140,17 @@ SELECT * FROM dblink(far(), 'select 10 / (5 - i) from generate_series(1, 10) i',
 --- caught
 DO $$
 DECLARE
-	state text; message text; detail text; hint text; context text; c text; t text; s text; d text; col text;
+	state text; message text; detail text; hint text; context text;
+	c text; t text; s text; d text; col text;
 BEGIN
 	PERFORM * FROM dblink('c', 'select thrower(2)') AS r(i int);
 EXCEPTION WHEN OTHERS THEN
 	GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT,
 		detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT, context = PG_EXCEPTION_CONTEXT,
-		c = CONSTRAINT_NAME, t = TABLE_NAME, s = SCHEMA_NAME, d = PG_DATATYPE_NAME, col = COLUMN_NAME;
-	RAISE NOTICE '% | % | % | % | % | % % % % %', state, message, detail, hint, context, c, t, s, d, col;
+		c = CONSTRAINT_NAME, t = TABLE_NAME, s = SCHEMA_NAME, d = PG_DATATYPE_NAME,
+		col = COLUMN_NAME;
+	RAISE NOTICE '% | % | % | % | % | % % % % %',
+		state, message, detail, hint, context, c, t, s, d, col;
 END $$;
 DO $$
 BEGIN

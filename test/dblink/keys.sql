@@ -29,7 +29,8 @@ ALTER TABLE backwards DROP b;
 SELECT * FROM dblink_get_pkey('backwards');
 
 --- statements
-INSERT INTO keyed VALUES (1, 'it''s', '{x,"y z"}', '2026-01-02 03:04:05'), (2, E'back\\slash', NULL, NULL);
+INSERT INTO keyed VALUES (1, 'it''s', '{x,"y z"}', '2026-01-02 03:04:05'),
+	(2, E'back\\slash', NULL, NULL);
 SELECT dblink_build_sql_insert('keyed', '1 2', 2, '{1,it''s}', '{9,new}');
 SELECT dblink_build_sql_update('keyed', '1 2', 2, '{1,it''s}', '{9,new}');
 SELECT dblink_build_sql_delete('keyed', '1 2', 2, '{9,"n''ew"}');
@@ -80,8 +81,10 @@ SELECT dblink_build_sql_delete('nowhere', '1', 1, '{1}');
 
 --- dropped columns
 ALTER TABLE keyed DROP c;
-SELECT dblink_build_sql_insert('keyed', '1 3', 2, '{1,"2026-01-02 03:04:05"}', '{5,"2027-01-01 00:00:00"}');
-SELECT dblink_build_sql_update('keyed', '3', 1, '{"2026-01-02 03:04:05"}', '{"2027-01-01 00:00:00"}');
+SELECT dblink_build_sql_insert('keyed', '1 3', 2, '{1,"2026-01-02 03:04:05"}',
+	'{5,"2027-01-01 00:00:00"}');
+SELECT dblink_build_sql_update('keyed', '3', 1, '{"2026-01-02 03:04:05"}',
+	'{"2027-01-01 00:00:00"}');
 SELECT dblink_build_sql_delete('keyed', '3', 1, '{x}');
 SELECT dblink_build_sql_delete('keyed', '4', 1, '{x}');
 
@@ -117,7 +120,8 @@ RESET ROLE;
 --- the current query
 SELECT dblink_current_query();
 SELECT dblink_current_query() /* with a comment */ , 1;
-CREATE FUNCTION pg_temp.asking() RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN dblink_current_query(); END $$;
+CREATE FUNCTION pg_temp.asking() RETURNS text LANGUAGE plpgsql AS
+$$ BEGIN RETURN dblink_current_query(); END $$;
 SELECT pg_temp.asking();
 
 --- tidy

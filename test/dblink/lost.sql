@@ -94,14 +94,17 @@ SELECT tried($$ SELECT i FROM dblink('c', 'select 1') AS r(i text) $$);
 SELECT dblink_disconnect('c');
 
 --- by a string
-SELECT tried($$ SELECT b FROM dblink(far(), 'select pg_terminate_backend(pg_backend_pid())') AS r(b text) $$);
-SELECT tried($$ SELECT dblink_exec(far(), 'do $x$ begin perform pg_terminate_backend(pg_backend_pid()); perform pg_sleep(60); end $x$', false) $$);
+SELECT tried($$ SELECT b FROM dblink(far(), 'select pg_terminate_backend(pg_backend_pid())')
+	AS r(b text) $$);
+SELECT tried($$ SELECT dblink_exec(far(), 'do $x$ begin '
+	'perform pg_terminate_backend(pg_backend_pid()); perform pg_sleep(60); end $x$', false) $$);
 SELECT * FROM dblink(far(), 'select 1') AS r(i int);
 
 --- the unnamed connection
 SELECT dblink_connect(far());
 SELECT dblink_exec('begin');
-SELECT tried($$ SELECT b FROM dblink('select pg_terminate_backend(pg_backend_pid())') AS r(b text) $$);
+SELECT tried($$ SELECT b FROM dblink('select pg_terminate_backend(pg_backend_pid())')
+	AS r(b text) $$);
 SELECT tried($$ SELECT b FROM dblink('select 1') AS r(b text) $$);
 SELECT tried($$ SELECT dblink_exec('commit', false) $$);
 SELECT dblink_connect(far());

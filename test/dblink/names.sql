@@ -209,7 +209,8 @@ SELECT * FROM dblink(far() || ' client_encoding=LATIN1', 'show client_encoding')
 SELECT * FROM dblink(far() || ' keepalives=0 tcp_user_timeout=1000', 'select 1') AS t(a text);
 SELECT * FROM dblink(far() || ' target_session_attrs=read-write', 'select 1') AS t(a text);
 SELECT * FROM dblink(far() || ' target_session_attrs=read-only', 'select 1') AS t(a text);
-SELECT * FROM dblink(far() || ' gssencmode=disable channel_binding=disable', 'select 1') AS t(a text);
+SELECT * FROM dblink(far() || ' gssencmode=disable channel_binding=disable', 'select 1')
+	AS t(a text);
 SELECT * FROM dblink(far() || ' host=127.0.0.1,127.0.0.1', 'select 1') AS t(a text);
 SELECT * FROM dblink(far() || ' hostaddr=127.0.0.1', 'select 1') AS t(a text);
 
@@ -222,7 +223,8 @@ SELECT * FROM dblink('c', 'show timezone') AS t(a text);
 SELECT * FROM dblink('c', 'show extra_float_digits') AS t(a text);
 SELECT * FROM dblink('c', 'show search_path') AS t(a text);
 SELECT * FROM dblink('c', 'show statement_timeout') AS t(a text);
-SELECT * FROM dblink('c', 'select current_user, session_user, current_database()') AS t(a text, b text, c text);
+SELECT * FROM dblink('c', 'select current_user, session_user, current_database()')
+	AS t(a text, b text, c text);
 SELECT dblink_disconnect('c');
 
 --- the name of an application

@@ -9,19 +9,22 @@ SELECT * FROM dblink_get_notify('c');
 --- a notification of oneself
 SELECT dblink_exec('LISTEN one');
 SELECT dblink_exec('NOTIFY one');
-SELECT notify_name, be_pid = p, extra FROM dblink_get_notify(), dblink('select pg_backend_pid()') AS t(p int);
+SELECT notify_name, be_pid = p, extra
+	FROM dblink_get_notify(), dblink('select pg_backend_pid()') AS t(p int);
 SELECT * FROM dblink_get_notify();
 
 --- by name
 SELECT dblink_exec('c', 'LISTEN two');
 SELECT dblink_exec('c', 'NOTIFY two, ''payload''');
-SELECT notify_name, be_pid = p, extra FROM dblink_get_notify('c'), dblink('c', 'select pg_backend_pid()') AS t(p int);
+SELECT notify_name, be_pid = p, extra
+	FROM dblink_get_notify('c'), dblink('c', 'select pg_backend_pid()') AS t(p int);
 SELECT * FROM dblink_get_notify('c');
 SELECT * FROM dblink_get_notify();
 
 --- several channels and payloads
 SELECT dblink_exec('c', 'LISTEN three; LISTEN "Four x"');
-SELECT dblink_exec(far(), 'NOTIFY two, ''a''; NOTIFY three; NOTIFY "Four x", ''ä "b"''; NOTIFY five; NOTIFY two, ''c''');
+SELECT dblink_exec(far(), 'NOTIFY two, ''a''; NOTIFY three; NOTIFY "Four x", ''ä "b"''; '
+	'NOTIFY five; NOTIFY two, ''c''');
 SELECT wait_notify('c', 4);
 SELECT name, extra FROM notified ORDER BY n;
 DELETE FROM notified;

@@ -1,10 +1,12 @@
 -- Who may connect how, and who may use a connection.
 
 --- rights
-SELECT p.oid::regprocedure, prosecdef, proisstrict, provolatile, proparallel, proleakproof, prorettype::regtype,
-	proretset, proargnames, has_function_privilege('alice', p.oid, 'execute')
+SELECT p.oid::regprocedure, prosecdef, proisstrict, provolatile, proparallel, proleakproof,
+	prorettype::regtype, proretset, proargnames,
+	has_function_privilege('alice', p.oid, 'execute')
 FROM pg_proc p WHERE proname LIKE 'dblink%' ORDER BY p.oid::regprocedure::text COLLATE "C";
-SELECT attname, atttypid::regtype FROM pg_attribute WHERE attrelid = 'dblink_pkey_results'::regclass AND attnum > 0 ORDER BY attnum;
+SELECT attname, atttypid::regtype FROM pg_attribute
+WHERE attrelid = 'dblink_pkey_results'::regclass AND attnum > 0 ORDER BY attnum;
 
 --- a role without rights needs a password
 SET ROLE alice;

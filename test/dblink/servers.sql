@@ -2,9 +2,13 @@
 
 --- servers
 SELECT fdwname, fdwvalidator::regproc FROM pg_foreign_data_wrapper WHERE fdwname = 'dblink_fdw';
-SELECT format('CREATE SERVER far_server FOREIGN DATA WRAPPER dblink_fdw OPTIONS (host %L, port %L, dbname %L)', '127.0.0.1', far_port(), far_db()) \gexec
-SELECT format('CREATE SERVER "Odd "" name" FOREIGN DATA WRAPPER dblink_fdw OPTIONS (host %L, port %L, dbname %L)', '127.0.0.1', far_port(), far_db()) \gexec
-SELECT format('CREATE SERVER %I FOREIGN DATA WRAPPER dblink_fdw OPTIONS (host %L, port %L, dbname %L)', repeat('s', 63), '127.0.0.1', far_port(), far_db()) \gexec
+SELECT format('CREATE SERVER far_server FOREIGN DATA WRAPPER dblink_fdw '
+	'OPTIONS (host %L, port %L, dbname %L)', '127.0.0.1', far_port(), far_db()) \gexec
+SELECT format('CREATE SERVER "Odd "" name" FOREIGN DATA WRAPPER dblink_fdw '
+	'OPTIONS (host %L, port %L, dbname %L)', '127.0.0.1', far_port(), far_db()) \gexec
+SELECT format('CREATE SERVER %I FOREIGN DATA WRAPPER dblink_fdw '
+	'OPTIONS (host %L, port %L, dbname %L)',
+	repeat('s', 63), '127.0.0.1', far_port(), far_db()) \gexec
 CREATE SERVER bare FOREIGN DATA WRAPPER dblink_fdw;
 
 --- without a mapping
@@ -16,7 +20,8 @@ SELECT dblink_get_connections();
 --- mappings
 CREATE USER MAPPING FOR CURRENT_USER SERVER far_server OPTIONS (user 'app', password 'secret');
 CREATE USER MAPPING FOR PUBLIC SERVER "Odd "" name" OPTIONS (user 'app', password 'secret');
-SELECT format('CREATE USER MAPPING FOR PUBLIC SERVER %I OPTIONS (user %L, password %L)', repeat('s', 63), 'app', 'secret') \gexec
+SELECT format('CREATE USER MAPPING FOR PUBLIC SERVER %I OPTIONS (user %L, password %L)',
+	repeat('s', 63), 'app', 'secret') \gexec
 SELECT dblink_connect('far_server');
 SELECT * FROM dblink('select current_user') AS r(s text);
 SELECT dblink_disconnect();
@@ -88,7 +93,8 @@ RESET ROLE;
 --- a superuser, without a password
 ALTER USER MAPPING FOR CURRENT_USER SERVER far_server OPTIONS (SET user 'trusted', DROP password);
 SELECT * FROM dblink('far_server', 'select current_user') AS r(s text);
-ALTER USER MAPPING FOR CURRENT_USER SERVER far_server OPTIONS (SET user 'app', ADD password 'secret');
+ALTER USER MAPPING FOR CURRENT_USER SERVER far_server
+	OPTIONS (SET user 'app', ADD password 'secret');
 SELECT * FROM dblink('far_server', 'select current_user') AS r(s text);
 
 --- a server is altered while it is used
@@ -113,7 +119,9 @@ SELECT dblink_disconnect('c');
 
 --- a server of another wrapper
 CREATE FOREIGN DATA WRAPPER other_fdw;
-SELECT format('CREATE SERVER other FOREIGN DATA WRAPPER other_fdw OPTIONS (host %L, port %L, dbname %L, nonsense %L)', '127.0.0.1', far_port(), far_db(), 'x') \gexec
+SELECT format('CREATE SERVER other FOREIGN DATA WRAPPER other_fdw '
+	'OPTIONS (host %L, port %L, dbname %L, nonsense %L)',
+	'127.0.0.1', far_port(), far_db(), 'x') \gexec
 CREATE USER MAPPING FOR CURRENT_USER SERVER other OPTIONS (user 'app', password 'secret', more 'x');
 SELECT * FROM dblink('other', 'select current_user') AS r(s text);
 SELECT dblink_connect('c', 'other');
@@ -130,7 +138,8 @@ CREATE SERVER wrong FOREIGN DATA WRAPPER dblink_fdw OPTIONS (host 'a', host 'b')
 CREATE SERVER right1 FOREIGN DATA WRAPPER dblink_fdw OPTIONS (sslmode 'nonsense', port 'x');
 CREATE USER MAPPING FOR CURRENT_USER SERVER right1 OPTIONS (host 'x');
 CREATE USER MAPPING FOR CURRENT_USER SERVER right1 OPTIONS (nonsense 'x');
-CREATE USER MAPPING FOR CURRENT_USER SERVER right1 OPTIONS (user 'x', password 'y', sslpassword 'z');
+CREATE USER MAPPING FOR CURRENT_USER SERVER right1
+	OPTIONS (user 'x', password 'y', sslpassword 'z');
 ALTER SERVER right1 OPTIONS (ADD max_size '5');
 ALTER FOREIGN DATA WRAPPER dblink_fdw OPTIONS (host 'x');
 ALTER FOREIGN DATA WRAPPER dblink_fdw OPTIONS (nonsense 'x');

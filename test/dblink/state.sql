@@ -90,19 +90,23 @@ SELECT p = :pid FROM dblink('c', 'select pg_backend_pid()') AS r(p int);
 
 --- all of it is discarded
 SELECT dblink_exec('c', 'discard all');
-SELECT * FROM dblink('c', 'select count(*) from pg_class where relname like ''scratch%'' and relpersistence = ''t''') AS r(n int);
+SELECT * FROM dblink('c', 'select count(*) from pg_class '
+	'where relname like ''scratch%'' and relpersistence = ''t''') AS r(n int);
 SELECT * FROM dblink('c', 'select current_setting(''app.tenant'', true)') AS r(s text);
 SELECT dblink_exec('c', 'discard temp');
 SELECT dblink_exec('c', 'discard plans');
 
 --- a connection starts without the state of another
-SELECT dblink_exec('c', 'set work_mem = ''96kB''; create temp table scratch5 (); prepare other as select 1');
+SELECT dblink_exec('c',
+	'set work_mem = ''96kB''; create temp table scratch5 (); prepare other as select 1');
 SELECT * FROM dblink('c', 'select pg_advisory_lock(9)') AS r(s text);
 SELECT dblink_disconnect('c');
 SELECT dblink_connect('c', far());
 SELECT * FROM dblink('c', 'show work_mem') AS r(s text);
-SELECT * FROM dblink('c', 'select count(*) from pg_class where relname like ''scratch%'' and relpersistence = ''t'' and pg_table_is_visible(oid)') AS r(n int);
-SELECT * FROM dblink('c', 'select count(*) from pg_prepared_statements where name = ''other''') AS r(n int);
+SELECT * FROM dblink('c', 'select count(*) from pg_class where relname like ''scratch%'' '
+	'and relpersistence = ''t'' and pg_table_is_visible(oid)') AS r(n int);
+SELECT * FROM dblink('c', 'select count(*) from pg_prepared_statements where name = ''other''')
+	AS r(n int);
 SELECT * FROM dblink('c', 'set lock_timeout = ''10s''; select pg_advisory_lock(9)') AS r(b text);
 SELECT * FROM dblink('c', 'select pg_advisory_unlock(9)') AS r(b bool);
 SELECT dblink_disconnect('c');
@@ -111,7 +115,8 @@ SELECT dblink_disconnect('c');
 SELECT dblink_exec(far(), 'set work_mem = ''95kB''');
 SELECT * FROM dblink(far(), 'show work_mem') AS r(s text);
 SELECT dblink_exec(far(), 'create temp table scratch6 ()');
-SELECT * FROM dblink(far(), 'select count(*) from pg_class where relname = ''scratch6'' and pg_table_is_visible(oid)') AS r(n int);
+SELECT * FROM dblink(far(), 'select count(*) from pg_class '
+	'where relname = ''scratch6'' and pg_table_is_visible(oid)') AS r(n int);
 SELECT * FROM dblink(far(), 'set lock_timeout = ''10s''; select pg_advisory_lock(10)') AS r(b text);
 SELECT * FROM dblink(far(), 'set lock_timeout = ''10s''; select pg_advisory_lock(10)') AS r(b text);
 SELECT dblink_exec(far(), 'set role stylish');

@@ -79,9 +79,11 @@ SELECT * FROM dblink('c', 'select count(*) from ledger where i = 9') AS r(n int)
 --- a transaction and a lock stay between calls
 SELECT dblink_exec('c', 'begin; lock table ledger in exclusive mode');
 SELECT dblink_exec(far(), 'set lock_timeout = ''10ms''; lock table ledger in exclusive mode');
-SELECT * FROM dblink('c', 'select count(*) from pg_locks where mode = ''ExclusiveLock'' and pid = pg_backend_pid() and relation = ''ledger''::regclass') AS r(n int);
+SELECT * FROM dblink('c', 'select count(*) from pg_locks where mode = ''ExclusiveLock'' '
+	'and pid = pg_backend_pid() and relation = ''ledger''::regclass') AS r(n int);
 SELECT dblink_exec('c', 'rollback');
-SELECT dblink_exec(far(), 'begin; set local lock_timeout = ''10s''; lock table ledger in exclusive mode; commit');
+SELECT dblink_exec(far(), 'begin; set local lock_timeout = ''10s''; '
+	'lock table ledger in exclusive mode; commit');
 
 --- by a string
 SELECT dblink_exec(far(), 'begin');

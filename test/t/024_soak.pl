@@ -99,7 +99,8 @@ is(scalar @odd, 0, 'no error is met but those that the faults explain')
 cmp_ok(met_count(qr/^$_\|00000/), '>', 0, "statements of kind $_ are answered")
   foreach 'rows', 'many', 'insert', 'commit', 'rollback', 'error', 'undone', 'sleep', 'hasty',
   'long', 'forgotten', 'catalog', 'send', 'leased', 'across', 'fetched', 'abandon', 'block', 'any',
-  'all_raise', 'all_row', 'all_skip', 'unfinished', 'dl_call', 'dl_named', 'dl_cursor', 'dl_send', 'dl_cancel';
+  'all_raise', 'all_row', 'all_skip', 'unfinished', 'dl_call', 'dl_named', 'dl_cursor', 'dl_send',
+  'dl_cancel';
 cmp_ok(met_count(qr/^unattended\|57014\|request N has lost/), '>', 0,
 	'requests that are left alone for too long lose their connections');
 cmp_ok(met_count(qr/^$_\|22012/), '>', 0, "a server of kind $_ fails in the middle of its rows")

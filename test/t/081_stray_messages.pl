@@ -110,7 +110,8 @@ SQL
 	  if $place <= $nonce || $place > $nonce + 2;
 }
 is(join(';', keys %{ $heard{before} }), '7 0', "an earlier session's notification is not heard");
-like($heard{after}{'7 1'} || '', qr/ \d+ \d+/, "one's own is") or diag(join ' ', %{ $heard{after} });
+like($heard{after}{'7 1'} || '', qr/ \d+ \d+/, "one's own is")
+  or diag(join ' ', %{ $heard{after} });
 
 #
 # A parameter: rows that may be read wrongly are not shown, and the next session

@@ -181,7 +181,8 @@ $lease = $holder->acquire('a');
 $session->query(q(SET LOCAL pool.acquire_timeout = '2s'));
 $first = send_request($session, 'a', 'select 6');
 answers($rival, q(SET pool.acquire_timeout = '2500ms'; SELECT caught(format('SELECT %s',
-	'pool_query(''a'', ''select 1'')')) ~ '^53300'), 't', 'another session has waited longer in vain');
+	'pool_query(''a'', ''select 1'')')) ~ '^53300'), 't',
+	'another session has waited longer in vain');
 is(states_of($session, $first), 'waiting', 'a session that was elsewhere meanwhile has not');
 $holder->release($lease);
 answers($session, "SELECT t FROM pool_result($first) r(t int)", 6, 'it has its answer');

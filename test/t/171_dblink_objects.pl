@@ -48,7 +48,8 @@ SQL
 sub described
 {
 	my ($db, $extension, $catalog) = @_;
-	my $not = q({oid,pronamespace,prosrc,probin,typnamespace,typrelid,typarray,typelem,fdwvalidator,prorettype});
+	my $not = '{oid,pronamespace,prosrc,probin,typnamespace,typrelid,typarray,typelem,'
+	  . 'fdwvalidator,prorettype}';
 	my $more = $catalog eq 'pg_proc'
 	  ? q( || jsonb_build_object('arguments', pg_get_function_arguments(c.oid),
 			'result', pg_get_function_result(c.oid)))
@@ -130,7 +131,8 @@ is((sql_state($local, 'CREATE EXTENSION pool_dblink CASCADE', db => 'bare', user
 	'42501', 'an owner of a database does not make one');
 my ($script) = run_command([ 'psql', '-X', '-d', $local->connstr('bare'), '-f',
 	"$FindBin::RealBin/../../sql/pool_dblink--1.1.sql" ]);
-is($script, 'Use "CREATE EXTENSION pool_dblink" to load this file.', 'psql does not run the script');
+is($script, 'Use "CREATE EXTENSION pool_dblink" to load this file.',
+	'psql does not run the script');
 my $empty = numbers('bare');
 sql($local, 'CREATE EXTENSION pool_dblink CASCADE', db => 'bare');
 is(sql($local, q(SELECT string_agg(extname, ' ' ORDER BY 1) FROM pg_extension
@@ -190,7 +192,8 @@ unlike(members('theirs', 'pool_dblink', $names), qr/dblink_fdw$/m, 'the wrapper 
 
 # The validators, side by side.  What libpq has is in the hints of ours.
 my @libpq = map { (sql_state($local, "SELECT pool_fdw_validator('{nothing_like_it=x}',"
-				. "'pg_$_'::regclass)", db => 'theirs'))[1] =~ /Valid options in this context are: (.*)\./ }
+				. "'pg_$_'::regclass)", db => 'theirs'))[1]
+	  =~ /Valid options in this context are: (.*)\./ }
   'foreign_server', 'user_mapping';
 my $list = join ',', map({ split /, /, $_ } @libpq), qw(client_encoding replication options
 	fallback_application_name oauth_issuer oauth_scope scram_client_key scram_server_key
@@ -215,8 +218,8 @@ my ($asked, $valid, $hinted, $different) = split /\|/, sql($local, <<SQL, db => 
 SELECT count(*), count(*) FILTER (WHERE far = 'valid'), count(DISTINCT far),
 	string_agg(concat_ws(' ', option, catalog, far, pooled), ', ') FILTER (WHERE far <> pooled)
 FROM unnest('{$list}'::text[]) name, unnest('{=x,=true,=on,=0,=,""}'::text[]) value,
-	unnest('{pg_foreign_server,pg_user_mapping,pg_foreign_data_wrapper,pg_foreign_table,0}'::regclass[])
-		catalog,
+	unnest('{pg_foreign_server,pg_user_mapping,pg_foreign_data_wrapper,pg_foreign_table,0}'
+		::regclass[]) catalog,
 	concat(name, value) option, verdict('far', option, catalog) far,
 	verdict('pooled', option, catalog) pooled
 SQL

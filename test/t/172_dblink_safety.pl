@@ -128,7 +128,8 @@ my %ways = (
 	'ends' => sub { $_[0]->quit; },
 	'is terminated' => sub { sql($local, "SELECT pg_terminate_backend(${\$_[0]->pid}, 10000)"); },
 	'leaves a query that it sent, and ends' => sub {
-		$_[0]->query(q{SELECT dblink_send_query('x', 'select ''mine'' from generate_series(1, 100000)')});
+		$_[0]->query(q{SELECT dblink_send_query('x',
+			'select ''mine'' from generate_series(1, 100000)')});
 		$_[0]->quit;
 	},
 	'sends a query, and disconnects' => sub {
@@ -260,7 +261,8 @@ CREATE FUNCTION definer() RETURNS text LANGUAGE sql SECURITY DEFINER AS \$\$ $pi
 ALTER FUNCTION definer() OWNER TO bob;
 SQL
 my ($of_super, $of_alice, $of_bob) = map { keys %{ $seen{$_} } } 0 .. 2;
-is($sessions[0]->query("SET ROLE alice; $pid; SET ROLE bob; $pid; RESET ROLE; $pid; SELECT definer()")->{out},
+is($sessions[0]->query("SET ROLE alice; $pid; SET ROLE bob; $pid; RESET ROLE; $pid; "
+		  . 'SELECT definer()')->{out},
 	"$of_alice\n$of_bob\n$of_super\n$of_bob",
 		'a session that changes its role has that of the moment');
 is($sessions[1]->query("SELECT definer(); $pid")->{out}, "$of_bob\n$of_alice",
@@ -288,8 +290,9 @@ my @kinds = (
 	sub { asked('x', "begin; $_[0]") . '; ' . run_there('x', 'rollback') },
 	sub { sent($_[0]) . "; SELECT t FROM dblink_get_result('x') AS r(t text); "
 		  . "SELECT * FROM dblink_get_result('x') AS r(t text)" },
-	sub { "DO \$do\$ BEGIN PERFORM dblink_open('x', 'k', '" . $_[0] =~ s/'/''/gr . "'); END \$do\$; "
-		  . "SELECT t FROM dblink_fetch('x', 'k', 1000) AS r(t text); DO \$do\$ BEGIN PERFORM dblink_close('x', 'k'); END \$do\$" },
+	sub { "DO \$do\$ BEGIN PERFORM dblink_open('x', 'k', '" . $_[0] =~ s/'/''/gr
+		  . "'); END \$do\$; SELECT t FROM dblink_fetch('x', 'k', 1000) AS r(t text); "
+		  . "DO \$do\$ BEGIN PERFORM dblink_close('x', 'k'); END \$do\$" },
 	sub { asked('x', "$_[0]; select 1/0") },
 	sub { "SET statement_timeout = '3ms'; " . asked($far, $_[0]) . '; RESET statement_timeout' },
 	sub { sent($_[0]) },
@@ -321,11 +324,13 @@ foreach my $round (1 .. 60)
 
 		$answers{ $result->{state} }++;
 		push @wrong, "$session->{token}: $_"
-		  foreach grep { $_ ne $session->{token} } "$result->{out}\n$result->{err}" =~ /(token-\d+)/g;
+		  foreach grep { $_ ne $session->{token} }
+		  "$result->{out}\n$result->{err}" =~ /(token-\d+)/g;
 	}
 }
 is(join("\n", @wrong), '', 'nobody gets an answer of another');
-ok($answers{'00000'} > 200, 'most are answered: ' . join(', ', map { "$_: $answers{$_}" } sort keys %answers));
+ok($answers{'00000'} > 200,
+	'most are answered: ' . join(', ', map { "$_: $answers{$_}" } sort keys %answers));
 $_->quit foreach @sessions;
 at_rest($local, $remote, 'after that');
 

@@ -159,7 +159,8 @@ DECLARE
 	answer int;
 BEGIN
 	FOR i IN 1 .. 3 * $turns LOOP
-		SELECT t INTO answer FROM dblink('srv', format('select %s from pg_sleep(0.002)', i)) AS r(t int);
+		SELECT t INTO answer
+			FROM dblink('srv', format('select %s from pg_sleep(0.002)', i)) AS r(t int);
 		IF answer IS DISTINCT FROM i THEN
 			RAISE 'asked for %, and got %', i, answer;
 		END IF;

@@ -132,7 +132,8 @@ kept('for which it stays');
 answers($session, q{SELECT n FROM dblink_get_result('x') AS r(n int)}, 1, 'the first answer comes');
 answers($session, q{SELECT n FROM dblink_get_result('x') AS r(n int)}, 2, 'and the second');
 kept('it stays until all is read');
-answers($session, q{SELECT n FROM dblink_get_result('x') AS r(n int)}, '', 'and a call has said so');
+answers($session, q{SELECT n FROM dblink_get_result('x') AS r(n int)}, '',
+	'and a call has said so');
 given_back('then it goes back');
 
 $session->query(q{SELECT dblink_send_query('x', 'SELECT 1')});
@@ -184,7 +185,8 @@ foreach my $mode ('session', 'transaction')
 
 	$session->query(q{SELECT dblink_disconnect('x')});
 	$session->query("SET pool_dblink.mode = '$mode'; SET ROLE low");
-	answers($session, q{SELECT open_for_all()}, 'OK', "connected with another's rights, mode $mode");
+	answers($session, q{SELECT open_for_all()}, 'OK',
+		"connected with another's rights, mode $mode");
 	answers($session, $who, 'app', "whose connection it is, mode $mode");
 	$session->query(q{SELECT dblink_exec('x', 'BEGIN')});
 	answers($session, $who, 'app', "and stays, mode $mode");
@@ -294,7 +296,8 @@ foreach my $mode ('session', 'transaction')
 #
 mode('session');
 $session->query(q{SELECT dblink_send_query('x', repeat('SELECT 1;', 2000))});
-answers($session, q{SELECT n FROM dblink_get_result('x') AS r(n int)}, 1, 'the first of many answers');
+answers($session, q{SELECT n FROM dblink_get_result('x') AS r(n int)}, 1,
+	'the first of many answers');
 cmp_ok($session->query(q{SELECT sum(total_bytes) FROM pg_backend_memory_contexts
 	WHERE name LIKE 'pool%'})->{out}, '<', 2000 * 4000, 'which take little memory each');
 

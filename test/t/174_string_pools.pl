@@ -52,8 +52,8 @@ sub with_clock
 }
 my $local = with_clock(
 	sub {
-	return start_local('pool.max_pools' => 6, max_prepared_transactions => 1, 'pool.max_role_pools' => 4,
-		'pool.log_connections' => 'on', log_min_messages => 'debug1',
+	return start_local('pool.max_pools' => 6, max_prepared_transactions => 1,
+		'pool.max_role_pools' => 4, 'pool.log_connections' => 'on', log_min_messages => 'debug1',
 		shared_buffers => "'4MB'", track_activities => 'off', log_min_error_statement => 'panic');
 	});
 sql($local, <<'SQL');
@@ -74,7 +74,8 @@ sub ask
 	my ($session, $string) = @_;
 
 	$string =~ s/'/''/g;
-	return $session->query("SELECT p FROM dblink('$string', 'SELECT pg_backend_pid()') AS t(p int)");
+	return $session->query(
+		"SELECT p FROM dblink('$string', 'SELECT pg_backend_pid()') AS t(p int)");
 }
 
 # named(string, name): a string that is another one
@@ -112,7 +113,8 @@ is(ask($again, "$there password=secret")->{out}, $process,
 	'another session of the role shares it');
 is(pools(), 1, 'there is one pool');
 my $wrong = ask($alice, "$there password=wrong");
-is($wrong->{state}, '08001', 'another password does not get at its connection') || diag($wrong->{out});
+is($wrong->{state}, '08001', 'another password does not get at its connection')
+  || diag($wrong->{out});
 my $of_bob = ask($bob, "$there password=secret")->{out};
 isnt($of_bob, $process, 'another role has another pool');
 is(ask($bob, "$there password=secret")->{out}, $of_bob, 'of its own');
@@ -128,13 +130,15 @@ is(ask($alice, $trusted)->{state}, '2F003',
 sql($local, 'CREATE DATABASE other');
 sql($local, 'CREATE EXTENSION pool_dblink CASCADE', db => 'other');
 my $elsewhere = session($local, user => 'alice', db => 'other');
-isnt(ask($elsewhere, "$there password=secret")->{out}, $process, 'another database has another pool');
+isnt(ask($elsewhere, "$there password=secret")->{out}, $process,
+	'another database has another pool');
 $elsewhere->quit;
 create_server($local, 'srv', $remote);
 is(sql($local, select_42('srv')), 42, 'there is a server');
 sql($local, q(SELECT pool_close('srv'), pool_resize('srv', 0, 1), pool_reconnect('srv')));
 sql($local, 'DROP SERVER srv CASCADE');
-wait_for_value($local, q(SELECT count(*) FROM pool_stats WHERE server = 'srv'), 0, 'the server is dropped');
+wait_for_value($local, q(SELECT count(*) FROM pool_stats WHERE server = 'srv'), 0,
+	'the server is dropped');
 is(ask($alice, "$there password=secret")->{out}, $process, 'a string has nothing to do with that');
 is(ask($bob, "$there password=secret")->{out}, $of_bob, 'nor has one of another role');
 
@@ -162,8 +166,8 @@ like($reader->query('SELECT DISTINCT server, user_name FROM pool_stats')->{out},
 	qr/^\Q$name\E\|alice$/m, 'who may read all sees the others\'');
 like(sql($local, 'SELECT pool_metrics()'), qr/server="\Q$name\E"/, 'so do metrics');
 is(ask($bob, named("$there dbname=" . 'ä' x 40, 'x'))->{state}, '08001', 'a name that is too long');
-is(sql($local, "SELECT octet_length(server) FROM pool_stats WHERE server LIKE '%ä'"), 62 + ($port < 10_000),
-	'is cut between two letters');
+is(sql($local, "SELECT octet_length(server) FROM pool_stats WHERE server LIKE '%ä'"),
+	62 + ($port < 10_000), 'is cut between two letters');
 
 #
 # No password is where others could read it
@@ -224,7 +228,8 @@ $alice->query(q(SELECT dblink_disconnect('a')));
 $again->query(q(SELECT dblink_disconnect('b')));
 set('pool_dblink.max_size', 1);
 set('pool_dblink.max_pools', 1);
-$bob->begin("SELECT p FROM dblink('" . named($there, 'e') . "', 'SELECT pg_sleep(600)') AS t(p text)");
+$bob->begin(
+	"SELECT p FROM dblink('" . named($there, 'e') . "', 'SELECT pg_sleep(600)') AS t(p text)");
 wait_for_remote_statement($remote, 'a statement runs');
 is(ask($super, named($there, 'f'))->{state}, '53400', 'its pool does not go');
 sql($local, 'SELECT pg_cancel_backend(' . $bob->pid . ')');
@@ -238,7 +243,8 @@ foreach my $n (1 .. 5)
 {
 	kill 'STOP', $worker;
 	$alice->begin("SELECT 1 FROM dblink('" . named($there, "u$n") . "', 'SELECT 1') AS t(i int)");
-	wait_until(10, sub { sql($local, q(SELECT count(*) FROM pool_stats WHERE user_name = 'alice')) == 1 });
+	wait_until(10,
+		sub { sql($local, q(SELECT count(*) FROM pool_stats WHERE user_name = 'alice')) == 1 });
 	$super->begin("SELECT 1 FROM dblink('" . named($there, "v$n") . "', 'SELECT 1') AS t(i int)");
 	$refused = wait_until(5, sub { !$super->busy });
 	kill 'CONT', $worker;
@@ -260,7 +266,8 @@ cmp_ok(sql($local, q(SELECT count(*) FROM pool_stats WHERE user_name = 'alice'))
 is(ask($super, named($there, 's'))->{out}, $of_super, 'those of other roles do not go for it');
 create_server($local, 'srv', $remote);
 is(sql($local, select_42('srv')), 42, 'a server has a place before strings that nobody uses');
-like(ask($super, named($there, "s$_"))->{out}, qr/^\d+$/, "a superuser has string number $_") foreach 1 .. 10;
+like(ask($super, named($there, "s$_"))->{out}, qr/^\d+$/, "a superuser has string number $_")
+  foreach 1 .. 10;
 is(pools(), 6, 'all places are taken');
 is(stat_of($local, 'connects || $$ $$ || open', 'srv'), '1 1', 'a server keeps its place');
 sql($local, 'DROP SERVER srv CASCADE');
@@ -295,7 +302,8 @@ $process = $alice->query($kept)->{out};
 pass(3600);
 like(ask($again, named($there, $_))->{out}, qr/^\d+$/, 'the worker looks at its connections')
   foreach 'r11', 'r12';
-is(sql($local, 'SELECT sum(leaks) FROM pool_stats_all()'), 0, 'one that is kept for long is no leak');
+is(sql($local, 'SELECT sum(leaks) FROM pool_stats_all()'), 0,
+	'one that is kept for long is no leak');
 is($alice->query($kept)->{out}, $process, 'it stays');
 $alice->query(q(SELECT dblink_disconnect('a')));
 wait_for_value($local, "SELECT count(*) FROM pool_connections WHERE remote_pid = $process", 0,
@@ -305,7 +313,8 @@ pass(50);
 is(ask($alice, named($there, 'r10'))->{out}, $process, 'one that was not used for 50 s is used');
 pass(70);
 sql($local, 'SELECT pg_reload_conf()'); # wakes the worker
-wait_for_value($local, 'SELECT sum(open) FROM pool_stats', 0, 'one that was not for 70 s is closed');
+wait_for_value($local, 'SELECT sum(open) FROM pool_stats', 0,
+	'one that was not for 70 s is closed');
 $process = ask($alice, named($there, 'r10'))->{out};
 my $closed = 0;
 foreach (1 .. 8)

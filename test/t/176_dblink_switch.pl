@@ -29,11 +29,17 @@ sub switch
 {
 	my ($db, @arguments) = @_;
 	my $said;
+	local $ENV{PGAPPNAME} = 'switch';
 	my $status = IPC::Run::run(
 		[ 'psql', '-X', '-d', $local->connstr($db), @arguments, '-f', $script ],
 		'<', '/dev/null', '>', \my $out, '2>', \$said);
 
 	is($out, '', "the script prints nothing else ($db)");
+
+	# Its session drops its temporary functions when psql has ended.
+	wait_for_value($local, "SELECT count(*) FROM pg_stat_activity WHERE datname = '$db'
+		AND application_name = 'switch'", 0,
+		"the script's session has ended ($db)");
 	return ($status ? 0 : 1, $said);
 }
 
@@ -87,7 +93,8 @@ sub catalogs
 
 	push @parts, "SELECT 'rights at first', pg_describe_object(classid, objid, 0), "
 	  . rights_sorted(q(coalesce(initprivs, acldefault(CASE classid
-			WHEN 'pg_proc'::regclass THEN 'f'::"char" WHEN 'pg_type'::regclass THEN 'T' ELSE 'F' END,
+			WHEN 'pg_proc'::regclass THEN 'f'::"char" WHEN 'pg_type'::regclass THEN 'T'
+			ELSE 'F' END,
 			coalesce((SELECT proowner FROM pg_proc WHERE oid = objid),
 			(SELECT typowner FROM pg_type WHERE oid = objid),
 			(SELECT fdwowner FROM pg_foreign_data_wrapper WHERE oid = objid)))))) . q(::text

@@ -40,8 +40,8 @@ DECLARE
 BEGIN
 	FOR i IN 1 .. n LOOP
 		SELECT t INTO got
-			FROM dblink('mine', format('select %L from pg_sleep(0.001)', pg_backend_pid() || '/' || i))
-			AS r(t text);
+			FROM dblink('mine', format('select %L from pg_sleep(0.001)',
+				pg_backend_pid() || '/' || i)) AS r(t text);
 		IF got = pg_backend_pid() || '/' || i THEN
 			good := good + 1;
 		END IF;

@@ -72,7 +72,8 @@ END $$;
 -- kill(name): ends the remote's session of that connection, by the one named boss
 CREATE FUNCTION kill(name text) RETURNS bool LANGUAGE sql AS $$
 	SELECT b FROM dblink('boss', 'select pg_terminate_backend('
-		|| (SELECT p FROM dblink(name, 'select pg_backend_pid()') AS r(p int)) || ', 10000)') AS r(b bool)
+		|| (SELECT p FROM dblink(name, 'select pg_backend_pid()') AS r(p int)) || ', 10000)')
+		AS r(b bool)
 $$;
 -- tried(statement): its first value, or that it is an error
 CREATE FUNCTION tried(statement text) RETURNS text
@@ -116,7 +117,8 @@ sub differential_database
 	sql($remote, "CREATE DATABASE $name ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0 OWNER app");
 	sql($remote, 'GRANT ALL ON SCHEMA public TO PUBLIC', db => $name);
 	sql($local, "CREATE DATABASE $name ENCODING '$encoding' LOCALE 'C' TEMPLATE template0");
-	sql($local, "ALTER DATABASE $name SET $_ = $how{settings}{$_}") foreach keys %{ $how{settings} };
+	sql($local, "ALTER DATABASE $name SET $_ = $how{settings}{$_}")
+	  foreach keys %{ $how{settings} };
 	sql($local, join('', map { "CREATE EXTENSION $_;" } @{ $how{extensions} }) . $sql, db => $name);
 	return;
 }

@@ -147,7 +147,8 @@ sub _send_over_link
 	$self->{victim}->query(q{SELECT dblink_connect('x', 'srv')});
 	$self->{victim}->query(q{SELECT dblink_send_query('x', 'select pg_sleep(5)')});
 	wait_until(20, sub {
-		app_sessions($self->{remote}, q(query = 'select pg_sleep(5)' AND state = 'active')) eq '1' });
+		app_sessions($self->{remote},
+			q(query = 'select pg_sleep(5)' AND state = 'active')) eq '1' });
 	return;
 }
 

@@ -55,8 +55,8 @@ BEGIN
 		PERFORM dblink_exec('x', 'begin');
 		PERFORM compare(token, dblink_exec('x',
 			format('insert into kept values (%s)', text_of_token)), 'INSERT 0 1');
-		PERFORM FROM dblink('x', format('select set_config(''soak.left'', %s, false)', text_of_token))
-			AS r(t text);
+		PERFORM FROM dblink('x',
+			format('select set_config(''soak.left'', %s, false)', text_of_token)) AS r(t text);
 		SELECT t INTO got FROM dblink('x',
 			format('select token from kept where token = %s', text_of_token)) AS r(t text);
 		PERFORM compare(token, got, token);
@@ -74,8 +74,10 @@ BEGIN
 		PERFORM dblink_close('x', 'rows');
 		PERFORM dblink_disconnect('x');
 	WHEN 'dl_send' THEN				-- has several answers
-		PERFORM dblink_send_query('x', format('select %s || ''/'' || g from generate_series(1, %s) g;'
-			' select %1$s || ''/second'' from pg_sleep(%3$s)', text_of_token, n, random() * 0.02));
+		PERFORM dblink_send_query('x',
+			format('select %s || ''/'' || g from generate_series(1, %s) g;'
+				' select %1$s || ''/second'' from pg_sleep(%3$s)',
+				text_of_token, n, random() * 0.02));
 		SELECT string_agg(t, ',') INTO got FROM dblink_get_result('x') AS r(t text);
 		PERFORM compare(token, got, (SELECT string_agg(token || '/' || g, ',')
 									 FROM generate_series(1, n) g));
@@ -99,7 +101,8 @@ BEGIN
 		END;
 		PERFORM compare(token, got, token);
 		PERFORM FROM dblink_get_result('x') AS r(t text);
-		SELECT t INTO got FROM dblink('x', format('select %s || ''/2''', text_of_token)) AS r(t text);
+		SELECT t INTO got
+			FROM dblink('x', format('select %s || ''/2''', text_of_token)) AS r(t text);
 		PERFORM compare(token, got, token || '/2');
 		PERFORM dblink_disconnect('x');
 	END CASE;
