@@ -105,7 +105,8 @@ define_dblink(void)
 {
 	DefineCustomEnumVariable("pool_dblink.mode",
 							 "Sets how long dblink_connect() has a connection.",
-							 "In mode \"session\" until dblink_disconnect(), in mode \"transaction\" "
+							 "In mode \"session\" until dblink_disconnect(), "
+							 "in mode \"transaction\" "
 							 "as long as something on the remote needs it.",
 							 &pool_guc_dblink_mode, POOL_DBLINK_SESSION,
 							 dblink_modes, PGC_USERSET, 0, NULL, NULL, NULL);

@@ -19,6 +19,7 @@
 #include "utils/memutils.h"
 
 #include "dblink/link_rows.h"
+#include "statement/output.h"
 
 /*
  * To be called before anything is sent: raises 0A000 where the query has no use for a
@@ -29,16 +30,7 @@ pool_link_rows_begin(FunctionCallInfo fcinfo)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 
-	if (rsinfo == NULL || !IsA(rsinfo, ReturnSetInfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg(
-					 "set-valued function called in context that cannot accept a set")));
-	if (!(rsinfo->allowedModes & SFRM_Materialize))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg(
-					 "materialize mode required, but it is not allowed in this context")));
+	pool_output_check_allowed(rsinfo);
 	rsinfo->returnMode = SFRM_Materialize;
 	rsinfo->setResult = NULL;
 	rsinfo->setDesc = NULL;

@@ -174,8 +174,8 @@ pool_room_string_unused(const Pool *pool)
 }
 
 /*
- * Of the pools of strings that nobody uses, the one that was not used for the longest time; NULL:
- * there is none.  With a role: of those that count as the role's.  Needs the
+ * Of the pools of strings that nobody uses, the one that was not used for the longest
+ * time; NULL: there is none.  With a role: of those that count as the role's.  Needs the
  * registry's lock; takes the pools', so what it says can have changed.
  */
 Pool *

@@ -59,8 +59,8 @@ typedef struct LeadRow
 } LeadRow;
 
 /* Raises 0A000 where the query has no use for a set, as core does. */
-static void
-check_set_allowed(const ReturnSetInfo *rsinfo)
+void
+pool_output_check_allowed(const ReturnSetInfo *rsinfo)
 {
 	if (rsinfo == NULL || !IsA(rsinfo, ReturnSetInfo))
 		ereport(ERROR,
@@ -100,7 +100,7 @@ pool_output_create(FunctionCallInfo fcinfo, bool json, PoolCallSite *site)
 	MemoryContext old_context;
 	PoolOutput *output;
 
-	check_set_allowed(rsinfo);
+	pool_output_check_allowed(rsinfo);
 	output = palloc0(sizeof(PoolOutput));
 	output->json = json;
 	output->rsinfo = rsinfo;

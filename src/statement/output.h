@@ -6,12 +6,14 @@
 #define POOL_OUTPUT_H
 
 #include "libpq-fe.h"
+#include "nodes/execnodes.h"
 
 #include "statement/call_site.h"
 #include "statement/columns.h"
 
 typedef struct PoolOutput PoolOutput;
 
+extern void pool_output_check_allowed(const ReturnSetInfo *rsinfo);
 extern PoolOutput *pool_output_create(FunctionCallInfo fcinfo, bool json,
 									  PoolCallSite *site);
 extern void pool_output_set_lead(PoolOutput *output, int nlead);
