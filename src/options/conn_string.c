@@ -9,10 +9,9 @@
  * So what is in shared memory cannot be compared with guesses of a password, and who
  * knows one string's digest cannot make another's.
  *
- * Parsing a string costs some ten microseconds, and one in a statement comes again
- * and again.  So those that came last are kept, in memory of the session alone, by
- * text, role and whether that is a superuser; nothing else that they depend on
- * changes while the session lasts.
+ * A string in a statement comes again and again.  So those that came last are kept, in
+ * memory of the session alone, by text, role and whether that is a superuser; nothing
+ * else that they depend on changes while the session lasts.
  */
 #include "postgres.h"
 
