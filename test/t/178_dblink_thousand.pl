@@ -8,6 +8,8 @@ use strict;
 use warnings;
 
 use FindBin;
+use lib $FindBin::RealBin;
+use PoolTest; # too late for its INIT blocks in what is done below
 
 $ENV{POOL_TEST_SESSIONS} ||= 1000;
 my $test = "$FindBin::RealBin/178_dblink_sessions.pl";
