@@ -26,18 +26,6 @@ PG_FUNCTION_INFO_V1(pool_dblink_cancel_query);
 PG_FUNCTION_INFO_V1(pool_dblink_error_message);
 PG_FUNCTION_INFO_V1(pool_dblink_get_notify);
 
-/* Sends the statement over the link, which has a lease. */
-static PoolRequest *
-send(PoolLink *link, const char *name, const char *sql)
-{
-	const char *no_value = NULL;
-	PoolStatement *statement = pool_statement_from_texts(sql, 0, &no_value);
-
-	statement->verbatim = true;
-	statement->context = pool_link_run_context(name, "while executing query");
-	return pool_requests_send_on_lease(link->lease, statement);
-}
-
 /* dblink_send_query(connection, query): 1, or 0 if one is under way. */
 Datum
 pool_dblink_send_query(PG_FUNCTION_ARGS)
@@ -57,7 +45,9 @@ pool_dblink_send_query(PG_FUNCTION_ARGS)
 	pool_link_run_open(link);
 	PG_TRY();
 	{
-		link->request = send(link, name, pool_call_text(fcinfo, 1));
+		link->request = pool_requests_send_on_lease(
+			link->lease, pool_link_run_statement(name, pool_call_text(fcinfo, 1),
+												 "while executing query"));
 		link->read = 0;
 	}
 	PG_CATCH();
@@ -67,12 +57,6 @@ pool_dblink_send_query(PG_FUNCTION_ARGS)
 	}
 	PG_END_TRY();
 	PG_RETURN_INT32(1);
-}
-
-static bool
-is_done(void *arg)
-{
-	return pool_request_is_done(arg);
 }
 
 /* dblink_is_busy(connection): 1 if dblink_get_result() would wait, else 0. */
@@ -91,14 +75,10 @@ pool_dblink_is_busy(PG_FUNCTION_ARGS)
 static ErrorData *
 take_error(PoolLink *link)
 {
-	const PoolRun *run = &link->request->run.run;
 	ErrorData *error = pool_request_error(link->request);
 
-	if (error->context == NULL)
-		error->context = pstrdup(link->request->statement->context);
-	pool_link_note_error(link, run->error != NULL && run->error->text != NULL
-								   ? run->error->text
-								   : error->message);
+	pool_link_run_note_error(link, link->request->statement,
+							 &link->request->run.run, error);
 	return error;
 }
 
@@ -138,7 +118,7 @@ pool_dblink_get_result(PG_FUNCTION_ARGS)
 	if (request == NULL)
 		return (Datum) 0;
 	pool_link_refuse_if_being_read(link);
-	(void) pool_request_run_until(is_done, request, PG_INT64_MAX);
+	pool_request_run_to_end(request);
 	sets = pool_result_sets(request->result);
 	if (link->read < pool_sets_count(sets))
 	{

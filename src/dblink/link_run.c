@@ -180,12 +180,6 @@ pool_link_run_open(PoolLink *link)
 	PG_END_TRY();
 }
 
-static bool
-is_done(void *arg)
-{
-	return pool_request_is_done(arg);
-}
-
 /* Waits for the end of what was sent over the link, if anything, and forgets it. */
 void
 pool_link_run_discard(PoolLink *link)
@@ -193,7 +187,7 @@ pool_link_run_discard(PoolLink *link)
 	if (link->request == NULL)
 		return;
 	pool_link_refuse_if_being_read(link);
-	(void) pool_request_run_until(is_done, link->request, PG_INT64_MAX);
+	pool_request_run_to_end(link->request);
 	pool_link_forget_request(link);
 	pool_link_run_settle(link);
 }
@@ -208,6 +202,33 @@ pool_link_run_read_styles(const PoolLink *link, PoolLinkAnswer *answer)
 
 	answer->date_style = date_style ? pstrdup(date_style) : NULL;
 	answer->interval_style = interval_style ? pstrdup(interval_style) : NULL;
+}
+
+/* A statement over a connection of that name; see PoolLinkCall. */
+PoolStatement *
+pool_link_run_statement(const char *name, const char *sql, const char *doing)
+{
+	const char *no_value = NULL;
+	PoolStatement *statement = pool_statement_from_texts(sql, 0, &no_value);
+
+	statement->verbatim = true;
+	statement->context = pool_link_run_context(name, doing);
+	return statement;
+}
+
+/*
+ * Notes the error with which the statement's run has failed, which may not have begun,
+ * and says in it where that was, if it does not say so itself.
+ */
+void
+pool_link_run_note_error(PoolLink *link, const PoolStatement *statement,
+						 const PoolRun *run, ErrorData *error)
+{
+	if (error->context == NULL)
+		error->context = pstrdup(statement->context);
+	pool_link_note_error(link, run->error != NULL && run->error->text != NULL
+								   ? run->error->text
+								   : error->message);
 }
 
 /* The error that the run has failed with, as pool_run_error_raise() has it. */
@@ -235,11 +256,7 @@ error_of(PoolLink *link, const PoolLeaseRun *lease_run)
 	error_context_stack = callbacks;
 	if (error == NULL)
 		elog(ERROR, "a statement that has failed raises no error");
-	if (error->context == NULL)
-		error->context = pstrdup(run->statement->context);
-	pool_link_note_error(link, run->error != NULL && run->error->text != NULL
-								   ? run->error->text
-								   : error->message);
+	pool_link_run_note_error(link, run->statement, run, error);
 	return error;
 }
 
@@ -290,14 +307,11 @@ static ErrorData *
 run_on_lease(const PoolLinkCall *call, PoolLinkAnswer *answer)
 {
 	PoolLink *link = call->link;
-	const char *no_value = NULL;
 	PoolStatement *statement =
-		pool_statement_from_texts(call->sql, 0, &no_value);
+		pool_link_run_statement(call->name, call->sql, call->doing);
 	PoolLeaseRun *lease_run = palloc(sizeof(PoolLeaseRun));
 	PoolSets *sets;
 
-	statement->verbatim = true;
-	statement->context = pool_link_run_context(call->name, call->doing);
 	pool_link_note_error(link, NULL);
 	answer->result = pool_result_create_sets(CurrentMemoryContext, link->server,
 											 work_mem, false);

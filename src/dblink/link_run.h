@@ -28,6 +28,11 @@ typedef struct PoolLinkAnswer
 } PoolLinkAnswer;
 
 extern char *pool_link_run_context(const char *name, const char *doing);
+extern PoolStatement *pool_link_run_statement(const char *name, const char *sql,
+											  const char *doing);
+extern void pool_link_run_note_error(PoolLink *link,
+									 const PoolStatement *statement,
+									 const PoolRun *run, ErrorData *error);
 extern void pool_link_run_open(PoolLink *link);
 extern bool pool_link_run(const PoolLinkCall *call, PoolLinkAnswer *answer);
 extern void pool_link_run_command(PoolLink *link, const char *name,

@@ -274,6 +274,19 @@ pool_request_run_until(PoolRequestEnough enough, void *arg, int64 deadline)
 }
 
 static bool
+is_done(void *arg)
+{
+	return pool_request_is_done(arg);
+}
+
+/* Moves the requests on until that one is done.  Raises as above. */
+void
+pool_request_run_to_end(PoolRequest *request)
+{
+	(void) pool_request_run_until(is_done, request, PG_INT64_MAX);
+}
+
+static bool
 nothing(void *arg)
 {
 	return false;

@@ -13,6 +13,7 @@ typedef bool (*PoolRequestEnough)(void *arg);
 
 extern bool pool_request_run_until(PoolRequestEnough enough, void *arg,
 								   int64 deadline);
+extern void pool_request_run_to_end(PoolRequest *request);
 extern void pool_request_run_poll(void);
 extern void pool_request_run_stop(void);
 extern bool pool_request_run_beside(int sock, int events, int64 deadline,

@@ -195,12 +195,6 @@ pool_sql_poll(PG_FUNCTION_ARGS)
 		cstring_to_text(pool_request_entry_state_name(request->state)));
 }
 
-static bool
-is_done(void *arg)
-{
-	return pool_request_is_done(arg);
-}
-
 /*
  * Raises the error of a request that has failed or is cancelled, which is no more
  * then.
@@ -230,7 +224,7 @@ fetch(FunctionCallInfo fcinfo, PoolResultMode mode)
 	PoolResult *result =
 		pool_result_create(fcinfo, mode, request->server_name, NULL);
 
-	(void) pool_request_run_until(is_done, request, PG_INT64_MAX);
+	pool_request_run_to_end(request);
 	raise_failure(request);
 	pool_request_refuse_if_being_read(request);
 	pool_result_take(result, request->result, NULL, NULL);
