@@ -25,8 +25,8 @@
 #include "session/session.h"
 
 /* What errors of a statement say of where they happened, as with dblink. */
-char *
-pool_link_run_context(const char *name, const char *doing)
+static char *
+make_context(const char *name, const char *doing)
 {
 	return name != NULL
 			   ? psprintf("%s on dblink connection named \"%s\"", doing, name)
@@ -212,7 +212,7 @@ pool_link_run_statement(const char *name, const char *sql, const char *doing)
 	PoolStatement *statement = pool_statement_from_texts(sql, 0, &no_value);
 
 	statement->verbatim = true;
-	statement->context = pool_link_run_context(name, doing);
+	statement->context = make_context(name, doing);
 	return statement;
 }
 
@@ -289,7 +289,7 @@ static ErrorData *
 error_before(const PoolLinkCall *call)
 {
 	PoolLink *link = call->link;
-	const char *context = pool_link_run_context(call->name, call->doing);
+	const char *context = make_context(call->name, call->doing);
 	ErrorData *error = NULL;
 
 	if (link->request != NULL)

@@ -27,7 +27,6 @@ typedef struct PoolLinkAnswer
 	char *interval_style;
 } PoolLinkAnswer;
 
-extern char *pool_link_run_context(const char *name, const char *doing);
 extern PoolStatement *pool_link_run_statement(const char *name, const char *sql,
 											  const char *doing);
 extern void pool_link_run_note_error(PoolLink *link,
