@@ -24,6 +24,7 @@ int pool_guc_max_role_pools = -1;
 int pool_guc_max_requests = 1000;
 int pool_guc_workers = 1;
 int pool_guc_session_cache = 32;
+double pool_guc_spin_time = 0.1;
 int pool_guc_acquire_timeout = -1;
 int pool_guc_priority = POOL_MAX_PRIORITY;
 int pool_guc_max_parallel = 16;
@@ -176,6 +177,13 @@ pool_guc_init(void)
 		"Sets how many connections a session keeps open for its next lease.",
 		"The session only keeps descriptors; the connections stay shared.",
 		&pool_guc_session_cache, 32, 1, 1000, PGC_USERSET, 0, NULL, NULL, NULL);
+
+	DefineCustomRealVariable(
+		"pool.spin_time",
+		"Sets for how long a statement looks for an answer before it sleeps.",
+		"It does so from its second query of a remote on; 0 turns it off.",
+		&pool_guc_spin_time, 0.1, 0, 10, PGC_USERSET, GUC_UNIT_MS, NULL, NULL,
+		NULL);
 
 	DefineCustomIntVariable("pool.acquire_timeout",
 							"Sets the maximum time to wait for a connection.",

@@ -29,6 +29,7 @@ extern PGDLLIMPORT int pool_guc_max_role_pools;
 extern PGDLLIMPORT int pool_guc_max_requests;
 extern PGDLLIMPORT int pool_guc_workers;
 extern PGDLLIMPORT int pool_guc_session_cache;
+extern PGDLLIMPORT double pool_guc_spin_time; /* milliseconds */
 extern PGDLLIMPORT int pool_guc_acquire_timeout;
 extern PGDLLIMPORT int pool_guc_priority;
 extern PGDLLIMPORT int pool_guc_max_parallel;

@@ -28,6 +28,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "session/socket_wait.h"
+#include "session/spin.h"
 
 /* Waits instead, if this session has requests to move on meanwhile; or NULL. */
 PoolSocketWaiter pool_socket_wait_other = NULL;
@@ -71,9 +72,12 @@ pool_socket_wait(int sock, int events, int64 deadline, PoolWaitEvent wait)
 		left = deadline - pool_clock_us();
 	if (left <= 0)
 		return false;
-	pgstat_report_wait_start(pool_wait_event(wait));
-	sleep_once(sock, events, left);
-	pgstat_report_wait_end();
+	if (!pool_spin_is_ready(sock, events, deadline))
+	{
+		pgstat_report_wait_start(pool_wait_event(wait));
+		sleep_once(sock, events, left);
+		pgstat_report_wait_end();
+	}
 	if (!PostmasterIsAlive())
 		proc_exit(1);
 	CHECK_FOR_INTERRUPTS();

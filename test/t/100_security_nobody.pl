@@ -167,7 +167,7 @@ is($state, '42501', 'a role without rights cannot read the catalog of mappings')
 # Settings: those that are for oneself can be set, and no others
 #
 my %own = map { ("pool.$_" => 1) } 'acquire_timeout', 'priority', 'session_cache',
-  'max_parallel', 'request_timeout', 'max_result_size';
+  'spin_time', 'max_parallel', 'request_timeout', 'max_result_size';
 foreach my $row (split /\n/,
 	sql($local, q(SELECT name || ' ' || setting FROM pg_settings WHERE name LIKE 'pool.%')))
 {
