@@ -183,7 +183,7 @@ pool_conn_cache_make_room(void)
  * Returns NULL if the worker does not have the connection any more.
  */
 static PoolCopy *
-make_copy(int slot, uint64 generation, int64 deadline)
+make_copy(int *leased, uint64 generation, int64 deadline)
 {
 	PoolCopy *copy;
 	volatile bool fetched = false;
@@ -192,7 +192,7 @@ make_copy(int slot, uint64 generation, int64 deadline)
 	pool_conn_cache_make_room();
 	POOL_FAULT_POINT(copy_begin);
 	copy = MemoryContextAllocZero(TopMemoryContext, sizeof(PoolCopy));
-	copy->slot = slot;
+	copy->slot = *leased;
 	copy->generation = generation;
 	copy->leased = copy->unproven = true;
 	dlist_push_head(&copies, &copy->node);
@@ -201,7 +201,7 @@ make_copy(int slot, uint64 generation, int64 deadline)
 	{
 		PoolHandover handover;
 
-		if (pool_handover_fetch(slot, generation, deadline, &handover))
+		if (pool_handover_fetch(leased, generation, deadline, &handover))
 		{
 			copy->pg = pool_adopt(&handover);
 			POOL_FAULT_POINT(adopt_done);
@@ -225,18 +225,20 @@ make_copy(int slot, uint64 generation, int64 deadline)
 }
 
 /*
- * Returns the session's copy of a connection that is leased to it, and makes
- * one if there is none; NULL if the worker does not have the connection any
- * more.  The deadline is in pool_clock_us().  Raises 53000 when the session is
+ * Returns the session's copy of the connection in the slot *leased, which is leased
+ * to it, and makes one if there is none; NULL if the worker does not have the
+ * connection any more, or the lease has ended: see pool_handover_fetch().  The
+ * deadline is in pool_clock_us().  Raises 53000 when the session is
  * out of descriptors, and what pool_handover_fetch() and pool_adopt() do.
  */
 PoolCopy *
-pool_conn_cache_get(int slot, uint64 generation, int64 deadline)
+pool_conn_cache_get(int *leased, uint64 generation, int64 deadline)
 {
-	PoolCopy *copy = find_copy(slot, generation);
+	PoolCopy *copy = find_copy(*leased, generation);
 
 	if (copy == NULL)
-		return make_copy(slot, generation, deadline);
+		return make_copy(leased, generation, deadline);
+	Assert(!copy->leased);
 	copy->leased = true;
 	return copy;
 }

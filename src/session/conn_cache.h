@@ -39,7 +39,7 @@ typedef struct PoolCopy
 
 extern int pool_conn_cache_find(PoolCopySuits suits,
 								const PoolAcquireRequest *request);
-extern PoolCopy *pool_conn_cache_get(int slot, uint64 generation,
+extern PoolCopy *pool_conn_cache_get(int *leased, uint64 generation,
 									 int64 deadline);
 extern void pool_conn_cache_make_room(void);
 extern void pool_conn_cache_note_size(PoolCopy *copy, size_t bytes);

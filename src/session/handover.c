@@ -50,8 +50,8 @@ typedef struct Exchange
 	const char **strings; /* NULL: there are none, or the answer is malformed */
 	volatile int fd;	  /* -1: none came with it, else the caller closes it */
 
-	/* The slot that is leased meanwhile; POOL_NONE: none, or no more. */
-	int slot;
+	/* The slot that is leased meanwhile, which is POOL_NONE when it is no more. */
+	int *leased;
 	uint64 generation;
 	int64 give_way_at; /* pool_clock_us() */
 } Exchange;
@@ -69,12 +69,14 @@ static int patience_ms = FIRST_PATIENCE_MS;
 /*
  * The worker has not answered for some time: releases the slot, if others wait
  * for it.  The answer will be that the worker does not hand it over, and the
- * caller acquires again.
+ * caller acquires again.  From here on it is not this lease's: it may be that of
+ * another request of this very session.
  */
 static void
 give_way(Exchange *exchange)
 {
-	int place = pool_shmem_slots[exchange->slot].pool;
+	int slot = *exchange->leased;
+	int place = pool_shmem_slots[slot].pool;
 	Pool *pool;
 	bool wanted;
 
@@ -87,9 +89,9 @@ give_way(Exchange *exchange)
 	LWLockRelease(&pool->lock);
 	if (!wanted)
 		return;
-	pool_queue_release(exchange->slot, exchange->generation,
-					   POOL_CONDITION_UNTOUCHED, POOL_CLOSE_NONE, NULL);
-	exchange->slot = POOL_NONE;
+	*exchange->leased = POOL_NONE;
+	pool_queue_release(slot, exchange->generation, POOL_CONDITION_UNTOUCHED,
+					   POOL_CLOSE_NONE, NULL);
 	patience_ms = Min(patience_ms * 2, MAX_PATIENCE_MS);
 }
 
@@ -103,7 +105,7 @@ wait_for_worker(Exchange *exchange, int sock, uint32 event)
 	long left = pool_clock_left_ms(exchange->deadline);
 	int rc;
 
-	if (exchange->slot != POOL_NONE)
+	if (*exchange->leased != POOL_NONE)
 	{
 		if (pool_clock_us() >= exchange->give_way_at)
 			give_way(exchange);
@@ -288,23 +290,24 @@ ask_worker(Exchange *exchange, const StringInfo request)
 }
 
 /*
- * Fetches the descriptor of a slot that is leased to this session, and what
- * libpq learnt when the connection was made.  Returns false if the worker
+ * Fetches the descriptor of the slot *leased, which is leased to this session, and
+ * what libpq learnt when the connection was made.  Returns false if the worker
  * does not have that connection (it ended, or was restarted), or if the slot was
- * released meanwhile because the worker was slow and others waited; to release
- * it again does no harm.  The deadline is in pool_clock_us(); raises 08001 after
- * it, and 53000 when the session cannot open one more descriptor.
+ * released meanwhile because the worker was slow and others waited.  Then *leased is
+ * POOL_NONE, also if an error is raised.  The deadline is in pool_clock_us(); raises
+ * 08001 after it, and 53000 when the session cannot open one more descriptor.
  */
 bool
-pool_handover_fetch(int slot, uint64 generation, int64 deadline,
+pool_handover_fetch(int *leased, uint64 generation, int64 deadline,
 					PoolHandover *handover)
 {
+	int slot = *leased;
 	PoolMessage message = {.kind = POOL_MESSAGE_FETCH,
 						   .sender = *pool_self(),
 						   .slot = slot,
 						   .generation = generation};
 	Exchange exchange = {.deadline = deadline,
-						 .slot = slot,
+						 .leased = leased,
 						 .generation = generation};
 	int pool = pool_shmem_slots[slot].pool;
 	StringInfoData data;
@@ -316,7 +319,7 @@ pool_handover_fetch(int slot, uint64 generation, int64 deadline,
 	appendBinaryStringInfo(&data, (char *) &message, sizeof(message));
 	exchange.worker = pool_worker_number(&pool_shmem_pools[pool]);
 	ask_worker(&exchange, &data);
-	if (reply->status != 0 && exchange.slot != POOL_NONE)
+	if (reply->status != 0 && *leased != POOL_NONE)
 	{
 		patience_ms = FIRST_PATIENCE_MS;
 		if (reply->status == POOL_REPLY_OK && exchange.fd >= 0 &&
@@ -362,9 +365,10 @@ pool_handover_configure(const Pool *pool, uint64 pool_id,
 						   .pool_id = pool_id,
 						   .target = *target,
 						   .nstrings = conninfo->count * 2};
+	int none = POOL_NONE;
 	Exchange exchange = {.worker = pool_worker_number(pool),
 						 .deadline = deadline,
-						 .slot = POOL_NONE};
+						 .leased = &none};
 	StringInfoData data;
 	size_t len = message_len(conninfo);
 

@@ -18,7 +18,7 @@ typedef struct PoolHandover
 	const char **strings; /* setting, value, ... as the remote reported them */
 } PoolHandover;
 
-extern bool pool_handover_fetch(int slot, uint64 generation, int64 deadline,
+extern bool pool_handover_fetch(int *leased, uint64 generation, int64 deadline,
 								PoolHandover *handover);
 extern bool pool_handover_configure(const Pool *pool, uint64 pool_id,
 									const PoolTarget *target,

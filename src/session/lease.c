@@ -160,7 +160,7 @@ pool_lease_close(PoolLease *lease, PoolCloseReason reason)
 bool
 pool_lease_adopt(PoolLease *lease, int64 deadline)
 {
-	const PoolAcquireRequest *request = &lease->request;
+	PoolAcquireRequest *request = &lease->request;
 
 	deadline = Max(deadline, pool_clock_after_ms(FETCH_TIMEOUT_MS));
 	lease->prove = !pool_slot_was_used_by(&pool_shmem_slots[request->slot],
@@ -175,7 +175,7 @@ pool_lease_adopt(PoolLease *lease, int64 deadline)
 	if (lease->noted && lease->target.options.leak_threshold > 0)
 		pool_holder_note(request->slot, request->generation, &lease->holder);
 	lease->copy =
-		pool_conn_cache_get(request->slot, request->generation, deadline);
+		pool_conn_cache_get(&request->slot, request->generation, deadline);
 	if (lease->copy != NULL)
 		return true;
 	pool_lease_close(lease, POOL_CLOSE_HANDOVER_FAILED);
