@@ -67,6 +67,7 @@ grant_to_first(Pool *pool, PoolSlot *slot, PoolWakes *wakes)
 	pool_tenure_begin(pool, slot);
 	slot->priority = first->priority;
 	first->slot = pool_slot_index(slot);
+	first->generation = pg_atomic_read_u64(&slot->generation);
 	first->verdict = POOL_VERDICT_GRANTED;
 	pool_wake_add(wakes, &first->session);
 	pool_tenure_arm(pool, wakes);
@@ -178,8 +179,7 @@ read_verdict(PoolAcquireRequest *request, PoolWaiter *me)
 	if (me->verdict == POOL_VERDICT_GRANTED)
 	{
 		request->slot = me->slot;
-		request->generation =
-			pg_atomic_read_u64(&pool_shmem_slots[me->slot].generation);
+		request->generation = me->generation;
 	}
 	return me->verdict;
 }

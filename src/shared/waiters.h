@@ -36,7 +36,8 @@ typedef struct PoolWaiter
 	bool armed;		   /* will look by itself when a rest is over; tenure.c */
 	uint64 rests_seen; /* Pool.rests when it looked last */
 	PoolVerdict verdict;
-	int slot; /* GRANTED */
+	int slot;		   /* GRANTED */
+	uint64 generation; /* of its connection then; the lease may be reclaimed */
 } PoolWaiter;
 
 extern void pool_waiters_add(Pool *pool, PoolWaiter *waiter);

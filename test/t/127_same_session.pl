@@ -68,6 +68,28 @@ answers($session, 'COMMIT', '', 'nothing is left of these either');
 is(sql($local, 'SELECT closed FROM pool_stats_all()'),
 	$closed, 'and the connection was not closed');
 
+#
+# A session that is stopped while a slot is granted to one of its requests: the lease is
+# reclaimed, and the slot's next connection granted to another one
+#
+$other->query(q{SELECT pool_reconnect('one')});
+my $lease = $other->query(q{SELECT pool_acquire('one', hold => true)})->{out};
+$session->query('BEGIN');
+@requests = map { send_request($session, 'one', "select $_ from pg_sleep(0.2)") } 1 .. 2;
+$session->begin("SELECT count(*) FROM pool_wait(ARRAY[$requests[0], $requests[1]], 2)");
+wait_for_value($local, $waiting, 2, 'two requests wait for a connection');
+kill 'STOP', $session->pid;
+$other->query("SELECT pool_release($lease)");
+wait_for_value($local, $waiting, 1, 'one has it, and its session is stopped');
+is(sql($local, q{SELECT pool_reclaim(slot) FROM pool_connections}), 't', 'it is reclaimed');
+wait_for_value($local, $waiting, 0, 'the other one has the next connection');
+kill 'CONT', $session->pid;
+is($session->result->{out}, 2, 'both are done when the session goes on');
+answers($session, "SELECT t FROM pool_result($requests[$_]) r(t int)",
+	$_ + 1, 'each is answered')
+  foreach 0, 1;
+answers($session, 'COMMIT', '', 'nothing is left of the two');
+
 $_->quit foreach $session, $other;
 settled($local);
 no_crash($local, $remote);
