@@ -46,6 +46,17 @@ parse_sqlstate(const PGresult *res, int otherwise)
 	return MAKE_SQLSTATE(code[0], code[1], code[2], code[3], code[4]);
 }
 
+/*
+ * An error has one, whatever the remote says: 0, which is "00000", means in many places
+ * that there is none.
+ */
+static int
+sqlstate_of_error(int sqlstate)
+{
+	return sqlstate != ERRCODE_SUCCESSFUL_COMPLETION ? sqlstate
+													 : ERRCODE_INTERNAL_ERROR;
+}
+
 /* Is it the last word of a remote session? */
 static bool
 is_last_word(const PGresult *res)
@@ -85,6 +96,7 @@ pool_remote_report_error(const PGresult *res)
 	PoolRemoteReport *report =
 		copy_report(res, ERROR, ERRCODE_CONNECTION_FAILURE);
 
+	report->sqlstate = sqlstate_of_error(report->sqlstate);
 	report->text = as_text(pchomp(PQresultErrorMessage(res)));
 	if (report->message == NULL)
 	{
@@ -249,7 +261,7 @@ pool_remote_report_farewell(const PoolNotices *notices)
 		return NULL;
 	report = palloc0(sizeof(PoolRemoteReport));
 	report->elevel = ERROR;
-	report->sqlstate = notices->farewell->sqlstate;
+	report->sqlstate = sqlstate_of_error(notices->farewell->sqlstate);
 	report->ended = true;
 	report->message = pstrdup(notices->farewell->message);
 	return report;
