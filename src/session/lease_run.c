@@ -171,6 +171,7 @@ judge(PoolLeaseRun *lease_run)
 	}
 	else
 		return POOL_LEASE_RUN_OVER;
+	pool_lease_end_statement(lease); /* there may be no other connection */
 	POOL_FAULT_POINT(run_again);
 	return POOL_LEASE_RUN_OPEN;
 }

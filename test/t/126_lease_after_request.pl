@@ -1,0 +1,55 @@
+# 126_lease_after_request.pl
+#	What a request that comes to a bad end leaves of the lease on which it ran.
+#
+# Runs in the plain round only.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+use PoolTest;
+use PoolTest::Requests;
+use Test::More;
+
+my $remote = start_remote();
+my $local = start_local();
+
+create_server($local, 'srv', $remote, options => { max_size => 4, acquire_timeout => '1s' });
+create_caught($local);
+my $session = session($local);
+my %lease = map { $_ => $session->query(q(SELECT pool_acquire('srv', hold => true)))->{out} }
+  qw(failed abandoned rolled_back query);
+
+#
+# A lease whose connection was found dead, and for which there is no other one: no
+# statement is running on it, whoever has tried
+#
+# Each of these is the first statement on its lease, so it may go on another connection.
+$remote->stop('immediate');
+$session->query('BEGIN');
+my $request = send_request($session, $lease{failed}, 'select 1');
+like(caught($session, "SELECT t FROM pool_result($request) r(t int)"),
+	qr/^08001 /, 'a request on a lease finds no connection');
+$request = send_request($session, $lease{abandoned}, 'select 2');
+answers($session, "SELECT pool_poll($request)", 'waiting', 'another one waits for one');
+answers($session, "SELECT pool_abandon($request)", '', 'and is abandoned');
+answers($session, 'COMMIT; BEGIN', '', 'the transaction is committed');
+$request = send_request($session, $lease{rolled_back}, 'select 3');
+answers($session, "SELECT pool_poll($request)", 'waiting', 'a third one waits');
+answers($session, 'ROLLBACK', '', 'and is rolled back');
+like(caught($session, "SELECT t FROM pool_query($lease{query}, 'select 4') r(t int)"),
+	qr/^08001 /, 'a query finds none either');
+
+foreach my $name (sort keys %lease)
+{
+	like(caught($session, "SELECT t FROM pool_query($lease{$name}, 'select 5') r(t int)"),
+		qr/^08003 .*has lost its connection/, "$name: the lease says so");
+	answers($session, "SELECT pool_release($lease{$name})", '', "$name: it can be released");
+}
+
+$session->quit;
+settled($local);
+no_crash($local);
+
+done_testing();
