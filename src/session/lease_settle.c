@@ -42,6 +42,14 @@ count_run(const PoolLease *lease, const PoolRun *run, bool failed)
 		pool_stats_add(stats, POOL_COUNT_QUERY_ERRORS, 1);
 }
 
+/* The remote is ready for the next statement. */
+static void
+note_ready(PoolLease *lease, const PoolRun *run)
+{
+	lease->copy->unproven = false;
+	lease->prove = run->error != NULL && run->reset_undone;
+}
+
 /*
  * Settles the lease after an error that this session raised while the
  * statement ran: whatever ran was not seen to its end.  Raises nothing.
@@ -56,9 +64,9 @@ pool_lease_settle_failed(PoolLeaseRun *lease_run, int sqlstate)
 	count_run(lease, run, true);
 	lease->left_state = true;
 
-	/* What came was refused here: the statement, and the reset, succeeded. */
+	/* What came was refused here, or the error came after the end. */
 	if (lease->copy != NULL && !lease->copy->busy && run->sent)
-		lease->copy->unproven = lease->prove = false;
+		note_ready(lease, run);
 	if (lease->copy != NULL && lease->copy->busy)
 		pool_lease_close(lease, sqlstate == ERRCODE_QUERY_CANCELED
 									? POOL_CLOSE_CANCELED
@@ -120,10 +128,9 @@ pool_lease_settle(PoolLeaseRun *lease_run)
 	if (run->outcome == POOL_RUN_DONE || run->outcome == POOL_RUN_FAILED ||
 		run->outcome == POOL_RUN_MISREAD)
 	{
-		lease->copy->unproven = false;
+		note_ready(lease, run);
 		if (!pool_lease_is_reclaimed(lease))
 			pool_shmem_slots[lease->request.slot].heard = pool_clock_us();
-		lease->prove = run->error != NULL && run->reset_undone;
 		lease->left_state = lease->left_state || run->left_state;
 		if (run->holds != POOL_HOLDS_AS_BEFORE)
 			lease->holds = run->holds == POOL_HOLDS_STATE;

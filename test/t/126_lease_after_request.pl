@@ -9,6 +9,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 use PoolTest;
+use PoolTest::FaultPoints;
 use PoolTest::Requests;
 use Test::More;
 
@@ -47,6 +48,30 @@ foreach my $name (sort keys %lease)
 		qr/^08003 .*has lost its connection/, "$name: the lease says so");
 	answers($session, "SELECT pool_release($lease{$name})", '', "$name: it can be released");
 }
+
+#
+# A statement that has failed, and with it the proof's SELECT before it, and then this
+# session fails, too: the next statement proves the handover again
+#
+$remote->start;
+create_server($local, 'one', $remote, options => { max_size => 1, statement_cache => 0 });
+my $other = session($local);
+my $name = q('select current_setting(''application_name'')');
+like($other->query("SELECT t FROM pool_query('one', $name) r(t text)")->{out},
+	qr/ ${\$other->pid}$/, 'another session has used the connection');
+my $held = $session->query(q(SELECT pool_acquire('one', hold => true)))->{out};
+$session->query('BEGIN');
+arm($session, 'request_settled error');
+my $answer = $session->query("SELECT pool_send($held, 'select 1/0')");
+$answer = $session->query("SELECT t FROM pool_result($answer->{out}) r(t int)")
+  if $answer->{state} eq '00000';
+like($answer->{err}, qr/request_settled/, 'this session fails when a request has failed');
+$session->query('ROLLBACK');
+disarm($session);
+answers($session, "SELECT t FROM pool_query($held, $name) r(t text)",
+	qr/ ${\$session->pid}$/, 'the lease goes on with a proof');
+answers($session, "SELECT pool_release($held)", '', 'and can be released');
+$other->quit;
 
 $session->quit;
 settled($local);
