@@ -141,7 +141,7 @@ raise_not_connected(ErrorData *error)
 		error->message = "could not establish connection";
 	}
 	error->context = NULL; /* it is found again */
-	ThrowErrorData(error);
+	pool_link_run_throw(error, true);
 }
 
 /*
@@ -265,6 +265,8 @@ void
 pool_link_run_throw(ErrorData *error, bool fail)
 {
 	error->elevel = fail ? ERROR : NOTICE;
+	if (fail)
+		pool_run_error_keep_places(error);
 	ThrowErrorData(error);
 }
 

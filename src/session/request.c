@@ -26,6 +26,7 @@
 #include "session/remote_io.h"
 #include "session/request.h"
 #include "session/request_run.h"
+#include "session/run_error.h"
 #include "session/session.h"
 #include "session/socket_wait.h"
 #include "shared/shmem.h"
@@ -276,14 +277,6 @@ pool_request_break(PoolRequest *request)
 	pool_request_note(request, POOL_REQUEST_FAILED);
 }
 
-/* A copy of the text, or NULL, that lasts as long as the transaction. */
-static const char *
-in_transaction(const char *text)
-{
-	return text == NULL ? NULL
-						: MemoryContextStrdup(TopTransactionContext, text);
-}
-
 /*
  * The error of a request that has failed or is cancelled, for ThrowErrorData(): a copy,
  * whose texts are the request's.
@@ -296,11 +289,7 @@ pool_request_error(const PoolRequest *request)
 	if (request->error != NULL && request->state == POOL_REQUEST_FAILED)
 	{
 		*error = *request->error;
-
-		/* ThrowErrorData() keeps these as they are; the request may be freed. */
-		error->filename = in_transaction(error->filename);
-		error->funcname = in_transaction(error->funcname);
-		error->domain = in_transaction(error->domain);
+		pool_run_error_keep_places(error); /* the request may be freed */
 		return error;
 	}
 	error->elevel = ERROR;

@@ -8,6 +8,8 @@
  */
 #include "postgres.h"
 
+#include "utils/memutils.h"
+
 #include "session/run_error.h"
 #include "statement/remote_report.h"
 
@@ -217,4 +219,25 @@ pool_run_error_raise(const PoolLease *lease, const PoolRun *run)
 							errhint(POOL_HINT_CHECK_EXECUTION)));
 			break;
 	}
+}
+
+/* A copy of the text, or NULL, that lasts as long as the transaction. */
+static const char *
+in_transaction(const char *text)
+{
+	return text == NULL ? NULL
+						: MemoryContextStrdup(TopTransactionContext, text);
+}
+
+/*
+ * To be called before ThrowErrorData() raises a copy of an error: that keeps pointers
+ * to the names of file, function and domain, and the memory of the copy may be gone
+ * before the error is shown, as that of a DO block's expression is.
+ */
+void
+pool_run_error_keep_places(ErrorData *error)
+{
+	error->filename = in_transaction(error->filename);
+	error->funcname = in_transaction(error->funcname);
+	error->domain = in_transaction(error->domain);
 }

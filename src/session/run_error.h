@@ -11,5 +11,6 @@
 extern int pool_run_error_sqlstate(const PoolRun *run);
 extern bool pool_run_error_is_reset_refused(const PoolRun *run);
 extern void pool_run_error_raise(const PoolLease *lease, const PoolRun *run);
+extern void pool_run_error_keep_places(ErrorData *error);
 
 #endif /* POOL_RUN_ERROR_H */

@@ -15,7 +15,12 @@ use PoolTest::Requests;
 use PoolTest::Wire;
 use Test::More;
 
-my $local = start_local();
+my $local;
+{
+	# What the server gives back of its memory is overwritten.
+	local $ENV{MALLOC_PERTURB_} = 90;
+	$local = start_local();
+}
 my $fake = start_fake_remote(
 	sub {
 		my ($usual, $query, $type, $name) = @_;
@@ -54,6 +59,38 @@ foreach my $name ('error', 'fatal', 'proof')
 		$session->quit;
 	}
 }
+
+#
+# Where in the source an error was raised, which whoever shows it reads when the memory
+# of the call may be gone: in an expression of a DO block, with arguments so long that
+# what is copied of the error lies in memory of its own
+#
+my $session = session($local);
+$session->query('\\set VERBOSITY verbose');
+
+# location_of(call, expected, what): a test: where the error of the expression is from
+sub location_of
+{
+	my ($call, $expected, $what) = @_;
+	my $answer =
+	  $session->query("DO \$do\$ DECLARE t text; BEGIN t := $call; END \$do\$");
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return like($answer->{err}, qr/^LOCATION:  \w+, $expected:\d+$/m, $what);
+}
+
+play_fake($fake, 'place');
+$session->query(q(SELECT dblink_connect('x', 'fake')));
+foreach my $size (7000, 7500, 8000)
+{
+	my $long = ' ' x $size;
+
+	location_of("dblink_exec('x', 'update ill $long')",
+		'remote_report\.c', "an error of the remote, of a statement of $size bytes");
+	location_of("dblink_connect('y', 'host=127.0.0.1 port=1 user=x dbname=x $long')",
+		'acquire_error\.c', "a connection string of $size bytes that leads nowhere");
+}
+$session->quit;
 
 settled($local);
 stop_fake_remote($fake);
