@@ -51,17 +51,20 @@ pool_notifications_take(PoolNotifications *notifications, PGconn *conn)
 	}
 }
 
-/* Frees all that is kept.  Raises nothing. */
+/* Frees all that is kept, of which there may be millions.  Raises nothing. */
 void
 pool_notifications_clear(PoolNotifications *notifications)
 {
-	while (notifications->list != NIL)
+	ListCell *cell;
+
+	foreach (cell, notifications->list)
 	{
-		PoolNotification *kept = linitial(notifications->list);
+		PoolNotification *kept = lfirst(cell);
 
 		pfree(kept->channel);
 		pfree(kept->payload);
 		pfree(kept);
-		notifications->list = list_delete_first(notifications->list);
 	}
+	list_free(notifications->list);
+	notifications->list = NIL;
 }

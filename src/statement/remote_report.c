@@ -292,11 +292,14 @@ pool_remote_report_show_notices(PoolNotices *notices, const char *server_name)
 void
 pool_remote_report_discard_notices(PoolNotices *notices)
 {
-	while (notices->list != NIL)
+	ListCell *cell;
+
+	foreach (cell, notices->list)
 	{
-		free_report(linitial(notices->list));
-		notices->list = list_delete_first(notices->list);
+		free_report(lfirst(cell));
 	}
+	list_free(notices->list);
+	notices->list = NIL;
 }
 
 /* Frees all notices that have come, without showing them.  Raises nothing. */
