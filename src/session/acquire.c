@@ -187,7 +187,7 @@ join(PoolAcquire *acquire, int64 *look_again, bool *changed)
 	return POOL_VERDICT_RETRY;
 }
 
-/* The work of pool_acquire_step(), as the user whose acquire it is. */
+/* The work of pool_acquire_step(), while no slot is granted. */
 static PoolVerdict
 advance(PoolAcquire *acquire, int64 *look_again)
 {
@@ -216,28 +216,6 @@ advance(PoolAcquire *acquire, int64 *look_again)
 	}
 }
 
-/* The same, for an acquire of another user of this session. */
-static PoolVerdict
-advance_as(Oid role, PoolAcquire *acquire, int64 *look_again)
-{
-	volatile PoolVerdict verdict = POOL_VERDICT_NONE;
-	Oid user;
-	int context;
-
-	GetUserIdAndSecContext(&user, &context);
-	SetUserIdAndSecContext(role, context | SECURITY_LOCAL_USERID_CHANGE);
-	PG_TRY();
-	{
-		verdict = advance(acquire, look_again);
-	}
-	PG_FINALLY();
-	{
-		SetUserIdAndSecContext(user, context);
-	}
-	PG_END_TRY();
-	return verdict;
-}
-
 /*
  * Goes on with the acquire as far as it can without waiting for a slot.  As soon as
  * request->slot is set, be it that an error follows, the slot is the session's and
@@ -247,24 +225,21 @@ advance_as(Oid role, PoolAcquire *acquire, int64 *look_again)
  * at *look_again, pool_clock_us(), at the latest.  That is at once when it has just
  * joined, since whoever waits looks before it sleeps.
  *
- * Whoever is the user just now, it is the user of pool_acquire_begin() whose rights
- * are looked at.  Raises what pool_acquire_begin() does, when the pool has changed;
- * 08001 if the worker does not answer; and takes interrupts.  Then the acquire may
- * stand in its queue still.
+ * The current user is that of pool_acquire_begin(), whose rights are looked at again
+ * when the pool has changed.  Raises what that does then; 08001 if the worker does not
+ * answer; and takes interrupts.  Then the acquire may stand in its queue still.
  */
 PoolAcquireStep
 pool_acquire_step(PoolAcquire *acquire, int64 *look_again)
 {
-	Oid role = acquire->request->role;
 	PoolVerdict verdict;
 
+	Assert(acquire->request->role == GetUserId());
 	*look_again = acquire->deadline;
 	if (acquire->request->slot != POOL_NONE)
 		verdict = POOL_VERDICT_GRANTED; /* when it left the queue */
-	else if (role == GetUserId())
-		verdict = advance(acquire, look_again);
 	else
-		verdict = advance_as(role, acquire, look_again);
+		verdict = advance(acquire, look_again);
 	if (verdict == POOL_VERDICT_NONE)
 		return POOL_ACQUIRE_STEP_WAITING;
 	if (verdict == POOL_VERDICT_FAILED)

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "session/acquire.h"
+#include "session/as_user.h"
 #include "session/by_name.h"
 #include "session/lease.h"
 #include "shared/holder.h"
@@ -182,21 +183,6 @@ pool_lease_adopt(PoolLease *lease, int64 deadline)
 	return false;
 }
 
-/* Acquires a slot for the lease, and gets the session's copy of its connection. */
-static void
-open_slot(PoolLease *lease)
-{
-	const PoolWanted wanted = {.server_name = lease->name,
-							   .string = lease->string};
-	int64 deadline;
-
-	do
-	{
-		deadline = pool_acquire_slot(&wanted, &lease->target, lease->timeout_ms,
-									 lease->started, &lease->request);
-	} while (!pool_lease_adopt(lease, deadline));
-}
-
 /*
  * Acquires a slot for the lease, and gets the session's copy of its connection, with
  * the rights of the lease's user, who need not be the current one.  All of it counts
@@ -208,26 +194,18 @@ open_slot(PoolLease *lease)
 void
 pool_lease_open(PoolLease *lease)
 {
-	Oid user;
-	int context;
+	const PoolWanted wanted = {.server_name = lease->name,
+							   .string = lease->string};
+	PoolAsUser before;
+	int64 deadline;
 
-	if (lease->userid == GetUserId())
+	pool_as_user_begin(lease->userid, &before);
+	do
 	{
-		open_slot(lease);
-		return;
-	}
-	GetUserIdAndSecContext(&user, &context);
-	SetUserIdAndSecContext(lease->userid,
-						   context | SECURITY_LOCAL_USERID_CHANGE);
-	PG_TRY();
-	{
-		open_slot(lease);
-	}
-	PG_FINALLY();
-	{
-		SetUserIdAndSecContext(user, context);
-	}
-	PG_END_TRY();
+		deadline = pool_acquire_slot(&wanted, &lease->target, lease->timeout_ms,
+									 lease->started, &lease->request);
+	} while (!pool_lease_adopt(lease, deadline));
+	pool_as_user_end(&before);
 }
 
 /*

@@ -12,11 +12,10 @@
  */
 #include "postgres.h"
 
-#include "miscadmin.h"
-
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/guc.h"
+#include "session/as_user.h"
 #include "session/lease_settle.h"
 #include "session/request_move.h"
 #include "session/run_error.h"
@@ -290,28 +289,23 @@ void
 pool_request_move(PoolRequest *request, bool woken)
 {
 	MemoryContext context = CurrentMemoryContext;
-	Oid userid;
-	int sec_context;
+	PoolAsUser before;
 
 	/* What a step notes, an error say, is needed in later calls. */
 	MemoryContextSwitchTo(request->context);
-	GetUserIdAndSecContext(&userid, &sec_context);
+	pool_as_user_begin(request->userid, &before);
 	PG_TRY();
 	{
-		if (request->userid != userid)
-			SetUserIdAndSecContext(request->userid,
-								   sec_context | SECURITY_LOCAL_USERID_CHANGE);
 		POOL_FAULT_POINT(request_move);
 		move(request, woken);
 	}
 	PG_CATCH();
 	{
-		SetUserIdAndSecContext(userid, sec_context);
 		if (!pool_request_is_done(request))
 			pool_request_break(request);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	SetUserIdAndSecContext(userid, sec_context);
+	pool_as_user_end(&before);
 	MemoryContextSwitchTo(context);
 }

@@ -33,6 +33,7 @@
 #include "options/catalog.h"
 #include "options/target.h"
 #include "session/acquire.h"
+#include "session/as_user.h"
 #include "session/warmer.h"
 
 /* How long a pool worker may take to note options; it may just be starting. */
@@ -101,19 +102,16 @@ warm_pool(const Mapping *mapping)
 	char *server_name;
 	PoolTarget target;
 	uint64 pool_id;
-	Oid user;
-	int context;
+	PoolAsUser before;
 
 	StartTransactionCommand();
 	if (is_wanted(mapping, &server_name))
 	{
-		GetUserIdAndSecContext(&user, &context);
-		SetUserIdAndSecContext(mapping->user,
-							   context | SECURITY_LOCAL_USERID_CHANGE);
+		pool_as_user_begin(mapping->user, &before);
 		(void) pool_acquire_configured(server_name, &target,
 									   pool_clock_after_ms(CONFIGURE_TIMEOUT_MS),
 									   &pool_id);
-		SetUserIdAndSecContext(user, context);
+		pool_as_user_end(&before);
 	}
 	CommitTransactionCommand();
 }
