@@ -42,7 +42,7 @@ PROVE_TESTS = $(shell grep -LiE 'fault_?point|^. Runs with --long only\.$$' test
 PG_CPPFLAGS = -I$(srcdir)/src -I$(libpq_srcdir)
 SHLIB_LINK_INTERNAL = $(libpq)
 
-# The same OpenSSL as libpq, for relay.c; threads, for lookup.c.
+# The same OpenSSL as libpq, for tls.c; threads, for lookup.c.
 SHLIB_LINK = $(filter -lssl -lcrypto, $(LIBS)) -lpthread
 
 # PostgreSQL's own headers have unused parameters, as has every function whose

@@ -24,8 +24,6 @@
  */
 #include "postgres.h"
 
-#include <openssl/err.h>
-#include <openssl/ssl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -36,6 +34,7 @@
 #include "base/fault.h"
 #include "worker/connect_error.h"
 #include "worker/relay.h"
+#include "worker/tls.h"
 
 #define RELAY_BUFFER_SIZE (4 * POOL_RELAY_RECORD)
 
@@ -63,71 +62,29 @@ end_remote(PoolRelay *relay, const char *failure)
 	clear(&relay->to_remote);
 }
 
-/*
- * Why SSL_read() or SSL_write() has moved nothing.  Returns the events that it
- * waits for; 0 if it will never move anything more, and then *failure is the
- * reason, NULL if the remote has closed.
- */
-static uint32
-events_wanted(PoolRelay *relay, int result, const char **failure)
-{
-	int save_errno = errno;
-	int error = SSL_get_error(relay->ssl, result);
-	unsigned long detail = ERR_peek_error();
-
-	*failure = NULL;
-	switch (error)
-	{
-		case SSL_ERROR_WANT_READ:
-			return WL_SOCKET_READABLE;
-		case SSL_ERROR_WANT_WRITE:
-			return WL_SOCKET_WRITEABLE;
-		case SSL_ERROR_ZERO_RETURN:
-			return 0;
-		case SSL_ERROR_SYSCALL:
-			if (result < 0 && save_errno != 0)
-				*failure = strerror(save_errno);
-			return 0;
-		default:
-#ifdef SSL_R_UNEXPECTED_EOF_WHILE_READING
-			/* Closed without close_notify, as without TLS. */
-			if (ERR_GET_REASON(detail) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
-				return 0;
-#endif
-			*failure = ERR_reason_error_string(detail);
-			if (*failure == NULL)
-				*failure = "TLS error";
-			return 0;
-	}
-}
-
 /* Reads what the remote has sent, as far as there is room. */
 static void
 read_remote(PoolRelay *relay)
 {
 	PoolRelayBuffer *buffer = &relay->to_session;
-	const char *failure;
+	PoolTlsStop stop;
 
 	relay->read_wants = WL_SOCKET_READABLE;
 	while (buffer->end < RELAY_BUFFER_SIZE)
 	{
-		int got;
+		int got = pool_tls_read(relay->ssl, buffer->data + buffer->end,
+								RELAY_BUFFER_SIZE - buffer->end, &stop);
 
-		errno = 0;
-		ERR_clear_error();
-		got = SSL_read(relay->ssl, buffer->data + buffer->end,
-					   RELAY_BUFFER_SIZE - buffer->end);
-		if (got > 0)
-			buffer->end += got;
-		else
+		buffer->end += got;
+		if (got == 0)
 		{
-			relay->read_wants = events_wanted(relay, got, &failure);
-			if (relay->read_wants == 0)
-				end_remote(relay, failure);
+			relay->read_wants = stop.events;
+			if (stop.events == 0)
+				end_remote(relay, stop.failure);
 			break;
 		}
 		/* Asking the kernel once more would mostly be in vain. */
-		if (!SSL_has_pending(relay->ssl))
+		if (!pool_tls_has_unread(relay->ssl))
 			break;
 	}
 	relay->maybe_unread = buffer->end == RELAY_BUFFER_SIZE;
@@ -168,28 +125,19 @@ read_session(PoolRelay *relay)
 		buffer->end = (int) got;
 }
 
-/*
- * Passes on to the remote what was read.  It is all or nothing: when SSL_write()
- * was interrupted it must be called again with the same bytes.  It does not tell
- * that the socket is broken, since libpq keeps that to itself until all that the
- * remote sent has been read.
- */
+/* Passes on to the remote what was read: all or nothing, as pool_tls_write() has it. */
 static void
 write_remote(PoolRelay *relay)
 {
 	PoolRelayBuffer *buffer = &relay->to_remote;
-	const char *failure;
-	int sent;
+	PoolTlsStop stop;
 
-	errno = 0;
-	ERR_clear_error();
-	sent = SSL_write(relay->ssl, buffer->data, buffer->end);
-	if (sent <= 0)
+	if (pool_tls_write(relay->ssl, buffer->data, buffer->end, &stop) == 0)
 	{
-		relay->write_wants = events_wanted(relay, sent, &failure);
-		if (relay->write_wants != 0)
+		relay->write_wants = stop.events;
+		if (stop.events != 0)
 			return;
-		end_remote(relay, failure ? failure : "TLS error");
+		end_remote(relay, stop.failure ? stop.failure : "TLS error");
 	}
 	clear(buffer);
 }
@@ -250,12 +198,12 @@ pool_relay_begin(PoolRelay *relay, PGconn *conn)
 	relay->worker_end = relay->session_end = PGINVALID_SOCKET;
 	if (!PQsslInUse(conn))
 		return NULL;
-	if (PQsslStruct(conn, "OpenSSL") == NULL)
+	if (pool_tls_of(conn) == NULL)
 		return "libpq does not use OpenSSL";
 
 	if (!make_pair(pair))
 		return POOL_CONNECT_ERROR_FILES;
-	relay->ssl = PQsslStruct(conn, "OpenSSL");
+	relay->ssl = pool_tls_of(conn);
 	relay->worker_end = pair[0];
 	relay->session_end = pair[1];
 	relay->to_session.data =
@@ -306,12 +254,12 @@ pool_relay_suspend(PoolRelay *relay)
 	char byte;
 
 	if (!is_empty(&relay->to_session) || !is_empty(&relay->to_remote) ||
-		relay->remote_ended || SSL_has_pending(relay->ssl) ||
+		relay->remote_ended || pool_tls_has_unread(relay->ssl) ||
 		recv(relay->worker_end, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0)
 		return false;
 
 	/* A reset waits for the socket, and must not find that TLS has read it. */
-	SSL_set_read_ahead(relay->ssl, 0);
+	pool_tls_read_ahead(relay->ssl, false);
 	return true;
 }
 
@@ -333,18 +281,16 @@ pool_relay_take_over(PoolRelay *relay)
 	clear(&relay->to_session);
 	while (recv(relay->session_end, waste, sizeof(waste), MSG_DONTWAIT) > 0)
 		;
-	SSL_set_read_ahead(relay->ssl, 0);
+	pool_tls_read_ahead(relay->ssl, false);
 	return is_empty(&relay->to_remote) && !relay->remote_ended &&
 		   recv(relay->worker_end, waste, 1, MSG_PEEK | MSG_DONTWAIT) < 0;
 }
 
-/* SSL_read() or SSL_write() has returned "result": sets errno, returns -1. */
+/* The worker itself could not read or write: sets errno, returns -1. */
 static ssize_t
-nothing_moved(PoolRelay *relay, int result)
+nothing_moved(PoolRelay *relay, const PoolTlsStop *stop)
 {
-	const char *failure;
-
-	if (events_wanted(relay, result, &failure) != 0)
+	if (stop->events != 0)
 		errno = EAGAIN;
 	else
 	{
@@ -362,35 +308,27 @@ nothing_moved(PoolRelay *relay, int result)
 ssize_t
 pool_relay_recv(PoolRelay *relay, char *data, size_t size)
 {
-	int got;
+	PoolTlsStop stop;
+	int got = pool_tls_read(relay->ssl, data, (int) size, &stop);
 
-	errno = 0;
-	ERR_clear_error();
-	got = SSL_read(relay->ssl, data, (int) size);
-	if (got > 0)
-		return got;
-	return nothing_moved(relay, got);
+	return got > 0 ? got : nothing_moved(relay, &stop);
 }
 
 ssize_t
 pool_relay_send(PoolRelay *relay, const char *data, size_t len)
 {
-	int sent;
+	PoolTlsStop stop;
+	int sent = pool_tls_write(relay->ssl, data, (int) len, &stop);
 
-	errno = 0;
-	ERR_clear_error();
-	sent = SSL_write(relay->ssl, data, (int) len);
-	if (sent > 0)
-		return sent;
-	return nothing_moved(relay, sent);
+	return sent > 0 ? sent : nothing_moved(relay, &stop);
 }
 
 /* Relays again: the worker itself does not use the connection any more. */
 void
 pool_relay_resume(PoolRelay *relay)
 {
-	SSL_set_read_ahead(relay->ssl, 1);
-	relay->maybe_unread = SSL_has_pending(relay->ssl);
+	pool_tls_read_ahead(relay->ssl, true);
+	relay->maybe_unread = pool_tls_has_unread(relay->ssl);
 	relay->read_wants = WL_SOCKET_READABLE;
 	set_events(relay);
 }
@@ -403,13 +341,9 @@ pool_relay_resume(PoolRelay *relay)
 void
 pool_relay_shutdown(PoolRelay *relay, PGconn *conn, const char *message, int len)
 {
-	if (PQsslStruct(conn, "OpenSSL") != relay->ssl || relay->remote_ended ||
-		!is_empty(&relay->to_remote))
-		return;
-	ERR_clear_error();
-	if (len > 0)
-		(void) SSL_write(relay->ssl, message, len);
-	(void) SSL_shutdown(relay->ssl);
+	if (pool_tls_of(conn) == relay->ssl && !relay->remote_ended &&
+		is_empty(&relay->to_remote))
+		pool_tls_shutdown(relay->ssl, message, len);
 }
 
 /*

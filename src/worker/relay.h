@@ -29,7 +29,7 @@ typedef struct PoolRelay
 	const char *failure;	 /* why, unless the remote simply closed */
 	bool remote_close_seen;	 /* WL_SOCKET_CLOSED, on the remote's socket */
 	bool session_close_seen; /* and on the worker's end of the pair */
-	uint32 read_wants;		 /* what SSL_read() and SSL_write() wait for */
+	uint32 read_wants;		 /* what reading and writing wait for */
 	uint32 write_wants;		 /* on the remote's socket */
 	uint32 remote_events;	 /* what to wait for on the remote's socket */
 	uint32 session_events;	 /* and on the worker's end of the pair */
