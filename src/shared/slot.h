@@ -4,14 +4,14 @@
  *		function that changes them.
  *
  *	state		owner of the socket	leaves for
- *	FREE		none				CONNECTING	pool_slot_claim
+ *	FREE		none				CONNECTING	pool_free_list_claim
  *	CONNECTING	worker				IDLE, LEASED (to a waiter), CLOSING
  *	IDLE		none				LEASED, CHECKING, CLOSING
  *	LEASED		one session			IDLE, LEASED (to a waiter), RETURNED, CLOSING
  *	CHECKING	worker				IDLE, LEASED (to a waiter), CLOSING
  *	RETURNED	none				RESETTING, CLOSING
  *	RESETTING	worker				IDLE, LEASED (to a waiter), CLOSING
- *	CLOSING		worker				FREE	pool_slot_free
+ *	CLOSING		worker				FREE	pool_free_list_add
  *
  * At any moment at most one process reads or writes a connection's socket, and
  * that is the owner that this table names.
@@ -88,9 +88,9 @@ typedef struct PoolHolder
 typedef struct PoolSlot
 {
 	/*
-	 * Place and state.  Written by pool_slot_move() and its callers in slot.c
-	 * under the pool's lock, and the registry's as well from and to FREE; read
-	 * under either.
+	 * Place and state.  Written by pool_slot_move() and its callers here and in
+	 * free_list.c under the pool's lock, and the registry's as well from and to
+	 * FREE; read under either.
 	 */
 	PoolSlotState state;
 	int pool;			  /* index, POOL_NONE while FREE */
@@ -193,8 +193,6 @@ extern void pool_slot_give_up(struct Pool *pool, PoolSlot *slot,
 							  PoolCloseReason reason);
 extern void pool_slot_close_surplus(struct Pool *pool);
 extern int64 pool_slot_busy_us(const struct Pool *pool, int64 now);
-extern PoolSlot *pool_slot_claim(struct Pool *pool);
-extern void pool_slot_free(struct Pool *pool, PoolSlot *slot);
 extern bool pool_slot_is(const PoolSlot *slot, const struct Pool *pool,
 						 uint64 generation, PoolSlotState state);
 extern void pool_slot_restart_counts(struct Pool *pool);

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "shared/backoff.h"
+#include "shared/free_list.h"
 #include "shared/queue.h"
 #include "shared/shmem.h"
 #include "shared/stats.h"
@@ -45,7 +46,7 @@ pool_attempt_fail_slot(Pool *pool, PoolSlot *slot,
 		tell_waiters = pool_backoff_failed(pool, error, &trips);
 	failures = pool->failures;
 	pool_slot_close(pool, slot, POOL_CLOSE_CONNECT_FAILED, false);
-	pool_slot_free(pool, slot);
+	pool_free_list_add(pool, slot);
 	if (tell_waiters)
 		pool->prewarm = 0;
 	pool_loop_wake_at(pool->next_attempt);

@@ -30,6 +30,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/guc.h"
+#include "shared/free_list.h"
 #include "shared/pool.h"
 #include "shared/shmem.h"
 #include "shared/stats.h"
@@ -78,7 +79,7 @@ free_slot(Pool *pool, PoolSlot *slot)
 {
 	LWLockAcquire(&pool_shmem->registry_lock, LW_EXCLUSIVE);
 	LWLockAcquire(&pool->lock, LW_EXCLUSIVE);
-	pool_slot_free(pool, slot);
+	pool_free_list_add(pool, slot);
 	POOL_FAULT_POINT(close_freed_locked);
 	LWLockRelease(&pool->lock);
 	LWLockRelease(&pool_shmem->registry_lock);

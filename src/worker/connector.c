@@ -20,6 +20,7 @@
 #include "base/fault.h"
 #include "shared/backoff.h"
 #include "shared/breaker.h"
+#include "shared/free_list.h"
 #include "shared/limit.h"
 #include "shared/shmem.h"
 #include "shared/slot.h"
@@ -182,7 +183,7 @@ take_step(Pool *pool, bool *beside, int *keep)
 		limit = pool_limit_find(pool, keep);
 	if ((step == STEP_BEGIN || *beside) && limit == POOL_LIMIT_NONE)
 	{
-		slot = pool_slot_claim(pool);
+		slot = pool_free_list_claim(pool);
 		pool_backoff_begin(pool);
 	}
 	pool->limited_by = *beside ? POOL_LIMIT_NONE : limit;
