@@ -284,9 +284,7 @@ Datum
 pool_sql_drain(PG_FUNCTION_ARGS)
 {
 	Oid server = server_oid(fcinfo);
-	int64 timeout_ms = pool_args_timeout(fcinfo, 1);
-	int64 deadline =
-		timeout_ms < 0 ? PG_INT64_MAX : pool_clock_after_ms(timeout_ms);
+	int64 deadline = pool_args_deadline(fcinfo, 1);
 	PoolCloseReason reason = POOL_CLOSE_ADMIN;
 	Pool *busy;
 	int leased;

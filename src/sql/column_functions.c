@@ -25,14 +25,6 @@ PG_FUNCTION_INFO_V1(pool_sql_create_function);
 /* A call of pool_query() has as many, besides the server and the query. */
 #define MAX_PARAMS (FUNC_MAX_ARGS - 2)
 
-/* A text argument.  Raises 22004 if it is NULL; the message calls it "what". */
-static char *
-text_arg(FunctionCallInfo fcinfo, int arg, const char *what)
-{
-	pool_args_refuse_null(fcinfo, arg, what);
-	return text_to_cstring(PG_GETARG_TEXT_PP(arg));
-}
-
 /* The argument, a name that may have a schema, as a command has it. */
 static char *
 name_arg(FunctionCallInfo fcinfo, int arg, const char *what)
@@ -117,7 +109,7 @@ Datum
 pool_sql_columns(PG_FUNCTION_ARGS)
 {
 	char *server = pool_args_server(fcinfo);
-	char *query = text_arg(fcinfo, 1, "query");
+	char *query = pool_args_text(fcinfo, 1, "query");
 	int nparams;
 
 	PG_RETURN_TEXT_P(cstring_to_text(
@@ -131,8 +123,8 @@ Datum
 pool_sql_create_view(PG_FUNCTION_ARGS)
 {
 	char *view = name_arg(fcinfo, 0, "view");
-	char *server = text_arg(fcinfo, 1, "server");
-	char *query = text_arg(fcinfo, 2, "query");
+	char *server = pool_args_text(fcinfo, 1, "server");
+	char *query = pool_args_text(fcinfo, 2, "query");
 	int nparams;
 	char *list = pool_column_list_ask(fcinfo, server,
 									  pool_statement_to_describe(query, 0, NULL),
@@ -159,8 +151,8 @@ Datum
 pool_sql_create_function(PG_FUNCTION_ARGS)
 {
 	char *function = name_arg(fcinfo, 0, "name");
-	char *server = text_arg(fcinfo, 1, "server");
-	char *query = text_arg(fcinfo, 2, "query");
+	char *server = pool_args_text(fcinfo, 1, "server");
+	char *query = pool_args_text(fcinfo, 2, "query");
 	int ntypes;
 	Oid *types = types_arg(fcinfo, 3, &ntypes);
 	int nparams;

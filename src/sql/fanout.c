@@ -18,7 +18,6 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-#include "base/clock.h"
 #include "base/guc.h"
 #include "session/request_run.h"
 #include "session/requests.h"
@@ -77,10 +76,8 @@ on_error_arg(FunctionCallInfo fcinfo, int arg)
 {
 	static const char *const words[] =
 		{[ON_ERROR_RAISE] = "raise", [ON_ERROR_ROW] = "row", [ON_ERROR_SKIP] = "skip"};
-	char *word;
+	char *word = pool_args_text(fcinfo, arg, "on_error");
 
-	pool_args_refuse_null(fcinfo, arg, "on_error");
-	word = text_to_cstring(PG_GETARG_TEXT_PP(arg));
 	for (int i = 0; i < (int) lengthof(words); i++)
 	{
 		if (strcmp(word, words[i]) == 0)
@@ -314,14 +311,12 @@ query_all(FunctionCallInfo fcinfo, PoolResultMode mode)
 {
 	FanOut fan = {0};
 	char **servers;
-	int64 timeout_ms = pool_args_timeout(fcinfo, 5);
 
+	fan.deadline = pool_args_deadline(fcinfo, 5);
 	servers = pool_servers_arg(fcinfo, 0, &fan.count);
 	fan.statement = pool_servers_statement_arg(fcinfo, 1, 2);
 	fan.on_error = on_error_arg(fcinfo, 3);
 	fan.parallel = parallel_arg(fcinfo, 4);
-	fan.deadline =
-		timeout_ms < 0 ? PG_INT64_MAX : pool_clock_after_ms(timeout_ms);
 	fan.result = pool_result_create(fcinfo, mode, "", NULL);
 	pool_result_set_lead(fan.result, NLEAD);
 	fan.asks = palloc0(Max(fan.count, 1) * sizeof(Ask));

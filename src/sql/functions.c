@@ -114,7 +114,7 @@ Datum
 pool_sql_acquire(PG_FUNCTION_ARGS)
 {
 	char *server = pool_args_server(fcinfo);
-	int64 timeout_ms = pool_args_timeout(fcinfo, 1);
+	int64 timeout_ms = pool_args_interval(fcinfo, 1, "timeout");
 	bool hold = !PG_ARGISNULL(2) && PG_GETARG_BOOL(2);
 	PoolLease *lease;
 

@@ -39,6 +39,7 @@ typedef struct Race
 	Runner *runners; /* in the order of the call */
 	int next;		 /* the first that was not asked */
 	int failed;
+	Runner *first_failed; /* NULL: none has */
 	const PoolStatement *statement;
 	int64 hedge_after; /* microseconds; -1: by what the pool takes */
 	int64 hedge_at;	   /* when the next one is asked, pool_clock_us() */
@@ -126,22 +127,15 @@ note_failure(Race *race, Runner *runner)
 {
 	runner->seen = true;
 	race->failed++;
+	if (race->first_failed == NULL)
+		race->first_failed = runner;
 	if (race->next < race->count)
 	{
 		ask_next(race, false);
 		set_hedge_time(race);
 	}
 	else if (race->failed == race->next)
-	{
-		const Runner *first = &race->runners[0];
-
-		for (int i = 1; i < race->next; i++)
-		{
-			if (race->runners[i].request->finished < first->request->finished)
-				first = &race->runners[i];
-		}
-		ThrowErrorData(pool_request_error(first->request));
-	}
+		ThrowErrorData(pool_request_error(race->first_failed->request));
 }
 
 /* Waits for the first success. */
@@ -186,7 +180,7 @@ refuse_if_not_plain(const PoolStatement *statement)
 Datum
 pool_sql_query_any(PG_FUNCTION_ARGS)
 {
-	int64 hedge_ms = pool_args_timeout(fcinfo, 3);
+	int64 hedge_ms = pool_args_interval(fcinfo, 3, "hedge_after");
 	Race race = {0};
 	PoolStatement *statement;
 	PoolResult *result;

@@ -15,7 +15,6 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
-#include "base/clock.h"
 #include "session/request_run.h"
 #include "session/requests.h"
 #include "session/session.h"
@@ -46,13 +45,12 @@ Datum
 pool_sql_send_lease(PG_FUNCTION_ARGS)
 {
 	PoolStatement *statement;
+	PoolLease *lease;
 
 	pool_args_refuse_null(fcinfo, 0, "lease");
 	statement = pool_statement_from_args(fcinfo, 1, NULL);
-	PG_RETURN_INT64((int64) pool_requests_send_on_lease(pool_session_find(
-															PG_GETARG_INT64(0)),
-														statement)
-						->id);
+	lease = pool_session_find(PG_GETARG_INT64(0));
+	PG_RETURN_INT64((int64) pool_requests_send_on_lease(lease, statement)->id);
 }
 
 /* What pool_wait() waits for. */
@@ -146,7 +144,7 @@ Datum
 pool_sql_wait(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	int64 timeout_ms = pool_args_timeout(fcinfo, 2);
+	int64 deadline = pool_args_deadline(fcinfo, 2);
 	Awaited awaited;
 
 	pool_args_refuse_null(fcinfo, 0, "requests");
@@ -157,10 +155,7 @@ pool_sql_wait(PG_FUNCTION_ARGS)
 	if (awaited.needed == 0)
 		pool_request_run_poll();
 	else
-		(void) pool_request_run_until(are_enough, &awaited,
-									  timeout_ms < 0
-										  ? PG_INT64_MAX
-										  : pool_clock_after_ms(timeout_ms));
+		(void) pool_request_run_until(are_enough, &awaited, deadline);
 	qsort(awaited.requests, awaited.count, sizeof(PoolRequest *),
 		  compare_finished);
 	for (int i = 0; i < awaited.count; i++)

@@ -60,12 +60,11 @@ pool_servers_arg(FunctionCallInfo fcinfo, int arg, int *count)
 PoolStatement *
 pool_servers_statement_arg(FunctionCallInfo fcinfo, int sql_arg, int params_arg)
 {
+	char *sql = pool_args_text(fcinfo, sql_arg, "query");
 	char **values = NULL;
 	int count = 0;
 
-	pool_args_refuse_null(fcinfo, sql_arg, "query");
 	if (!PG_ARGISNULL(params_arg))
 		values = array_of_texts(PG_GETARG_ARRAYTYPE_P(params_arg), &count);
-	return pool_statement_from_texts(text_to_cstring(PG_GETARG_TEXT_PP(sql_arg)),
-									 count, (const char **) values);
+	return pool_statement_from_texts(sql, count, (const char **) values);
 }
