@@ -1,12 +1,13 @@
 /*
  * connect.c
- *		dblink_connect() and dblink_disconnect().
+ *		dblink_connect(), dblink_disconnect() and dblink_get_connections().
  */
 #include "postgres.h"
 
 #include "fmgr.h"
 #include "utils/builtins.h"
 
+#include "dblink/call.h"
 #include "dblink/link_run.h"
 
 PG_FUNCTION_INFO_V1(pool_dblink_connect);
@@ -24,8 +25,8 @@ Datum
 pool_dblink_connect(PG_FUNCTION_ARGS)
 {
 	bool named = PG_NARGS() == 2;
-	char *name = named ? text_to_cstring(PG_GETARG_TEXT_PP(0)) : NULL;
-	char *place = text_to_cstring(PG_GETARG_TEXT_PP(named ? 1 : 0));
+	char *name = named ? pool_call_text(fcinfo, 0) : NULL;
+	char *place = pool_call_text(fcinfo, named ? 1 : 0);
 	PoolLink *link = pool_link_make(place);
 	PoolLink *old = named ? NULL : pool_link_find(NULL);
 
@@ -54,8 +55,8 @@ pool_dblink_connect(PG_FUNCTION_ARGS)
 Datum
 pool_dblink_disconnect(PG_FUNCTION_ARGS)
 {
-	PoolLink *link = pool_link_get(
-		PG_NARGS() == 1 ? text_to_cstring(PG_GETARG_TEXT_PP(0)) : NULL);
+	PoolLink *link =
+		pool_link_get(PG_NARGS() == 1 ? pool_call_text(fcinfo, 0) : NULL);
 
 	pool_link_refuse_if_being_read(link);
 	pool_link_end(link);

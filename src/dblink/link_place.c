@@ -15,12 +15,9 @@
 #include "dblink/link_place.h"
 #include "options/target.h"
 
-/*
- * Raises 0A000 if one of these options asks for the user's own SCRAM keys to be passed
- * on: a pooled connection is everybody's.
- */
-static bool
-asks_for_scram(List *options, bool *asks)
+/* The option that says whether the user's own SCRAM keys are passed on, or NULL. */
+static DefElem *
+scram_option(List *options)
 {
 	ListCell *cell;
 
@@ -29,26 +26,26 @@ asks_for_scram(List *options, bool *asks)
 		DefElem *def = lfirst_node(DefElem, cell);
 
 		if (strcmp(def->defname, "use_scram_passthrough") == 0)
-		{
-			*asks = defGetBoolean(def);
-			return true;
-		}
+			return def;
 	}
-	return false;
+	return NULL;
 }
 
 /*
  * The rules for who may connect to a server: those of pool, and that of dblink, which
  * wants a password in the mapping of whoever is no superuser, whatever the mapping
- * says.  Raises 2F003 or 0A000.
+ * says.  SCRAM keys cannot be passed on, since a pooled connection is everybody's.
+ * Raises 2F003 or 0A000.
  */
 static void
 check_server(const ForeignServer *server)
 {
 	UserMapping *mapping = GetUserMapping(GetUserId(), server->serverid);
-	bool asks = false;
+	DefElem *scram = scram_option(mapping->options);
 	PoolTarget target;
 
+	if (scram == NULL)
+		scram = scram_option(server->options);
 	pool_target_resolve(server->servername, &target);
 	if (!target.key.needs_password && !superuser())
 		ereport(ERROR,
@@ -56,9 +53,7 @@ check_server(const ForeignServer *server)
 				 errmsg("password is required"),
 				 errdetail("Non-superusers must provide a password in the "
 						   "connection string.")));
-	if (!asks_for_scram(mapping->options, &asks))
-		(void) asks_for_scram(server->options, &asks);
-	if (asks)
+	if (scram != NULL && defGetBoolean(scram))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg(

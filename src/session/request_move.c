@@ -24,9 +24,6 @@
 #include "shared/shmem.h"
 #include "shared/stats.h"
 
-static void begin(PoolRequest *request);
-static void start(PoolRequest *request);
-
 /* How many have a lease of their own, or are about to. */
 static int
 count_begun(void)
@@ -128,33 +125,6 @@ finish_run(PoolRequest *request)
 		pool_request_fail(request, raise_run);
 }
 
-/* Takes what has come. */
-static void
-take(PoolRequest *request)
-{
-	bool ready = request->ready;
-
-	request->ready = false;
-	switch (pool_lease_run_step(&request->run, ready))
-	{
-		case POOL_LEASE_RUN_WAIT:
-			if (is_too_large(request))
-				stop(request, raise_too_large);
-			else
-				pool_request_watch(request);
-			break;
-		case POOL_LEASE_RUN_OPEN:
-			request->watched = false; /* closed */
-			pool_request_note(request, POOL_REQUEST_WAITING);
-			begin(request);
-			start(request);
-			break;
-		case POOL_LEASE_RUN_OVER:
-			finish_run(request);
-			break;
-	}
-}
-
 /* Begins to acquire; the time that was spent elsewhere does not count. */
 static void
 begin_acquire(PoolRequest *request)
@@ -223,6 +193,33 @@ begin(PoolRequest *request)
 	request->acquire.request = &lease->request;
 	lease->request.waiter = pool_request_entry_waiter(request->entry);
 	begin_acquire(request);
+}
+
+/* Takes what has come. */
+static void
+take(PoolRequest *request)
+{
+	bool ready = request->ready;
+
+	request->ready = false;
+	switch (pool_lease_run_step(&request->run, ready))
+	{
+		case POOL_LEASE_RUN_WAIT:
+			if (is_too_large(request))
+				stop(request, raise_too_large);
+			else
+				pool_request_watch(request);
+			break;
+		case POOL_LEASE_RUN_OPEN:
+			request->watched = false; /* closed */
+			pool_request_note(request, POOL_REQUEST_WAITING);
+			begin(request);
+			start(request);
+			break;
+		case POOL_LEASE_RUN_OVER:
+			finish_run(request);
+			break;
+	}
 }
 
 /* Makes the lease that the request runs on, and begins to acquire. */
