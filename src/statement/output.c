@@ -296,9 +296,9 @@ pool_output_note(PoolOutput *output, const PGresult *res)
 }
 
 /*
- * Settles columns that were noted before, in the current memory context, where what
- * belongs to the set is until the next one.  Its rows begin with the lead, if the
- * output has one.  Raises 42804 if the columns do not fit.
+ * Settles columns that were noted before, in the current memory context, which has to
+ * last as long as rows of the set are put.  They begin with the lead, if the output
+ * has one.  Raises 42804 if the columns do not fit.
  */
 void
 pool_output_settle(PoolOutput *output, PoolColumns *columns, const Datum *lead,

@@ -9,14 +9,13 @@
  *
  * With several statements in one string only the result of the last one
  * counts, and which is the last one is known when it is over.  The rows are
- * then put aside as they came (staging.c), and a new set throws away the one
+ * then put aside as they came (aside.c), and a new set throws away the one
  * before; so neither the types nor the values of a set that nobody will see can
  * raise an error.
  *
  * A kept result puts all rows aside: it is collected before anybody says what they
  * are to be read as.  It has no SQL function, and its owner frees it, perhaps in
- * another transaction.  The result of an SQL function takes the rows of kept ones,
- * once or, after an error, again; what is looked up for that is the taker's.
+ * another transaction.  The result of an SQL function takes the rows of kept ones.
  *
  * Everything hangs below the caller's memory context, or that which a kept result
  * was given, except for what the executor is given.
@@ -27,9 +26,9 @@
 #include "utils/memutils.h"
 
 #include "base/compat.h"
+#include "statement/aside.h"
 #include "statement/output.h"
 #include "statement/result.h"
-#include "statement/staging.h"
 
 struct PoolResult
 {
@@ -37,9 +36,8 @@ struct PoolResult
 	MemoryContext context; /* of this struct */
 	MemoryContext set_context; /* reset for each set; NULL if no rows are returned */
 	PoolOutput *output;		   /* NULL if no rows are returned, or it is kept */
-	PoolStaging *staging;	   /* unread rows, of several sets, or kept */
+	PoolAside *aside;		   /* unread rows, of several sets, or kept */
 	PoolSets *sets; /* all that comes, in the place of what follows */
-	bool being_taken;
 
 	/* The set being received; from "columns" on, in set_context. */
 	bool in_set;		  /* more of it is to come */
@@ -57,24 +55,6 @@ static bool
 returns_rows(PoolResultMode mode)
 {
 	return mode == POOL_RESULT_ROWS || mode == POOL_RESULT_JSON;
-}
-
-static void
-result_error_context(void *arg)
-{
-	PoolResult *result = arg;
-
-	pool_columns_context(result->columns, result->server_name);
-}
-
-/* Until it is popped, errors say in which result they happened. */
-static void
-push_error_context(PoolResult *result, ErrorContextCallback *callback)
-{
-	callback->callback = result_error_context;
-	callback->arg = result;
-	callback->previous = error_context_stack;
-	error_context_stack = callback;
 }
 
 /* Makes a result and its context, which becomes the current one. */
@@ -129,7 +109,7 @@ pool_result_create_kept(MemoryContext parent, const char *server_name,
 	MemoryContext old_context = CurrentMemoryContext;
 	PoolResult *kept = make_result(parent, server_name, true);
 
-	kept->staging = pool_staging_create(max_kb, true);
+	kept->aside = pool_aside_create(kept->server_name, max_kb, true);
 	MemoryContextSwitchTo(old_context);
 	return kept;
 }
@@ -165,7 +145,7 @@ pool_result_destroy(PoolResult *kept)
 	if (kept->sets != NULL)
 		pool_sets_destroy(kept->sets);
 	else
-		pool_staging_destroy(kept->staging);
+		pool_aside_destroy(kept->aside);
 	MemoryContextDelete(kept->context);
 }
 
@@ -173,7 +153,7 @@ pool_result_destroy(PoolResult *kept)
 bool
 pool_result_wants_binary(const PoolResult *result)
 {
-	return result->output != NULL && result->staging == NULL &&
+	return result->output != NULL && result->aside == NULL &&
 		   pool_output_wants_binary(result->output);
 }
 
@@ -198,10 +178,10 @@ pool_result_expect_several(PoolResult *result)
 {
 	MemoryContext old_context;
 
-	if (result->output == NULL || result->staging != NULL)
+	if (result->output == NULL || result->aside != NULL)
 		return;
 	old_context = MemoryContextSwitchTo(result->context);
-	result->staging = pool_staging_create(work_mem, false);
+	result->aside = pool_aside_create(result->server_name, work_mem, false);
 	MemoryContextSwitchTo(old_context);
 }
 
@@ -230,16 +210,16 @@ begin_set(PoolResult *result, const PGresult *res)
 		return;
 
 	MemoryContextReset(result->set_context);
-	if (result->staging != NULL)
-		pool_staging_clear(result->staging);
+	if (result->aside != NULL)
+		pool_aside_clear(result->aside);
 	else
 		pool_output_clear(result->output);
 	if (status != PGRES_TUPLES_OK && !POOL_ROWS_STATUS(status))
 		return;
 
 	old_context = MemoryContextSwitchTo(result->set_context);
-	result->columns = result->staging != NULL
-						  ? pool_columns_note(res)
+	result->columns = result->aside != NULL
+						  ? pool_aside_note(result->aside, res)
 						  : pool_output_note(result->output, res);
 	result->fields = palloc(result->columns->count * sizeof(PoolField));
 	MemoryContextSwitchTo(old_context);
@@ -269,11 +249,19 @@ store_rows(PoolResult *result, const PGresult *res)
 							   ? NULL
 							   : PQgetvalue(res, row, i);
 		}
-		if (result->staging != NULL)
-			pool_staging_put(result->staging, result->fields, ncolumns);
+		if (result->aside != NULL)
+			pool_aside_put(result->aside, result->fields);
 		else
 			pool_output_put(result->output, result->columns, result->fields);
 	}
+}
+
+static void
+add_error_context(void *arg)
+{
+	const PoolResult *result = arg;
+
+	pool_columns_context(result->columns, result->server_name);
 }
 
 /*
@@ -287,9 +275,11 @@ store_rows(PoolResult *result, const PGresult *res)
 void
 pool_result_add(PoolResult *result, const PGresult *res)
 {
-	ErrorContextCallback callback;
+	ErrorContextCallback callback = {.previous = error_context_stack,
+									 .callback = add_error_context,
+									 .arg = result};
 
-	push_error_context(result, &callback);
+	error_context_stack = &callback;
 	if (result->sets != NULL)
 		pool_sets_add(result->sets, res);
 	else if (!result->in_set)
@@ -300,40 +290,6 @@ pool_result_add(PoolResult *result, const PGresult *res)
 	if (!result->in_set)
 		result->affected =
 			strtoll(PQcmdTuples(unconstify(PGresult *, res)), NULL, 10);
-	error_context_stack = callback.previous;
-}
-
-/*
- * Reads rows that were put aside, which have the result's columns.  Those can be
- * another result's: then each row begins with the lead, if there is one.
- */
-static void
-read_rows(PoolResult *result, PoolStaging *staging, const Datum *lead,
-		  const bool *lead_nulls)
-{
-	PoolColumns *columns = result->columns;
-	MemoryContext old_context = MemoryContextSwitchTo(result->set_context);
-
-	pool_columns_refuse_binary(columns);
-	pool_output_settle(result->output, columns, lead, lead_nulls);
-	MemoryContextSwitchTo(old_context);
-
-	pool_staging_rewind(staging);
-	while (pool_staging_get(staging, result->fields, columns->count))
-	{
-		CHECK_FOR_INTERRUPTS();
-		pool_output_put(result->output, columns, result->fields);
-	}
-}
-
-/* Reads the rows of the last of several sets. */
-static void
-read_last_set(PoolResult *result)
-{
-	ErrorContextCallback callback;
-
-	push_error_context(result, &callback);
-	read_rows(result, result->staging, NULL, NULL);
 	error_context_stack = callback.previous;
 }
 
@@ -360,65 +316,19 @@ pool_result_put_lead(PoolResult *result, const Datum *lead,
 bool
 pool_result_is_being_taken(const PoolResult *kept)
 {
-	return kept->being_taken;
-}
-
-/* What pool_result_take() does, while nobody else takes it. */
-static void
-take_rows(PoolResult *result, PoolResult *kept, const Datum *lead,
-		  const bool *lead_nulls)
-{
-	const char *server_name = result->server_name;
-	ErrorContextCallback callback;
-	MemoryContext old_context;
-
-	result->columns = NULL;
-	result->server_name = kept->server_name;
-	push_error_context(result, &callback);
-	MemoryContextReset(result->set_context);
-	old_context = MemoryContextSwitchTo(result->set_context);
-	result->columns = pool_columns_copy(kept->columns);
-	result->fields = palloc(kept->columns->count * sizeof(PoolField));
-	MemoryContextSwitchTo(old_context);
-	read_rows(result, kept->staging, lead, lead_nulls);
-	error_context_stack = callback.previous;
-	result->server_name = server_name;
+	return kept->aside != NULL && pool_aside_is_being_read(kept->aside);
 }
 
 /*
- * Adds the rows of a complete kept result, each with the lead, if there is one.  A
- * statement that returned no rows adds the lead alone, and without one nothing.
- *
- * Raises 42804 if the columns do not fit, and whatever reading a value raises; what
- * is kept stays as it was, and can be taken again for another query.  While it is
- * read, input functions may run any code: if that takes it too, 55006.
+ * Adds the rows of a complete kept result, as pool_aside_read() does: what is kept
+ * stays as it was, and can be taken again for another query.
  */
 void
 pool_result_take(PoolResult *result, PoolResult *kept, const Datum *lead,
 				 const bool *lead_nulls)
 {
 	Assert(!kept->in_set);
-	if (kept->columns == NULL)
-	{
-		if (lead != NULL)
-			pool_output_put_lead(result->output, lead, lead_nulls);
-		return;
-	}
-	if (kept->being_taken)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("the result from server \"%s\" is being read already",
-						kept->server_name)));
-	kept->being_taken = true;
-	PG_TRY();
-	{
-		take_rows(result, kept, lead, lead_nulls);
-	}
-	PG_FINALLY();
-	{
-		kept->being_taken = false;
-	}
-	PG_END_TRY();
+	pool_aside_read(kept->aside, result->output, lead, lead_nulls);
 }
 
 /*
@@ -431,12 +341,11 @@ pool_result_finish(PoolResult *result)
 {
 	if (result->output == NULL)
 		return;
-	if (result->staging != NULL)
+	if (result->aside != NULL)
 	{
-		if (result->columns != NULL)
-			read_last_set(result);
-		pool_staging_destroy(result->staging);
-		result->staging = NULL;
+		pool_aside_read(result->aside, result->output, NULL, NULL);
+		pool_aside_destroy(result->aside);
+		result->aside = NULL;
 	}
 	pool_output_finish(result->output);
 }
@@ -471,5 +380,5 @@ int64
 pool_result_bytes(const PoolResult *kept)
 {
 	return kept->sets != NULL ? pool_sets_bytes(kept->sets)
-							  : pool_staging_bytes(kept->staging);
+							  : pool_aside_bytes(kept->aside);
 }
