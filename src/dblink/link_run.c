@@ -20,6 +20,7 @@
 #include "dblink/link_run.h"
 #include "session/acquire_error.h"
 #include "session/lease_run.h"
+#include "session/raised.h"
 #include "session/request_run.h"
 #include "session/run_error.h"
 #include "session/session.h"
@@ -231,32 +232,21 @@ pool_link_run_note_error(PoolLink *link, const PoolStatement *statement,
 								   : error->message);
 }
 
-/* The error that the run has failed with, as pool_run_error_raise() has it. */
-static ErrorData *
-error_of(PoolLink *link, const PoolLeaseRun *lease_run)
+static void
+raise_run(void *arg)
 {
-	ErrorContextCallback *callbacks = error_context_stack;
-	MemoryContext context = CurrentMemoryContext;
-	const PoolRun *run = &lease_run->run;
-	ErrorData *volatile error = NULL;
+	const PoolLeaseRun *lease_run = arg;
 
-	/* What is around this call is added when the error is thrown. */
-	error_context_stack = NULL;
-	PG_TRY();
-	{
-		pool_run_error_raise(link->lease, run);
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-	}
-	PG_END_TRY();
-	error_context_stack = callbacks;
-	if (error == NULL)
-		elog(ERROR, "a statement that has failed raises no error");
-	pool_link_run_note_error(link, run->statement, run, error);
+	pool_run_error_raise(lease_run->lease, &lease_run->run);
+}
+
+/* The error that the run has failed with. */
+static ErrorData *
+error_of(PoolLink *link, PoolLeaseRun *lease_run)
+{
+	ErrorData *error = pool_raised(raise_run, lease_run);
+
+	pool_link_run_note_error(link, lease_run->statement, &lease_run->run, error);
 	return error;
 }
 

@@ -23,6 +23,7 @@
 #include "base/guc.h"
 #include "session/event_set.h"
 #include "session/lease_settle.h"
+#include "session/raised.h"
 #include "session/remote_io.h"
 #include "session/request.h"
 #include "session/request_run.h"
@@ -197,31 +198,16 @@ pool_request_finish(PoolRequest *request, PoolRequestState state)
 }
 
 /*
- * It has failed, with the error that the function raises, which is kept for
- * pool_result(): nothing may be in there that an error would have to clean up, since
- * no subtransaction is rolled back.
+ * It has failed, with the error that the function raises for it (raised.c), which is
+ * kept for pool_result().
  */
 void
-pool_request_fail(PoolRequest *request, void (*raise)(PoolRequest *))
+pool_request_fail(PoolRequest *request, void (*raise)(void *))
 {
-	ErrorContextCallback *callbacks = error_context_stack;
-	MemoryContext context = CurrentMemoryContext;
+	MemoryContext context = MemoryContextSwitchTo(request->context);
 
-	/* Where that is called from is not where it went wrong. */
-	error_context_stack = NULL;
-	PG_TRY();
-	{
-		raise(request);
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(request->context);
-		request->error = CopyErrorData();
-		FlushErrorState();
-	}
-	PG_END_TRY();
+	request->error = pool_raised(raise, request);
 	MemoryContextSwitchTo(context);
-	error_context_stack = callbacks;
 	pool_request_finish(request, POOL_REQUEST_FAILED);
 }
 

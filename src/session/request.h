@@ -68,8 +68,7 @@ extern void pool_request_note(PoolRequest *request, PoolRequestState state);
 extern void pool_request_watch(PoolRequest *request);
 extern void pool_request_unwatch(PoolRequest *request);
 extern void pool_request_finish(PoolRequest *request, PoolRequestState state);
-extern void pool_request_fail(PoolRequest *request,
-							  void (*raise)(PoolRequest *));
+extern void pool_request_fail(PoolRequest *request, void (*raise)(void *));
 extern void pool_request_stop(PoolRequest *request);
 extern void pool_request_break(PoolRequest *request);
 extern ErrorData *pool_request_error(const PoolRequest *request);

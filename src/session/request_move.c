@@ -42,20 +42,26 @@ count_begun(void)
 }
 
 static void
-raise_acquire(PoolRequest *request)
+raise_acquire(void *arg)
 {
+	const PoolRequest *request = arg;
+
 	pool_acquire_raise(&request->acquire);
 }
 
 static void
-raise_run(PoolRequest *request)
+raise_run(void *arg)
 {
+	const PoolRequest *request = arg;
+
 	pool_run_error_raise(request->lease, &request->run.run);
 }
 
 static void
-raise_unattended(PoolRequest *request)
+raise_unattended(void *arg)
 {
+	const PoolRequest *request = arg;
+
 	ereport(ERROR,
 			(errcode(ERRCODE_QUERY_CANCELED),
 			 errmsg("request " UINT64_FORMAT
@@ -67,8 +73,10 @@ raise_unattended(PoolRequest *request)
 }
 
 static void
-raise_too_large(PoolRequest *request)
+raise_too_large(void *arg)
 {
+	const PoolRequest *request = arg;
+
 	ereport(ERROR,
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 			 errmsg("result of request " UINT64_FORMAT
@@ -79,8 +87,10 @@ raise_too_large(PoolRequest *request)
 }
 
 static void
-raise_timeout(PoolRequest *request)
+raise_timeout(void *arg)
 {
+	const PoolRequest *request = arg;
+
 	ereport(ERROR,
 			(errcode(ERRCODE_QUERY_CANCELED),
 			 errmsg("canceling remote statement on server \"%s\" due to timeout",
@@ -92,7 +102,7 @@ raise_timeout(PoolRequest *request)
 
 /* Ends what is under way, and has the request fail as the function says. */
 static void
-stop(PoolRequest *request, void (*raise)(PoolRequest *))
+stop(PoolRequest *request, void (*raise)(void *))
 {
 	pool_request_stop(request);
 	pool_request_fail(request, raise);
