@@ -16,8 +16,8 @@
 #include "session/as_user.h"
 
 /*
- * That user is the current one from here to pool_as_user_end(), and cannot be changed
- * by SET ROLE meanwhile.
+ * That user is the current one from here to pool_as_user_end(), even if SET ROLE comes
+ * in between: that is refused, as in a function that is SECURITY DEFINER.
  */
 void
 pool_as_user_begin(Oid user, PoolAsUser *before)

@@ -117,9 +117,7 @@ void
 pool_aside_read(PoolAside *aside, PoolOutput *output, const Datum *lead,
 				const bool *lead_nulls)
 {
-	ErrorContextCallback callback = {.previous = error_context_stack,
-									 .callback = read_error_context,
-									 .arg = aside};
+	ErrorContextCallback callback;
 	MemoryContext context;
 	MemoryContext old_context;
 
@@ -138,6 +136,9 @@ pool_aside_read(PoolAside *aside, PoolOutput *output, const Datum *lead,
 									ALLOCSET_DEFAULT_SIZES);
 	old_context = MemoryContextSwitchTo(context);
 	aside->reading = pool_columns_copy(aside->columns);
+	callback.previous = error_context_stack;
+	callback.callback = read_error_context;
+	callback.arg = aside;
 	error_context_stack = &callback;
 	PG_TRY();
 	{

@@ -275,10 +275,11 @@ add_error_context(void *arg)
 void
 pool_result_add(PoolResult *result, const PGresult *res)
 {
-	ErrorContextCallback callback = {.previous = error_context_stack,
-									 .callback = add_error_context,
-									 .arg = result};
+	ErrorContextCallback callback;
 
+	callback.previous = error_context_stack;
+	callback.callback = add_error_context;
+	callback.arg = result;
 	error_context_stack = &callback;
 	if (result->sets != NULL)
 		pool_sets_add(result->sets, res);
