@@ -110,8 +110,7 @@ read_rows(PoolAside *aside, PoolOutput *output, const Datum *lead,
  * there is one.  A statement that returned no rows adds the lead alone, and without
  * one nothing.
  *
- * Raises 42804 if the columns do not fit, whatever reading a value raises, and 55006
- * if the set is being read.
+ * Raises 42804 if the columns do not fit, and whatever reading a value raises.
  */
 void
 pool_aside_read(PoolAside *aside, PoolOutput *output, const Datum *lead,
@@ -121,17 +120,13 @@ pool_aside_read(PoolAside *aside, PoolOutput *output, const Datum *lead,
 	MemoryContext context;
 	MemoryContext old_context;
 
+	Assert(aside->reading == NULL);
 	if (aside->columns == NULL)
 	{
 		if (lead != NULL)
 			pool_output_put_lead(output, lead, lead_nulls);
 		return;
 	}
-	if (aside->reading != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("the result from server \"%s\" is being read already",
-						aside->server_name)));
 	context = AllocSetContextCreate(CurrentMemoryContext, "pool result set",
 									ALLOCSET_DEFAULT_SIZES);
 	old_context = MemoryContextSwitchTo(context);

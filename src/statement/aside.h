@@ -3,8 +3,9 @@
  *		A set of rows that is put aside, and read later.
  *
  * What it is read as is not known before; reading leaves it as it came, so it can be
- * read again.  To read it runs input functions, and so any code: meanwhile nobody else
- * reads it (55006), and it must not be destroyed (pool_aside_is_being_read).
+ * read again.  To read it runs input functions, and so any code.  Meanwhile it must
+ * neither be read nor destroyed: a function of SQL that has found it by a number asks
+ * pool_aside_is_being_read() first, and refuses (55006).
  */
 #ifndef POOL_ASIDE_H
 #define POOL_ASIDE_H
