@@ -23,7 +23,7 @@ sub settled
 
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	wait_until(
-		$seconds || 10,
+		$seconds || 20,
 		sub {
 			$wrong = sql($local, <<'SQL');
 WITH stats AS (SELECT s.*, (SELECT sum(value::bigint)
@@ -57,7 +57,7 @@ sub remote_count
 
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	wait_until(
-		10,
+		20,
 		sub {
 			$here = sql($local,
 				'SELECT coalesce(sum(open), 0) FROM pool_stats');

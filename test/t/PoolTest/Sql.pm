@@ -120,7 +120,7 @@ sub terminate_app_sessions
 	my ($remote) = @_;
 
 	return sql($remote,
-		q(SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity
+		q(SELECT count(pg_terminate_backend(pid, 60000)) FROM pg_stat_activity
 		WHERE usename = 'app'));
 }
 

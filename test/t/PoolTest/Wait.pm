@@ -23,7 +23,12 @@ our @EXPORT = qw(
 # How many times as long everything may take, as run.sh says.
 my $patience = $ENV{POOL_TEST_PATIENCE} || 1;
 
-# wait_until(seconds, code): true as soon as the code is, false at the deadline
+# How long to wait where nothing else is said: less than the half minute after which
+# the worker would notice by itself what it should have been told.
+my $usual = 20;
+
+# wait_until(seconds, code): true as soon as the code is, false at the deadline.  It is
+# looked at after that once more: this process may not have run in between.
 sub wait_until
 {
 	my ($seconds, $code) = @_;
@@ -31,8 +36,10 @@ sub wait_until
 
 	while (1)
 	{
+		my $late = time > $deadline;
+
 		return 1 if $code->();
-		return 0 if time > $deadline;
+		return 0 if $late;
 		usleep(20_000);
 	}
 }
@@ -45,7 +52,7 @@ sub wait_for_value
 
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	wait_until(
-		$how{seconds} || 10,
+		$how{seconds} || $usual,
 		sub {
 			($state, $err, $out) = sql_state($node, $query, %how);
 			return $state eq '00000' && $out eq $value;
@@ -74,7 +81,7 @@ sub wait_for_app_sessions
 
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	wait_until(
-		$how{seconds} || 10,
+		$how{seconds} || $usual,
 		sub {
 			$found = app_sessions($remote, $how{condition});
 			return $found == $count;
@@ -82,15 +89,20 @@ sub wait_for_app_sessions
 	return is($found, $count, $what);
 }
 
+# What pool itself has a remote run: resets, by DISCARD ALL or in parts, proofs and
+# checks.  These are over soon, and no sign of a test's statement.
+my $of_pool = join '|', 'DISCARD', 'ROLLBACK', 'BEGIN ISOLATION', 'CLOSE ALL',
+  'SET SESSION AUTHORIZATION', 'RESET ALL', 'UNLISTEN', 'COMMIT', 'SELECT pg_catalog\.', '$';
+
 # wait_for_remote_statement(remote, what, count): a test: one session of role
-# app, or so many, run a statement there
+# app, or so many, run a statement of the test there
 sub wait_for_remote_statement
 {
 	my ($remote, $what, $count) = @_;
 
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	return wait_for_app_sessions($remote, $count || 1, $what,
-		condition => q(state = 'active'), seconds => 20);
+		condition => "state = 'active' AND query !~ '^($of_pool)'");
 }
 
 # wait_for_session_end(node, pid, what): a test
