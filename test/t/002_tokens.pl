@@ -27,8 +27,14 @@ my $remote = start_remote();
 my $local = start_local(
 	max_connections => 60,
 	log_min_messages => 'notice');
+
+# None is given up, and no attempt is made beside one, because the machine is slow.
 create_server($local, 'srv', $remote,
-	options => { max_size => $connections, acquire_timeout => '60s' });
+	options => {
+		max_size => $connections,
+		acquire_timeout => '5min',
+		health_check_timeout => '5min',
+		breaker_timeout => '5min' });
 
 sql($remote, <<'SQL', db => 'far', user => 'app');
 CREATE TABLE kept (token text);

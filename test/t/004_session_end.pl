@@ -19,7 +19,7 @@ my $local = start_local(
 	restart_after_crash => 'on',
 	client_connection_check_interval => "'100ms'");
 create_server($local, 'srv', $remote,
-	options => { max_size => 1, acquire_timeout => '60s' });
+	options => { max_size => 1, acquire_timeout => '60s', breaker_timeout => '1min' });
 sql($remote, 'CREATE TABLE accounts (id int, balance int);'
 	. 'INSERT INTO accounts VALUES (1, 100)', db => 'far', user => 'app');
 
@@ -64,8 +64,7 @@ sub afterwards
 # A session that holds the connection, in a remote transaction, and its lease
 sub holder
 {
-	my (%how) = @_;
-	my $session = session($local, %how);
+	my $session = session($local);
 	my $lease = $session->acquire('srv');
 
 	$session->query("SELECT pool_exec($lease, 'begin'),"
@@ -122,7 +121,8 @@ afterwards('a termination in a transaction with a lease');
 #
 # Timed out
 #
-($holder, $lease) = holder(options => '-c idle_session_timeout=1s');
+($holder, $lease) = holder();
+$holder->query(q(SET idle_session_timeout = '1s'));
 gone($holder->pid, 'idle_session_timeout has passed');
 afterwards('idle_session_timeout');
 
