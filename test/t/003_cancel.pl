@@ -59,11 +59,21 @@ sub afterwards
 # One after the other
 #
 my $victim = session($local);
-$victim->query(q(SET statement_timeout = '500ms'));
-my $result = $victim->query($sleep, 65);
-is($result->{state}, '57014', 'a session whose statement_timeout has passed gets an error');
-like($result->{err}, qr/statement timeout/, 'the error says that it was statement_timeout');
-cmp_ok($result->{secs}, '<', $soon, 'the error of statement_timeout comes at once');
+my $result;
+
+# On a busy machine the time may be over before the statement is at the remote, which
+# then has nothing to cancel.
+$victim->query(q(SELECT pool_query('srv', 'select 1')));
+foreach my $timeout (500, 5000, 40_000)
+{
+	$victim->query("SET statement_timeout = $timeout");
+	$result = $victim->query($sleep, 65);
+	is($result->{state}, '57014', 'a session whose statement_timeout has passed gets an error');
+	like($result->{err}, qr/statement timeout/, 'the error says that it was statement_timeout');
+	cmp_ok($result->{secs}, '<', $timeout / 1000 + $soon,
+		'the error of statement_timeout comes at once');
+	last if stat_of($local, 'closed_canceled') > 0;
+}
 $victim->query('RESET statement_timeout');
 afterwards('statement_timeout', 1);
 cmp_ok(stat_of($local, 'cancels'), '>=', 1,
@@ -203,8 +213,12 @@ my $racing = 'CALL race(false, 0, 0)';
 my $before = stat_of($local, 'closed_canceled');
 $quiet->begin('CALL race(true, 0, 0)');
 $racer->begin($racing);
-foreach my $round (1 .. 40)
+foreach my $round (1 .. 400)
 {
+	# Forty rounds, and more on a machine where many a cancel comes before the next
+	# statement of its session has begun.
+	last if $round > 40 && stat_of($local, 'closed_canceled') >= $before + 20;
+
 	# The time between two cancels differs, to hit every moment of a statement.
 	$control->query(sprintf <<'SQL', $racer->pid);
 DO $$
@@ -245,9 +259,8 @@ is($peace->{state}, '00000', 'a session beside the one that is cancelled has no 
   or diag($peace->{err});
 like($peace->{out}, qr/^[1-9]\d*\|0$/,
 	'a session beside the one that is cancelled gets answers and no cancel');
-cmp_ok($cancelled, '>=', 20, 'at least 20 cancels hit the session');
-cmp_ok(stat_of($local, 'closed_canceled'), '>', $before,
-	'some cancels hit statements that the remote runs');
+cmp_ok(stat_of($local, 'closed_canceled'), '>=', $before + 20,
+	'at least 20 cancels hit statements that the remote runs');
 at_rest($local, $remote, 'after the race');
 
 no_crash($local, $remote);
