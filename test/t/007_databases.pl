@@ -31,7 +31,9 @@ sub new_database
 
 	sql($local, "CREATE DATABASE $db");
 	sql($local, 'CREATE EXTENSION pool', db => $db);
-	create_server($local, 'srv', $remote, db => $db, options => { dbname => $far });
+	create_server($local, 'srv', $remote,
+		db => $db,
+		options => { dbname => $far, max_size => 1 });
 	return;
 }
 
@@ -98,7 +100,7 @@ wait_for_value($local, q(SELECT count(*) FROM pool_stats WHERE database <> 'two'
 
 # FORCE, while its sessions hold a lease, run a statement, and wait
 my @sessions = map { session($local, db => 'two') } 1 .. 3;
-sql($local, q(ALTER SERVER srv OPTIONS (max_size '2')), db => 'two');
+sql($local, q(ALTER SERVER srv OPTIONS (SET max_size '2')), db => 'two');
 my $lease = $sessions[0]->acquire('srv');
 $sessions[0]->query("SELECT pool_exec($lease, 'begin')");
 $sessions[1]->begin(q(SELECT pool_query('srv', 'select pg_sleep(60)')));
@@ -241,11 +243,16 @@ $holders[2]->begin(q(SELECT pool_acquire('srv', hold => true)));
 wait_for_value($local, q(SELECT waiting FROM pool_stats WHERE server = 'srv'
 	AND database = 'postgres'), 1, 'the third session waits when max_size is 2');
 sql($local, q(ALTER SERVER srv OPTIONS (SET max_size '3')));
-$holders[3]->begin(q(SELECT pool_acquire('srv', timeout => '1s', hold => true)));
+$holders[3]->begin(q(SELECT pool_acquire('srv', timeout => '60s', hold => true)));
 like($holders[2]->result(20)->{out}, qr/^\d+$/,
 	'the third session is served when max_size becomes 3')
   or diag(sql($local, 'SELECT * FROM pool_stats'));
-is($holders[3]->result(20)->{state}, '53300', 'a fourth session is not served when max_size is 3');
+wait_for_value($local, q(SELECT active, waiting, connecting FROM pool_stats WHERE server = 'srv'
+	AND database = 'postgres'), '3|1|0', 'a fourth session waits when max_size is 3');
+sql($local, 'SELECT pg_cancel_backend(' . $holders[3]->pid . ')');
+is($holders[3]->result(20)->{state}, '57014', 'a fourth session is not served when max_size is 3');
+is($holders[3]->query(q(SELECT pool_acquire('srv', timeout => '500ms')))->{state}, '53300',
+	'it times out for want of a connection');
 is(app_sessions($remote), 3, 'the remote has three sessions when max_size is 3');
 sql($local, q(ALTER SERVER srv OPTIONS (SET max_size '1')));
 is($_->query('SELECT 1')->{out}, '1', 'sessions go on when max_size becomes 1') foreach @holders;

@@ -39,6 +39,9 @@ sql($local, 'GRANT USAGE ON FOREIGN SERVER srv TO bob');
 
 my %session = map { $_ => session($local, user => $_) } 'alice', 'bob';
 my $root = session($local);
+
+# Nobody gets a second connection while the worker resets the one that there is.
+sql($local, q(ALTER SERVER srv OPTIONS (ADD max_size '1')));
 foreach my $turn (1 .. 5)
 {
 	is($session{alice}->query($me)->{out}, 'far_alice',
@@ -48,6 +51,7 @@ foreach my $turn (1 .. 5)
 }
 is(sql($local, q(SELECT count(*) FROM pool_stats WHERE open = 1)), 3,
 	'three roles have three pools of one connection');
+sql($local, q(ALTER SERVER srv OPTIONS (DROP max_size)));
 
 sql($local, 'DROP USER MAPPING FOR alice SERVER srv');
 refused($local, 'a role whose mapping was dropped is refused', '42704', $me, user => 'alice');
