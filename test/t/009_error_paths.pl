@@ -22,7 +22,6 @@ my $other = session($local);
 # place goes to others meanwhile: the error is caught in a block, and the
 # next statement on the lease must find that out, too.
 my @holders = map { session($local) } 1 .. 2;
-sql($local, "ALTER SERVER srv OPTIONS (ADD acquire_timeout '500ms')");
 my $lease = $session->acquire('srv');
 my $held = $holders[0]->acquire('srv');
 my $pid = sql($local, "SELECT remote_pid FROM pool_connections WHERE pid = "
@@ -32,6 +31,7 @@ wait_for_value($local, "SELECT count(*) FROM pool_connections WHERE closing_reas
 	  . " = 'remote_closed'", 1, 'pool sees that the connection of a lease is dead');
 my $third = $holders[1]->query(q(SELECT pool_acquire('srv', timeout => '20s', hold => true)));
 like($third->{out}, qr/^\d+$/, 'another session gets the place of a dead connection');
+$session->query(q(SET pool.acquire_timeout = '500ms'));
 my $answer = $session->query("DO \$\$ BEGIN PERFORM pool_exec($lease, 'select 1');"
 	  . " EXCEPTION WHEN OTHERS THEN RAISE NOTICE 'caught %', SQLSTATE; END \$\$");
 is($answer->{state}, '00000',
@@ -43,7 +43,7 @@ is($answer->{state}, '08003',
 	'the second statement on that lease says that it has lost its connection');
 is($session->release($lease)->{state}, '00000', 'a lease without a connection can be released');
 $_->quit foreach @holders;
-sql($local, 'ALTER SERVER srv OPTIONS (DROP acquire_timeout)');
+$session->query('RESET pool.acquire_timeout');
 settled($local, 'after the lost connection nothing is under way, and the sums hold');
 
 # query_timeout holds for a statement that goes out with a handover, as for one
@@ -114,6 +114,8 @@ create_server($local, 'two', $remote, options => {
 	host => '127.0.0.1,127.0.0.1',
 	port => $standby->port . ',' . $remote->port,
 	target_session_attrs => 'read-write' });
+is($session->query(q(SELECT pool_query('two', 'select 1')))->{out}, '(1)',
+	'the second host is connected');
 $session->query(q(SET statement_timeout = '500ms'));
 is($session->query(q(SELECT pool_query('two', 'select pg_sleep(61)')))->{state}, '57014',
 	'statement_timeout holds on the second host');
