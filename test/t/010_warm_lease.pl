@@ -45,11 +45,14 @@ sub calls
 
 SKIP:
 {
-	skip 'strace is not installed', 3 if system('strace -V >/dev/null 2>&1') != 0;
+	skip 'strace is not installed', 4 if system('strace -V >/dev/null 2>&1') != 0;
 
-	# Fetches the connection, and lets PL/pgSQL plan everything once.
+	# Fetches the connection, which the worker is not to reset while calls are counted,
+	# and lets PL/pgSQL plan everything once.
 	is($session->query(q(SELECT pool_query('srv', 'select 1')))->{out}, '(1)',
 		'the session has a copy of a connection');
+	wait_for_value($local, q(SELECT resets > 0 AND idle = 1 FROM pool_stats_all()), 't',
+		'the worker has reset the connection');
 	$session->query("DO \$\$ BEGIN FOR i IN 1 .. 1000 LOOP PERFORM 1; $lease END LOOP; END \$\$");
 
 	my $empty = calls('PERFORM 1;');

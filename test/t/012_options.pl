@@ -39,9 +39,11 @@ $_->quit foreach $holder, $waiter;
 
 # What is idle for too long goes, down to min_size; which is filled again.
 create_server($local, 'ageing', $remote,
-	options => { min_size => 1, max_size => 3, idle_timeout => '1s' });
+	options => { min_size => 1, max_size => 3, idle_timeout => '1h' });
 is($session->query(q(SELECT pool_prewarm('ageing', 3)))->{out}, '3',
 	'three connections are open before idle_timeout');
+sql($local, q(ALTER SERVER ageing OPTIONS (SET idle_timeout '1s')));
+sql($local, q(SELECT pool_prewarm('ageing', 0)));
 wait_for_value($local,
 	q(SELECT open, closed_idle_timeout FROM pool_stats_all() WHERE server = 'ageing'),
 	'1|2', 'idle_timeout closes connections down to min_size', seconds => 30);
@@ -53,7 +55,7 @@ ok(wait_until(30, sub { my $now = sql($local, $kept); return $now =~ /^\d+$/ && 
 
 # A remote session that does not answer is found before the statement goes out.
 create_server($local, 'checked', $remote, options => {
-	max_size => 3, validate_after_idle => '1ms', health_check_timeout => '500ms' });
+	max_size => 3, validate_after_idle => '1ms', health_check_timeout => '3s' });
 my $ask = q(SELECT pid FROM pool_query('checked', 'select pg_backend_pid()') AS t(pid int));
 my $stopped = $session->query($ask)->{out};
 wait_for_value($local, q(SELECT clock_timestamp() - since > '2ms' FROM pool_connections
