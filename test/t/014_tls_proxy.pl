@@ -94,9 +94,11 @@ close $listen;
 is(transport($local, $proxied), 'relayed', 'a connection through the proxy is relayed');
 my $request = 80877103;    # SSLRequest, after which all is encrypted
 is(seen(), "$request\n", 'a connection begins with a request for TLS');
-my $sleeping = session($local, options => '-c statement_timeout=500');
-is($sleeping->query("SELECT pool_query('$proxied', 'select pg_sleep(60)')")->{state},
-	'57014', 'a session is cancelled over TLS');
+my $sleeping = session($local);
+$sleeping->begin("SELECT pool_query('$proxied', 'select pg_sleep(60)')");
+wait_for_remote_statement($tls, 'a statement runs before its session is cancelled');
+sql($local, 'SELECT pg_cancel_backend(' . $sleeping->pid . ')');
+is($sleeping->result->{state}, '57014', 'a session is cancelled over TLS');
 wait_for_value($tls,
 	q(SELECT count(*) FROM pg_stat_activity
 		WHERE query LIKE '%pg_sleep(60)%' AND state = 'active' AND pid <> pg_backend_pid()),
@@ -116,9 +118,7 @@ is($victim->query("SELECT pool_query('$proxied', 'select 1')")->{out}, '(1)',
 	'a session gets an answer before the cut');
 $victim->begin("SELECT count(*) FROM pool_query('$proxied',"
 	  . " 'select n, pg_sleep(0.001) from generate_series(1, 100000) n') AS t(n int, s text)");
-wait_for_value($tls,
-	q(SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND state = 'active'),
-	1, 'a statement runs before the cut');
+wait_for_remote_statement($tls, 'a statement runs before the cut');
 append_to_file($cut, '');
 my $answer = $victim->result(30);
 is($answer->{state}, '08006', 'a cut within a result is an error');
@@ -135,7 +135,7 @@ is($victim->query("SELECT pool_query('$proxied', 'select 2')")->{out}, '(2)',
 	'a session gets answers after a cut');
 
 # A connection that is cut while idle.
-is(sql($local, "SELECT count(*) FROM pool_connections WHERE server = '$proxied'"), '1',
+wait_for_value($local, "SELECT count(*) FROM pool_connections WHERE server = '$proxied'", 1,
 	'one connection is idle before the cut');
 append_to_file($cut, '');
 wait_for_value($local,

@@ -22,24 +22,34 @@ my $local = start_local();
 # memory, and keeps nobody waiting.
 my $worker = worker_pid($local);
 
-my $busy = new_server($local, $tls, { max_size => 4, retry_attempts => 3 });
+my $busy = new_server($local, $tls, { max_size => 1, retry_attempts => 3 });
 my $ask = select_42($busy);
 my $slow = session($local);
 my $other = session($local);
 is($_->query($ask)->{out}, '42', 'a session gets an answer over TLS') foreach $slow, $other;
 is(sql($local, "SELECT count(*) FROM pool_connections WHERE server = '$busy'"),
 	'1', 'two sessions share a connection');
+
+# By then it has closed what it answered the sessions over.
+wait_for_value($local, "SELECT resets > 0 FROM pool_stats_all() WHERE server = '$busy'", 't',
+	'the worker has reset the connection');
 my $before = memory_of($worker, 'VmRSS');
 my $descriptors = descriptors($worker);
+sql($local, "ALTER SERVER $busy OPTIONS (SET max_size '4')");
 
+# Its rows do not come before it is stopped, or all of them might have come by then.
+my $gate = session($tls, db => $PoolTest::remote_db);
+$gate->query('SELECT pg_advisory_lock(1)');
 $slow->begin(<<"SQL");
 SELECT count(*), sum(length(t))
-FROM pool_query('$busy', 'select repeat(''x'', 10000) from generate_series(1, 30000)') AS r(t text)
+FROM pool_query('$busy', 'select repeat(''x'', 10000)
+	from (select pg_advisory_xact_lock(1) offset 0) l, generate_series(1, 30000)') AS r(t text)
 SQL
+wait_for_remote_statement($tls, 'a session waits for its rows');
+kill 'STOP', $slow->pid;
+$gate->quit;
 my $blocked = q(SELECT count(*) FROM pg_stat_activity
 	WHERE usename = 'app' AND wait_event = 'ClientWrite');
-wait_until(10, sub { return sql($tls, $blocked) ne '0' || !$slow->busy });
-kill 'STOP', $slow->pid;
 wait_for_value($tls, $blocked, 1, 'a session that reads slowly holds back the remote');
 is($other->query($ask)->{out}, '42',
 	'another session gets answers while one reads slowly');
@@ -117,7 +127,7 @@ no_crash($local, $tls);
 my $few = start_local(name => 'few', max_files_per_process => 64);
 create_server($few, 'srv', $tls, options => { max_size => 50, sslmode => 'require' });
 sql_state($few, q(SET pool.acquire_timeout = '5s'; SELECT pool_prewarm('srv', 50)));
-like(stat_of($few, 'last_error'), qr/too many files are open/,
+ok(wait_until(20, sub { return stat_of($few, 'last_error') =~ /too many files are open/ }),
 	'a worker that has too many open files says so');
 is(sql($few, q(SELECT pool_query('srv', 'select 1'))), '(1)',
 	'the connections of a worker without descriptors work');
