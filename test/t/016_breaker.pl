@@ -50,8 +50,7 @@ my $opened = time;
 my ($state, $err) = ask('srv');
 is($state, '08001', 'the first session that asks a remote that is down gets an error');
 like($err, qr/Connection refused/, 'the error has the cause in the words of libpq');
-is(stat_of($local, qq(breaker || ' ' || breaker_trips || ' ' || (connect_errors - $start))),
-	'open 1 3', 'the breaker opens after breaker_threshold attempts');
+is(stat_of($local, q(breaker || ' ' || breaker_trips)), 'open 1', 'the breaker opens');
 is(stat_of($local, q(breaker_opened_at > now() - interval '1 minute')), 't',
 	'breaker_opened_at is the time at which the breaker opened');
 
@@ -60,6 +59,8 @@ my @sessions = map { session($local) } 1 .. 10;
 create_server($local, 'busy', $remote, options => { %quick, breaker_timeout => '1h' });
 ask('busy');
 kill 'STOP', worker_pid($local);
+is(stat_of($local, q(breaker || ' ' || breaker_trips || ' ' || connect_errors), 'busy'),
+	'open 1 3', 'the breaker opens after breaker_threshold attempts');
 $_->begin(q(SELECT pool_query('busy', 'select 42'))) foreach @sessions;
 my $next = qr/circuit breaker is open; the next attempt is in \d+ ms/;
 like($_->result->{err}, qr/08001: .*$next.*Connection refused.*pool_breaker_reset/s,
@@ -73,8 +74,8 @@ $_->quit foreach @sessions;
 # An attempt every breaker_timeout, though nobody asks.
 ok(wait_until(30, sub { return stat_of($local, qq(connect_errors - $start)) >= 6; }),
 	'attempts are made after breaker_timeout, though nobody asks');
-my $most = 4 + (time - $opened) / 2;
-cmp_ok(stat_of($local, qq(connect_errors - $start)), '<=', $most + 1,
+my $errors = stat_of($local, qq(connect_errors - $start));
+cmp_ok($errors, '<=', 4 + (time - $opened) / 2,
 	'each breaker_timeout is followed by a single attempt');
 is(stat_of($local, q(breaker || ' ' || breaker_trips)), 'open 1',
 	'the breaker stays open while these attempts fail');
@@ -89,7 +90,9 @@ is(stat_of($local, 'breaker'), 'closed', 'the breaker closes after some successe
 my $trips = stat_of($local, 'breaker_trips');
 is(log_count($local, 'circuit breaker of pool for server "srv" is open after \d+ failed', $log),
 	$trips, 'the log has a line for each time that the breaker opened');
-is(log_count($local, 'circuit breaker of pool for server "srv" is closed', $log),
+my $closed = 'circuit breaker of pool for server "srv" is closed';
+wait_until(10, sub { return log_count($local, $closed, $log) > 0 });
+is(log_count($local, $closed, $log),
 	'1', 'the log has one line for the time that the breaker closed');
 
 # By hand.
@@ -125,7 +128,7 @@ $remote->start;
 # What is there goes on serving.
 sql($remote, 'ALTER ROLE app CONNECTION LIMIT 1');
 create_server($local, 'part', $remote,
-	options => { %quick, max_size => 2, breaker_timeout => '1h', acquire_timeout => '10s' });
+	options => { %quick, max_size => 2, breaker_timeout => '1h', acquire_timeout => '60s' });
 wait_until(30, sub {
 	terminate_app_sessions($remote);
 	return (ask('part'))[2] eq '(42)';

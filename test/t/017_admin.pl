@@ -16,8 +16,8 @@ use Test::More;
 my $remote = start_remote();
 my $local = start_local();
 
-create_server($local, $_, $remote, options => { max_size => 5, acquire_timeout => '60s' })
-  foreach 'srv', 'other';
+create_server($local, 'srv', $remote, options => { max_size => 5, acquire_timeout => '60s' });
+create_server($local, 'other', $remote, options => { max_size => 1, acquire_timeout => '60s' });
 is(sql($local, q(SELECT pool_query('other', 'select 1'))), '(1)', 'another pool is in use');
 
 # ask(session, server): which remote process answers
@@ -126,6 +126,9 @@ cmp_ok(stat_of($local, 'closed_reconnect'), '>=', 2,
 
 # Draining.
 ($lease, $pid) = acquire_lease($one, 'srv');
+sql($local, q(SELECT pool_drain('srv', '200ms')));
+wait_for_value($local, q(SELECT open FROM pool_stats WHERE server = 'srv'), 1,
+	'idle connections of a pool that is drained are closed');
 is(sql($local, q(SELECT pool_drain('srv', '200ms'))), '1',
 	'pool_drain tells how many connections are left after its time');
 is($one->query(q(SELECT pool_drain('srv', NULL)), 20)->{out}, '1',

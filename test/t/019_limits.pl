@@ -121,8 +121,8 @@ is( sql($local,
 		FROM pool_waiters)),
 	'1 10, 2 10, 3 7, 4 5, 5 -5', 'pool_waiters shows the queue by priority, then in order');
 my $names = sql($local, q(SELECT current_setting('server_version_num')::int >= 170000));
-is( sql($local, q(SELECT DISTINCT a.wait_event
-		FROM pg_stat_activity a JOIN pool_waiters w ON a.pid = w.pid)),
+wait_for_value($local, q(SELECT DISTINCT a.wait_event
+		FROM pg_stat_activity a JOIN pool_waiters w ON a.pid = w.pid),
 	$names eq 't' ? 'PoolAcquire' : 'Extension',
 	'pg_stat_activity shows the wait event of sessions in the queue');
 $holder->query("SELECT pool_release($lease)");

@@ -23,9 +23,9 @@ create_server($local, 'srv', $remote, options => {
 
 # It begins at the bottom; all in use, and others wait.
 my $start = time;
+my $offset = log_offset($local);
 my $holder = session($local);
 my @leases = map { $holder->query(q(SELECT pool_acquire('srv', hold => true)))->{out} } 1 .. 2;
-my $offset = log_offset($local);
 my @waiters = map { session($local) } 1 .. 4;
 $_->begin(q(SELECT pool_acquire('srv', hold => true))) foreach @waiters;
 push @leases, map { $_->result->{out} } @waiters;

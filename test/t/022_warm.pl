@@ -48,9 +48,9 @@ ok( wait_until(20, sub { $log->() =~ /FATAL:  database "missing" does not exist/
 ok( wait_until(20, sub { $log->() =~ /ERROR:  password is required\n.*server "bad"/ }),
 	'the log tells of a user mapping that cannot be used');
 is(scalar(() = $log->() =~ /ERROR:/g), 1, 'the log has no other error');
-is( sql($local, q(SELECT string_agg(concat_ws(' ', database, server, user_name, min_size, idle,
+wait_for_value($local, q(SELECT string_agg(concat_ws(' ', database, server, user_name, min_size, idle,
 			acquires), E'\n' ORDER BY database, server, user_name)
-		FROM pool_stats)),
+		FROM pool_stats),
 	"Other Db srv a 2 2 0\npostgres srv a 2 2 0\npostgres srv b 3 3 0",
 	'only pools with min_size in pool.warm_databases are filled, without an acquire');
 wait_for_value($local,
@@ -74,7 +74,7 @@ foreach my $worker (split /\n/, worker_pid($local))
 	ok(wait_until(30, sub { sql($local, $ended) > $before }),
 		'a worker that is terminated closes its connections');
 	wait_for_value($local, 'SELECT sum(idle) FROM pool_stats', 7,
-		'the pools of a worker that was replaced are filled again');
+		'the pools of a worker that was replaced are filled again', seconds => 60);
 }
 is(sql($local, $ended), 7, 'each worker had some of the connections');
 wait_for_app_sessions($remote, 7,

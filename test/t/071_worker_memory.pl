@@ -70,8 +70,9 @@ stays_small(
 				sub { return stat_of($local, 'closed_reset_failed + closed_unclean', 'srv') > 0; }),
 			'a connection whose reset meets a flood of notifications is closed');
 		my $closed = qr/pool for server "srv" closed its connection to \S+, remote process \d+/;
-		like(log_since($local, $offset),
-			qr/$closed: more than 1024 kB came in reply to a reset/,
+		ok( wait_until(20, sub {
+				log_since($local, $offset) =~ /$closed: more than 1024 kB came in reply to a reset/;
+			}),
 			'the log says why the connection with a flood was closed');
 		$session->quit;
 	}) if !$PoolTest::tls;
@@ -138,8 +139,10 @@ foreach my $what (sort keys %long)
 					sub { return stat_of($local, 'closed_check_failed', $server) > 0; }),
 				"a connection whose check is answered with $what is closed");
 			my $closed = qr/pool for server "$server" closed its connection to .*/;
-			like(log_since($local, $offset),
-				qr/$closed: more than 1024 kB came in reply to a health check/,
+			ok( wait_until(20, sub {
+					log_since($local, $offset) =~
+					  /$closed: more than 1024 kB came in reply to a health check/;
+				}),
 				"the log says that the answer of $what was too long");
 			sql($local, "DROP SERVER $server CASCADE");
 		});
@@ -204,6 +207,10 @@ sub answer_check
 }
 my $talkative = flood(join('', map { message('S', "p$_\0" . 'x' x 5000 . "\0") } 1 .. 10),
 	\&answer_check, 1000);
+
+# By then it has closed what it answered the session over.
+wait_for_value($local, "SELECT resets > 0 FROM pool_stats_all() WHERE server = '$second'", 't',
+	'the worker has reset the connection to the next host');
 my $descriptors = descriptors($worker);
 my $third = new_server($local, $remote,
 	{ port => $talkative, sslmode => 'disable', health_check_interval => '50ms' });
@@ -211,7 +218,7 @@ is(sql($local, "SELECT pool_prewarm('$third', 1)"), '1',
 	'a remote that sends 50 kB before it is ready is connected');
 wait_for_value($local, "SELECT health_checks > 5 FROM pool_stats_all() WHERE server = '$third'",
 	't', 'a connection after 50 kB is checked, and can be used');
-is(scalar descriptors($worker), $descriptors + 1,
+ok(wait_until(20, sub { return descriptors($worker) == $descriptors + 1; }),
 	'the worker has one more descriptor for one more connection');
 stop_hostile_servers();
 

@@ -98,8 +98,9 @@ my %after = proxy_report($proxy);
 cmp_ok($after{fired}, '>', ($passed{'client bytes'} + $passed{'remote bytes'}) / $every + 1000,
 	'the proxy has cut and split as often as it was told');
 
-is_deeply([ $worker, map { scalar descriptors($_) } @watched ],
-	[ worker_pid($local), @descriptors ],
+ok( wait_until(20, sub {
+		return join(' ', map { scalar descriptors($_) } @watched) eq join ' ', @descriptors;
+	}) && worker_pid($local) == $worker,
 	'the worker and both sessions have as many files open as before');
 end_two_sessions($local, $remote, $proxy, $session);
 
