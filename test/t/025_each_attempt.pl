@@ -103,7 +103,8 @@ foreach my $attempts (1, 3, 7)
 		retry_attempts => $attempts,
 		retry_delay => '1ms',
 		retry_max_delay => '1ms',
-		breaker_threshold => 0);
+		breaker_threshold => 0,
+		breaker_timeout => '1h');    # none beside one that is not hung up on at once
 
 	$session->begin(pid_query($name));
 	is(scalar hang_up($listener, sub { return !$session->busy }),
@@ -184,6 +185,7 @@ sql($remote, "CREATE ROLE full LOGIN PASSWORD '$PoolTest::password' CONNECTION L
 create_server($local, 'counted', $remote,
 	user => 'full',
 	options => {
+		max_size => 1,
 		breaker_threshold => 1,
 		breaker_timeout => '1ms',
 		breaker_successes => 5 });

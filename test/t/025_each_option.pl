@@ -119,13 +119,15 @@ $patient->quit;
 #
 my $jitter = server(
 	max_size => 30,
-	max_lifetime => '40s',
+	max_lifetime => 0,
 	lifetime_jitter => '100%',
 	idle_timeout => 0);
 is(sql($local, "SELECT pool_prewarm('$jitter', 30)"), '30',
 	'thirty connections with lifetime_jitter 100% are opened');
 my $oldest = "SELECT min(opened) FROM pool_connections WHERE server = '$jitter'";
 my $opened = sql($local, $oldest);
+sql($local, "ALTER SERVER $jitter OPTIONS (SET max_lifetime '40s')");
+sql($local, "SELECT pool_prewarm('$jitter', 0)");
 wait_for_value($local,
 	"SELECT closed_max_lifetime > 0 FROM pool_stats_all() WHERE server = '$jitter'",
 	't', 'one of thirty connections with lifetime_jitter 100% is closed', seconds => 60);
@@ -209,14 +211,17 @@ CREATE USER MAPPING FOR a SERVER mapped OPTIONS (user 'app', password '$PoolTest
 	min_size '2', max_size '3', acquire_timeout '200ms', query_timeout '300ms', priority '10')
 SQL
 my $mine = session($local, user => 'a');
-is($mine->query(pid_query('mapped'))->{state}, '00000',
+$mine->query(q(SET pool.acquire_timeout = '60s'));
+is($mine->query(q(SELECT pool_prewarm('mapped', 2)))->{out}, '2',
 	'a user mapping with options of its own works');
+$mine->query('RESET pool.acquire_timeout');
 wait_for_value($local,
 	q(SELECT open, min_size, max_size FROM pool_stats WHERE server = 'mapped' AND user_name = 'a'),
 	'2|2|3', 'a user mapping overrides min_size, and as many are opened');
 my $answer = $mine->query(q(SELECT pool_query('mapped', 'select pg_sleep(30)')), 40);
 is($answer->{state}, '57014', 'a user mapping overrides query_timeout');
 like($answer->{err}, qr/query_timeout/, 'the error names query_timeout as the reason');
+sql($local, q(ALTER USER MAPPING FOR a SERVER mapped OPTIONS (SET query_timeout '1h')));
 my $three_leases = q(SELECT pool_acquire('mapped', timeout => '20s', hold => true)
 	FROM generate_series(1, 3));
 my @leases = split /\n/, $mine->query($three_leases)->{out};

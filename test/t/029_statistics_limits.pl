@@ -58,15 +58,17 @@ sql($local, q(ALTER SERVER untidy OPTIONS (SET reset_query '')));
 $lease = acquire($one, 'untidy');
 $one->query("SELECT pool_exec($lease, 'select 1')");
 sql($local, q(ALTER SERVER untidy OPTIONS (SET reset_query 'select 1/0')));
+call(q(pool_prewarm('untidy', 0)));		# the worker knows the option then
 $two->query(q(SELECT pool_acquire('untidy', '10ms')));
 release($one, $lease);
 step('a reset that fails in the worker closes the connection', 'untidy',
 	used(1), rows => 1, connects => 1, acquire_timeouts => 1, cancels => '0+',
 	closed_reset_failed => 1);
 
-pool('checked', validate_after_idle => '50ms', health_check_timeout => '10s');
+pool('checked', validate_after_idle => '3s', health_check_timeout => '1min');
 ask($one, 'checked');
 step('a new connection is not validated', 'checked', used(1), rows => 1, connects => 1);
+sql($local, q(ALTER SERVER checked OPTIONS (SET validate_after_idle '50ms')));
 has_been_idle('checked', '60ms');
 ask($one, 'checked');
 step('a connection that was idle is validated by the session that reuses it', 'checked',
@@ -76,8 +78,9 @@ ask($two, 'checked');
 step('a connection that was idle is validated by another session', 'checked',
 	used(1), rows => 1, validations => 1);
 my $pid = remote_pid('checked');
-sql($local, q(ALTER SERVER checked OPTIONS (SET health_check_timeout '300ms')));
-has_been_idle('checked', '60ms');
+sql($local, q(ALTER SERVER checked OPTIONS
+	(SET health_check_timeout '300ms', SET validate_after_idle '3s')));
+has_been_idle('checked', '3s');
 kill 'STOP', $pid;
 ask($two, 'checked');
 kill 'CONT', $pid;

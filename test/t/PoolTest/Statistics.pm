@@ -44,11 +44,13 @@ our %timed = (
 	lease => [ 'releases', 'lost' ]);
 our @figures = qw(avg p50 p95 p99 max);
 
-# Options that keep a pool from doing anything by itself.
+# Options that keep a pool from doing anything by itself, also where the remote is slow:
+# no attempt is made beside another one, and no connection is given up.
 our %still = (
 	max_size => 2, idle_timeout => 0, max_lifetime => 0, health_check_interval => 0,
 	validate_after_idle => '1h', leak_threshold => 0, reset_query => '',
-	acquire_timeout => '60s', retry_jitter => 0);
+	acquire_timeout => '60s', retry_jitter => 0, breaker_timeout => '1h',
+	health_check_timeout => '1min');
 
 my ($local, $remote, $control);
 
