@@ -13,9 +13,9 @@ use Test::More;
 my $remote = start_remote();
 my $local = start_local();
 
-create_server($local, 'srv', $remote, options => { leak_threshold => '300ms' });
+create_server($local, 'srv', $remote, options => { leak_threshold => '2s' });
 create_server($local, 'strict', $remote,
-	options => { leak_threshold => '300ms', leak_action => 'reclaim', max_size => 1 });
+	options => { leak_threshold => '2s', leak_action => 'reclaim', max_size => 1 });
 create_server($local, 'off', $remote, options => { leak_threshold => 0 });
 sql($local, <<'SQL');
 CREATE FUNCTION lease_of(server text) RETURNS bigint LANGUAGE plpgsql AS $$
@@ -36,7 +36,7 @@ my ($one, $two) = map { session($local) } 1 .. 2;
 my $log = log_offset($local);
 
 # A long statement is none.
-$one->query("SELECT pool_query('srv', 'select pg_sleep(2)')");
+$one->query("SELECT pool_query('srv', 'select pg_sleep(4)')");
 is(sql($local, 'SELECT ' . event('leaks', 'srv')), '0', 'a long statement is no leak');
 
 # Reported.

@@ -65,6 +65,7 @@ $busy->begin("SELECT use_lease($used, '7s')");
 # as it was.
 my @servers = ('other', 'strict');
 my (%session, %lease, %before);
+my ($here, $there) = (session($local), session($remote));    # quick, lest leases leak before
 foreach my $server (@servers)
 {
 	my $session = $session{$server} = session($local);
@@ -72,9 +73,9 @@ foreach my $server (@servers)
 	$session->query("SET application_name = 'holder of $server'");
 	$lease{$server} = $session->query("SELECT lease_of('$server')")->{out};
 	my ($slot, $remote_pid) = split /\|/,
-	  sql($local, "SELECT slot, remote_pid FROM pool_connections WHERE server = '$server'");
-	sql($remote, "SELECT pg_terminate_backend($remote_pid)");
-	wait_for_value($local,
+	  sql($here, "SELECT slot, remote_pid FROM pool_connections WHERE server = '$server'");
+	sql($there, "SELECT pg_terminate_backend($remote_pid)");
+	wait_for_value($here,
 		"SELECT closing_reason FROM pool_connections WHERE server = '$server' AND slot = $slot",
 		'remote_closed', "pool sees that the leased connection to $server is dead");
 	$session->begin("SELECT pool_exec($lease{$server}, 'select pg_sleep(6)'), leaks('$server')");
@@ -126,7 +127,7 @@ wait_for_value($local, "SELECT leaks_reclaimed FROM pool_stats_all() WHERE serve
 is(log_count($local, qr/CONTEXT:  PL\/pgSQL function lease_of\(text\) line 3/, $log), 3,
 	'each of the three reports has the place where the lease was acquired');
 
-$_->quit foreach $busy, values %session;
+$_->quit foreach $busy, $here, $there, values %session;
 settled($local, 'every lease and connection is accounted for');
 no_crash($local, $remote);
 
