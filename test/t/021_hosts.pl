@@ -145,17 +145,18 @@ ok(wait_until(20, sub { threads() == 1 }), 'no thread is left after the look-ups
 is($state, '08001', 'a look-up that is not answered within connect_timeout is an error');
 like($err, qr/could not translate host name "never.test" to address: timeout expired/,
 	'the error says which look-up was not answered');
-is(answer(host => 'never.test,one.test', connect_timeout => '200ms'), '42',
+is(answer(host => 'never.test,one.test', connect_timeout => '3s'), '42',
 	'a look-up that is not answered is no error when there is another host');
 
 # connect_timeout is for each host.
 my @silent = map { mute_remote() } 1 .. 2;
 my @ports = map { $_->sockport } @silent;
 my %short = (connect_timeout => '500ms', acquire_timeout => '60s');
-is(answer(%short, host => '127.0.0.1,127.0.0.1', port => "$ports[0],$port"), '42',
+my %enough = (%short, connect_timeout => '3s');    # to connect on a busy machine
+is(answer(%enough, host => '127.0.0.1,127.0.0.1', port => "$ports[0],$port"), '42',
 	'the second host is tried when the first one does not answer');
 is( answer(
-		%short,
+		%enough,
 		host => '127.0.0.1,one.test,127.0.0.1',
 		port => "$ports[0],$ports[1],$port",
 		target_session_attrs => 'prefer-standby'),
@@ -172,7 +173,7 @@ like((error(host => 'none.test,127.0.0.9'))[1],
 	qr/"none.test" to address: .*; .*127\.0\.0\.9.*refused/,
 	'the error tells of a host that is unknown and of one that refuses');
 is( answer(
-		%short,
+		%enough,
 		host => '127.0.0.1,127.0.0.1',
 		hostaddr => '127.1,',
 		port => "$ports[0],$port"),
@@ -183,7 +184,7 @@ is(answer(host => '127.0.0.1,127.0.0.1', port => ",$port"), '42',
 # What the options said before is given up at once, and gets no new password.
 accept_all($silent[1]);
 my $old = server(
-	host => '127.0.0.1,127.0.0.1', port => "$ports[0],$ports[1]", connect_timeout => '2s',
+	host => '127.0.0.1,127.0.0.1', port => "$ports[0],$ports[1]", connect_timeout => '60s',
 	max_size => 1, acquire_timeout => '60s');
 $session->begin(select_42($old));
 wait_for_attempt($old, 'an attempt at the first of two silent hosts is under way');

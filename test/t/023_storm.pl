@@ -96,11 +96,11 @@ $dead = create_dead('mute', 'a remote that never answers',
 	port => $listener->{port},
 	retry_attempts => 1000,
 	connect_timeout => '200ms',
-	acquire_timeout => 2500);
+	acquire_timeout => 5000);
 ($states, $seconds) = storm($dead);
 is_deeply($states, { '08001' => $clients },
 	'a remote that never answers: each session gets an error');
-is( sessions_with($dead, q(message ~ 'within \d+ ms$' AND at - began >= '2.5 s'
+is( sessions_with($dead, q(message ~ 'within \d+ ms$' AND at - began >= '5 s'
 		AND detail ~ 'The last attempt to connect failed: .*timeout expired')),
 	$clients,
 	'a remote that never answers: each session gets the cause, at its deadline');
@@ -149,7 +149,7 @@ $dead = create_dead('corrected', 'a port that is corrected',
 	port => $listener->{port},
 	max_size => 2,
 	connect_timeout => '1h',
-	acquire_timeout => '20s');
+	acquire_timeout => '60s');
 my @waiters = map { session($local) } 1 .. 3;
 $_->begin(q(SELECT pool_query('corrected', 'select 42'))) foreach @waiters;
 wait_for_value($local, q(SELECT waiting, connecting FROM pool_stats WHERE server = 'corrected'),

@@ -89,7 +89,7 @@ sql($local, 'DROP SERVER two CASCADE');
 wait_for_value($remote, q(SELECT count(*) FROM pg_stat_activity WHERE usename = 'full'), 0,
 	'the connections of a dropped server are gone from the remote');
 create_dead('one', 'a role with one connection',
-	%once, user => 'full', breaker_threshold => 1, acquire_timeout => '20s');
+	%once, user => 'full', breaker_threshold => 1, acquire_timeout => '60s');
 my $lease = $well->query(q(SELECT pool_acquire('one', hold => true)))->{out};
 my @waiters = map { session($local) } 1 .. 3;
 $_->begin(q(SELECT pool_query('one', 'select 42'))) foreach @waiters;

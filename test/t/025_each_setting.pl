@@ -27,7 +27,8 @@ sub server { return new_server($local, $remote, {@_}); }
 my $held = server(max_size => 1, acquire_timeout => '200ms');
 my $unbounded = server(max_size => 1, acquire_timeout => '40s');
 my $holder = session($local);
-$holder->query("SELECT pool_acquire('$_', hold => true)") foreach $held, $unbounded;
+$holder->query("SELECT pool_acquire('$_', timeout => '60s', hold => true)")
+  foreach $held, $unbounded;
 my $answer = $session->query(pid_query($held), 20);
 $session->result if $answer->{state} eq 'timeout';
 like($answer->{err}, qr/53300: could not acquire a connection to server "$held" within \d+ ms/,

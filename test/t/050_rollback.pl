@@ -145,7 +145,7 @@ END \$\$;
 SQL
 my @asking = map { session($local) } 1 .. 4;
 $_->begin('CALL ask()') foreach @asking;
-is($session->query('CALL churn(400)', 120)->{state}, '00000',
+is($session->query('CALL churn(400)', 600)->{state}, '00000',
 	'a mapping is made and dropped again and again while four sessions ask for it');
 sql($local, 'DROP TABLE stop');
 is($_->result(60)->{state}, '00000', 'a session that asked meets no odd error') foreach @asking;

@@ -95,6 +95,7 @@ $greedy->query(q(SET pool.acquire_timeout = '300ms'));
 is($greedy->query(pid_query($_), 20)->{state}, '53300',
 	"a role that has leased all its connections waits for another one to server $_")
   foreach 'big', 'more';
+$greedy->query('RESET pool.acquire_timeout');
 is($modest->query(pid_query('small'), 20)->{state}, '00000', 'another role goes on meanwhile');
 
 # A user mapping FOR PUBLIC counts as the owner's of the server.
@@ -104,6 +105,7 @@ sql($local, "CREATE USER MAPPING FOR PUBLIC SERVER more"
 $modest->query(q(SET pool.acquire_timeout = '300ms'));
 is($modest->query(pid_query('more'), 20)->{state}, '53300',
 	'a user mapping FOR PUBLIC counts as one of the owner of the server');
+$modest->query('RESET pool.acquire_timeout');
 sql($local, 'ALTER ROLE greedy SUPERUSER');
 is($modest->query(pid_query('more'), 20)->{state}, '00000',
 	'a role that becomes a superuser has no limit any more');
@@ -179,6 +181,7 @@ sub fair_share
 	is($_->result(20)->{state}, '53300', 'what is leased is not evicted') foreach @waiting;
 	$sessions->query("SELECT pool_release($_)") foreach @late;
 	$hogs->query("SELECT pool_release($_)") foreach @hog;
+	$_->query('RESET pool.acquire_timeout') foreach @waiting;
 	is($_->query($_ == $waiting[0] ? pid_query($hog) : pid_query($late), 20)->{state},
 		'00000', 'each pool serves its own sessions from its share')
 	  foreach @waiting;

@@ -83,7 +83,7 @@ sub let_go
 my %cases = (
 	'acquire_timeout' => [ { acquire_timeout => '6s' }, '' ],
 	'pool.acquire_timeout' => [ {}, q(SET pool.acquire_timeout = '6s'; ) ],
-	'query_timeout' => [ { query_timeout => '1s' }, '' ]);
+	'query_timeout' => [ { query_timeout => '2s' }, '' ]);
 foreach my $what (sort keys %cases)
 {
 	my ($options, $before) = @{ $cases{$what} };

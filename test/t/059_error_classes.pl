@@ -21,7 +21,7 @@ sub server { return new_server($local, $remote, {@_}); }
 # Nothing could be connected, and all are leased
 #
 my $mute = mute_remote();
-my $name = server(port => $mute->sockport, acquire_timeout => '1500ms', connect_timeout => '1h');
+my $name = server(port => $mute->sockport, acquire_timeout => '3s', connect_timeout => '1h');
 my $answer = $session->query(pid_query($name));
 is($answer->{state}, '08001', 'an attempt that does not end in time is no want of connections');
 like($answer->{err}, qr/connections that are being opened is [12], /,
@@ -37,7 +37,7 @@ like($answer->{err}, qr/The last attempt to connect failed: .*timeout expired/,
 	'the error has the cause of the last attempt');
 
 $name = server(max_size => 1, acquire_timeout => '300ms');
-my $holder = session($local);
+my $holder = session($local, options => '-c pool.acquire_timeout=60s');
 my ($lease) = acquire_lease($holder, $name);
 $answer = $session->query(pid_query($name));
 is($answer->{state}, '53300', 'that all connections are leased is a want of connections');

@@ -14,7 +14,7 @@ use PoolTest;
 use PoolTest::Servers;
 use Test::More;
 
-my ($local, $remote) = start_pair(max_size => 2, acquire_timeout => '40s');
+my ($local, $remote) = start_pair(max_size => 2, acquire_timeout => '2min');
 my @warm = (session($local), session($local));
 my @cold = (session($local), session($local));
 my $worker = worker_pid($local);

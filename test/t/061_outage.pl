@@ -245,7 +245,8 @@ my $full = new_server($local, $remote,
 sql($local, "CREATE USER MAPPING FOR other SERVER $full"
 	  . " OPTIONS (user 'app', password '$PoolTest::password');"
 	  . " GRANT USAGE ON FOREIGN SERVER $full TO other");
-like((sql_state($local, "SELECT pool_query('$full', 'select 1')"))[1],
+like((sql_state($local,
+			"SET pool.acquire_timeout = '60s'; SELECT pool_query('$full', 'select 1')"))[1],
 	qr/53300: .*could not connect/,
 	'a caller is told that the remote is full');
 my $holder = session($local, user => 'other');

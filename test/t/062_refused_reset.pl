@@ -11,8 +11,9 @@ use lib $FindBin::RealBin;
 use PoolTest;
 use Test::More;
 
-my ($local, $remote) = start_pair(reset_query => 'select 1/0', max_size => 2);
-my $session = session($local, options => '-c statement_timeout=5s');
+my ($local, $remote) = start_pair(reset_query => 'select 1/0', max_size => 2,
+	breaker_timeout => '1min');
+my $session = session($local, options => '-c statement_timeout=50s');
 my $refused = qr/The remote did not accept the reset of the connection: division by zero/;
 
 # connects(): how many connections the pool has made so far

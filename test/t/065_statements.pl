@@ -36,7 +36,7 @@ sub run_while_stopped
 {
 	my ($statement, $validate_after_idle) = @_;
 	my $server = server(
-		query_timeout => '1s',
+		query_timeout => '2s',
 		health_check_timeout => '40s',
 		validate_after_idle => $validate_after_idle,
 		health_check_interval => 0);
@@ -73,7 +73,9 @@ foreach my $what (sort keys %reset)
 	foreach my $how ('a statement', 'a command', 'a string of several statements')
 	{
 		my ($query, $state, $blame) = @{ $reset{$what} };
-		my $server = server(reset_query => $query, health_check_timeout => '1s');
+		my $server = server(
+			reset_query => $query,
+			health_check_timeout => $what eq 'takes too long' ? '1s' : '1min');
 		my $insert = "insert into done values (''$what'')";
 		my %statement = (
 			'a statement' => $insert,

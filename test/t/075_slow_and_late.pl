@@ -26,7 +26,7 @@ sub server
 }
 
 # A reset has health_check_timeout, however little of acquire_timeout is left.
-my $slow = server(reset_query => 'select pg_sleep(0.7)', acquire_timeout => '1s');
+my $slow = server(reset_query => 'select pg_sleep(2.5)', acquire_timeout => '4s');
 is($_->query(select_42($slow))->{out}, '42', 'a slow reset is waited for after a handover')
   foreach $first, $second, $first;
 
