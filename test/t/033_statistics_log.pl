@@ -72,20 +72,20 @@ ask($one, 'unused');
 step('a statement before summaries are wanted is counted', 'unused',
 	used(1), rows => 1, connects => 1);
 
-# reload(pattern, setting): a test; the worker has the new setting when it has
-# written that about a pool which is used and closed all the time
+# reload(pattern, settings): a test; the worker has the new settings when it has
+# written that, as it did not before, about a pool which is used and closed all the time
 sub reload
 {
-	my ($pattern, $setting) = @_;
+	my ($pattern, @settings) = @_;
 	my $since = log_offset($local);
 
-	sql($local, "ALTER SYSTEM SET $_") foreach $setting, 'pool.log_connections = on';
+	sql($local, "ALTER SYSTEM SET $_") foreach @settings;
 	sql($local, 'SELECT pg_reload_conf()');
 	return ok(wait_until($patience, sub {
 		call(q(pool_close('marker')));
 		ask($one, 'marker');
 		return log_since($local, $since) =~ $pattern;
-	}), "the worker has read that $setting");
+	}), "the worker has read that $settings[0]");
 }
 
 my $of_marker =
@@ -166,7 +166,8 @@ ask($one, 'summed') foreach 1 .. 12;
 sums('statements after pool_stats_reset(), which is no event', acquires => 12, queries => 12);
 is((summed('unused'))[0], '', 'a pool that is not used has no summary');
 
-reload(qr/LOG:  connected pool for server "marker"/, q(pool.log_summary_interval = 0));
+reload(qr/LOG:  connected pool for server "marker"/,
+	q(pool.log_summary_interval = 0), 'pool.log_connections = on');
 $from = log_offset($local);
 ask($one, 'summed');
 comes_true("clock_timestamp() > to_timestamp(@{[ time ]}) + '1.2s'");
