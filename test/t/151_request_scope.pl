@@ -449,11 +449,23 @@ all_ends('after pool_drain()');
 #
 # Left alone
 #
-$session->query(q(SET pool.request_timeout = '200ms'));
+# left_alone(statement, what): a test: a request runs it on the only connection, and may
+# be left alone for a moment only from then on
+sub left_alone
+{
+	my ($statement, $what) = @_;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	$session->query('RESET pool.request_timeout');
+	my $alone = send_request($session, 'one', $statement);
+	wait_for_state($session, $alone, 'running', $what);
+	$session->query("SET pool.request_timeout = '200ms'; SELECT pool_poll($alone)");
+	return $alone;
+}
+
 shut($gates, 1, 2);
 $session->query('BEGIN');
-$request = send_request($session, 'one', behind(1, 'select 41'));
-wait_for_state($session, $request, 'running', 'a request has the only connection');
+$request = left_alone(behind(1, 'select 41'), 'a request has the only connection');
 answers($control, select_42('one'), 42, 'a session that does not look after it loses it');
 wait_for_gate($gates, 1, 0, 'its statement is cancelled');
 like(caught($session, "SELECT pool_result($request)"),
@@ -461,58 +473,38 @@ like(caught($session, "SELECT pool_result($request)"),
 	'the error says why');
 
 # Its answer has come, but nobody has read it.
-$request = send_request($session, 'one', behind(2, 'select 42'));
-wait_for_state($session, $request, 'running', 'a request has the connection');
+$request = left_alone(behind(2, 'select 42'), 'a request has the connection');
 open_gate($gates, 2);
 answers($control, select_42('one'), 42, 'another session gets it');
 like(caught($session, "SELECT pool_result($request)"), qr/^(\(42\)$|57014 )/,
 	'also when the answer was there, but not taken; it may have come here still');
 
-# One that is looked after, for longer than another one was left alone
-my $careful = session($local);
-$careful->query(q(SET pool.request_timeout = '200ms'; BEGIN));
-$request = send_request($careful, 'srv', behind(1, 'select 43'));
-$careful->begin("SELECT t FROM pool_result($request) r(t int)");
-wait_for_gate($gates, 1, 1, 'a session waits for its request');
-foreach (1 .. 3)
-{
-	$request = send_request($session, 'one', 'select 44 from pg_sleep(600)');
-	wait_for_state($session, $request, 'running', 'another one leaves its request alone');
-	answers($control, select_42('one'), 42, 'and loses the connection');
-	caught($session, "SELECT pool_result($request)");
-}
-open_gate($gates, 1);
-is($careful->result->{out}, 43, 'but who is looked after does not');
-$careful->query('COMMIT');
-
-# A held lease is the session's for as long as it likes.
-$lease = $careful->acquire('srv');
-shut($gates, 1);
-$next = send_request($careful, $lease, behind(1, 'select 45'));
-wait_for_gate($gates, 1, 1, 'a request runs on a lease that is held');
+# In the time in which a request that is left alone loses its connection: one that is
+# looked after, one on a held lease, which is the session's for as long as it likes, and
+# one without a limit.  The time is such that a session that is looking after its own can
+# be kept from it for seconds.
+my ($careful, $owner, $free) = map { session($local) } 1 .. 3;
+$_->query(q(SET pool.request_timeout = '8s')) foreach $session, $careful, $owner;
+$free->query('SET pool.request_timeout = 0');
+$lease = $owner->acquire('srv');
+$_->query('BEGIN') foreach $careful, $free;
+my $looked_after = send_request($careful, 'srv', behind(1, 'select 43'));
+$careful->begin("SELECT t FROM pool_result($looked_after) r(t int)");
+my $on_lease = send_request($owner, $lease, behind(1, 'select 45'));
+my $unlimited = send_request($free, 'srv', behind(1, 'select 46'));
+wait_for_gate($gates, 1, 3, 'a session waits for its request, two others leave theirs alone',
+	$free);
 $request = send_request($session, 'one', 'select 44 from pg_sleep(600)');
-wait_for_state($session, $request, 'running', 'another one is left alone as well');
-answers($control, select_42('one'), 42, 'that one loses its connection');
+wait_for_state($session, $request, 'running', 'and one more does');
+answers($control, select_42('one'), 42, 'which loses the connection');
 open_gate($gates, 1);
-answers($careful, "SELECT t FROM pool_result($next) r(t int)", 45, 'the lease does not');
-$careful->release($lease);
-$session->query('ROLLBACK');
+is($careful->result->{out}, 43, 'but not who looks after the request');
+answers($owner, "SELECT t FROM pool_result($on_lease) r(t int)", 45, 'nor who holds the lease');
+answers($free, "SELECT t FROM pool_result($unlimited) r(t int)", 46, 'with 0 there is no limit');
+$owner->release($lease);
+$_->query('ROLLBACK') foreach $session, $careful, $free;
 
-# No limit
-$session->query('SET pool.request_timeout = 0');
-$session->query('BEGIN');
-shut($gates, 1);
-$next = send_request($session, 'srv', behind(1, 'select 46'));
-wait_for_gate($gates, 1, 1, 'a request may be left alone for ever', $session);
-$careful->query('BEGIN');
-$request = send_request($careful, 'one', 'select 44 from pg_sleep(600)');
-wait_for_state($careful, $request, 'running', 'another one may not');
-answers($control, select_42('one'), 42, 'that one loses its connection');
-open_gate($gates, 1);
-answers($session, "SELECT t FROM pool_result($next) r(t int)", 46, 'with 0 there is no limit');
-$_->query('ROLLBACK') foreach $session, $careful;
-
-$_->quit foreach $session, $careful, $holder;
+$_->quit foreach $session, $careful, $owner, $free, $holder;
 wait_for_value($control, 'SELECT count(*) FROM pool_requests', 0, 'no request is left');
 at_rest($local, $remote, 'in the end');
 no_crash($local, $remote);
