@@ -39,6 +39,7 @@ my $control = session($local);
 # answer is looked at.  It goes on until it is told to stop.
 sql($control, <<'SQL');
 CREATE TABLE stop (x int);
+CREATE SEQUENCE first_rounds;
 CREATE FUNCTION crosswise(first text, second text, besides text) RETURNS int LANGUAGE plpgsql AS $$
 DECLARE
 	i int := 0;
@@ -67,6 +68,9 @@ BEGIN
 		IF answer IS DISTINCT FROM i THEN
 			RAISE 'asked for %, and got %', i, answer;
 		END IF;
+		IF i = 1 THEN
+			PERFORM nextval('first_rounds');
+		END IF;
 	END LOOP;
 	RETURN i;
 END $$;
@@ -81,6 +85,7 @@ foreach my $meeting (sort keys %meetings)
 {
 	my (@sessions, @answers, $over);
 
+	sql($control, q(SELECT setval('first_rounds', 1)));
 	foreach my $servers (@{ $meetings{$meeting} })
 	{
 		my $session = session($local);
@@ -91,7 +96,8 @@ foreach my $meeting (sort keys %meetings)
 		push @sessions, $session;
 	}
 	$over = time + $seconds;
-	wait_until($seconds + 60, sub { time > $over });
+	wait_until($seconds + 60, sub { time > $over
+			&& sql($control, 'SELECT last_value FROM first_rounds') > @sessions });
 	sql($control, 'INSERT INTO stop VALUES (1)');
 	@answers = map { $_->result } @sessions;
 	is(join(', ', map { $_->{err} || $_->{state} } @answers), join(', ', ('00000') x @answers),
@@ -178,9 +184,9 @@ answers($session, "SELECT t FROM pool_result($first) r(t int)", 5, 'and it, when
 
 # The time to acquire stands still while the session is elsewhere.
 $lease = $holder->acquire('a');
-$session->query(q(SET LOCAL pool.acquire_timeout = '2s'));
+$session->query(q(SET LOCAL pool.acquire_timeout = '5s'));
 $first = send_request($session, 'a', 'select 6');
-answers($rival, q(SET pool.acquire_timeout = '2500ms'; SELECT caught(format('SELECT %s',
+answers($rival, q(SET pool.acquire_timeout = '5500ms'; SELECT caught(format('SELECT %s',
 	'pool_query(''a'', ''select 1'')')) ~ '^53300'), 't',
 	'another session has waited longer in vain');
 is(states_of($session, $first), 'waiting', 'a session that was elsewhere meanwhile has not');
@@ -197,8 +203,10 @@ $lease = $holder->acquire('a');
 $session->query(q(SET LOCAL pool.acquire_timeout = '1s'));
 $first = send_request($session, 'a', 'select 8');
 $session->query('SAVEPOINT s');
-foreach (1 .. 12)
+foreach (1 .. 30)
 {
+	# A call that is late to begin has waited for less than its time-out.
+	last if states_of($session, $first) eq 'failed';
 	$session->query("SET LOCAL statement_timeout = '100ms'; SELECT pool_wait(ARRAY[$first]);"
 		  . ' ROLLBACK TO s');
 }
@@ -261,7 +269,9 @@ shut($gates, 1);
 $session->query('BEGIN');
 $first = send_request($session, 'wide', behind(1, 'select 1'));
 $session->begin("SELECT pool_result($first)");
-wait_for_gate($gates, 1, 1, 'a session waits for its request');
+wait_for_gate($gates, 1, 1, 'a request runs');
+wait_for_value($control, 'SELECT wait_event_type FROM pg_stat_activity WHERE pid = '
+	  . $session->pid, 'Extension', 'its session waits for it');
 $control->query('SELECT pg_cancel_backend(' . $session->pid . ')');
 is($session->result->{state}, '57014', 'it is cancelled');
 wait_for_gate($gates, 1, 0, 'with the transaction the request is cancelled at the remote');

@@ -25,6 +25,7 @@ my @s = create_servers($local, $remote, 's', [ 1 .. 4 ], max_size => 1,
 
 sql($local, <<'SQL');
 CREATE TABLE stop ();
+CREATE SEQUENCE first_calls;
 CREATE FUNCTION ask(kind int, servers text[], token text) RETURNS int LANGUAGE plpgsql AS $$
 DECLARE
 	requests bigint[];
@@ -83,6 +84,9 @@ BEGIN
 			RAISE 'kind %: % of % answers', calls % kinds, n, cardinality(servers);
 		END IF;
 		calls := calls + 1;
+		IF calls = 1 THEN
+			PERFORM nextval('first_calls');
+		END IF;
 		COMMIT;
 	END LOOP;
 	RAISE NOTICE 'calls: %', calls;
@@ -97,9 +101,12 @@ sub crosswise
 	my $end = time + $time;
 	my ($calls, $least) = (0);
 
+	sql($local, q(SELECT setval('first_calls', 1)));
 	$sessions[$_]->begin("CALL asks($_, " . list_of(@{ $of_each[$_] }) . ", $kinds)")
 	  foreach 0 .. $#of_each;
-	wait_until($time + 10, sub { return time > $end || grep { !$_->busy } @sessions });
+	wait_until($time + 60, sub {
+		return grep({ !$_->busy } @sessions)
+		  || time > $end && sql($local, 'SELECT last_value FROM first_calls') > @sessions });
 	sql($local, 'INSERT INTO stop DEFAULT VALUES');
 	my @answers = map { $_->result(120) } @sessions;
 	sql($local, 'DELETE FROM stop');
@@ -154,7 +161,8 @@ $_->quit foreach $sender, $next, $holder;
 #
 # 64 servers at a time
 #
-my @many = create_servers($local, $remote, 'm', [ 1 .. 64 ], max_size => 1);
+my @many = create_servers($local, $remote, 'm', [ 1 .. 64 ], max_size => 1,
+	acquire_timeout => '60s');
 my $session = session($local);
 
 $session->query('SET pool.max_parallel = 64');
