@@ -23,11 +23,14 @@ my $fake = start_fake_remote();
 
 create_server($local, 'srv', $remote, options => { max_size => 8 });
 create_server($local, 'one', $remote, options => { max_size => 1, acquire_timeout => '10min' });
-create_server($local, 'short', $remote, options => { max_size => 1, query_timeout => '3s' });
-create_server($local, 'proven', $remote,
-	options => { max_size => 1, health_check_timeout => '3s', reset_query => 'select 1' });
+create_server($local, 'short', $remote, options => { max_size => 1, query_timeout => '6s' });
 create_server($local, 'hurried', $remote,
-	options => { max_size => 1, query_timeout => '3s', reset_query => 'select 1' });
+	options => { max_size => 1, query_timeout => '6s', reset_query => 'select 1' });
+
+# Without a reset, or the worker would have what lies idle reset, while its remote is
+# stopped.
+create_server($local, 'proven', $remote,
+	options => { max_size => 1, health_check_timeout => '6s', reset_query => '' });
 sql($local, "CREATE SERVER fake FOREIGN DATA WRAPPER pool OPTIONS (host '127.0.0.1', "
 	  . "port '$fake->{port}', dbname 'fake', max_size '4'); CREATE USER MAPPING FOR CURRENT_USER "
 	  . q(SERVER fake OPTIONS (user 'app', password 'secret')));
@@ -37,8 +40,8 @@ create_caught($local);
 my $gates = start_gates($remote);
 my ($session, $other, $third) = map { session($local) } 1 .. 3;
 
-# Longer than the timeouts of 3 s that are to be over then
-my $elsewhere = 'SELECT pg_sleep(3.5)';
+# Longer than the timeouts of 6 s that are to be over then
+my $elsewhere = 'SELECT pg_sleep(6.5)';
 
 # remote_pid(session, server): the process that answers it
 sub remote_pid
@@ -61,32 +64,27 @@ sub wait_for_idle
 #
 # What came while the session was elsewhere is not late
 #
-my $pid = remote_pid($session, 'short');
+my %pid = map { $_ => remote_pid($session, $_) } 'short', 'hurried', 'proven';
 $session->query('BEGIN');
-my $request = send_request($session, 'short', 'select 42');
-$session->query($elsewhere);
-wait_for_idle($pid, 'a request is answered while its session is elsewhere');
-answers($session, "SELECT t FROM pool_result($request) r(t int)", 42,
-	'query_timeout does not take its answer away');
+my $answered = send_request($session, 'short', 'select 42');
 
-# A proof that goes alone, since another session has used the connection last
-$pid = remote_pid($session, 'hurried');
-remote_pid($other, 'hurried');
-$request = send_request($session, 'hurried', 'select 43');
+# Proofs that go alone, since another session has used the connection last, and because
+# of the reset query, or of a string of two statements
+remote_pid($other, $_) foreach 'hurried', 'proven';
+my $proven = send_request($session, 'hurried', 'select 43');
+kill 'STOP', $pid{proven};
+my $stopped = send_request($session, 'proven', 'select 0; select 44');
 $session->query($elsewhere);
-wait_for_idle($pid, 'a proof is answered while the session is elsewhere');
-answers($session, "SELECT t FROM pool_result($request) r(t int)", 43,
-	'query_timeout stands still until the statement is sent');
-
-$pid = remote_pid($session, 'proven');
-remote_pid($other, 'proven');
-kill 'STOP', $pid;
-$request = send_request($session, 'proven', 'select 44');
-$session->query($elsewhere);
-is(states_of($session, $request), 'running',
+wait_for_idle($pid{short}, 'a request is answered while its session is elsewhere');
+wait_for_idle($pid{hurried}, 'and so is a proof');
+is(states_of($session, $stopped), 'running',
 	'health_check_timeout stands still while the session is elsewhere');
-kill 'CONT', $pid;
-answers($session, "SELECT t FROM pool_result($request) r(t int)", 44,
+kill 'CONT', $pid{proven};
+answers($session, "SELECT t FROM pool_result($answered) r(t int)", 42,
+	'query_timeout does not take an answer away');
+answers($session, "SELECT t FROM pool_result($proven) r(t int)", 43,
+	'query_timeout stands still until the statement is sent');
+answers($session, "SELECT t FROM pool_result($stopped) r(t int)", 44,
 	'the proof has its time when the session is back');
 answers($session, 'COMMIT', '', 'nothing is left of these');
 
@@ -96,7 +94,7 @@ answers($session, 'COMMIT', '', 'nothing is left of these');
 sql($local, <<'SQL');
 CREATE FUNCTION nap(v int) RETURNS bool LANGUAGE plpgsql AS $$
 BEGIN
-	PERFORM pg_sleep(3.5);
+	PERFORM pg_sleep(6.5);
 	PERFORM pg_advisory_xact_lock_shared(1);
 	RETURN true;
 END $$;
@@ -107,11 +105,11 @@ remote_pid($session, 'one');
 my $lease = $other->acquire('one');
 sql($watcher, 'SELECT pg_advisory_lock(1)');
 $session->begin(q(SELECT server, sqlstate, a FROM pool_query_all('{srv,one}',
-	'insert into late values (1) returning a', on_error => 'row', timeout => '3s')
+	'insert into late values (1) returning a', on_error => 'row', timeout => '6s')
 	r(server text, sqlstate text, error text, a napped)));
 wait_for_value($third, q(SELECT count(*) FROM pg_locks
 	WHERE NOT granted AND locktype = 'advisory' AND objid = 1), 1,
-	'the first row is looked at until the timeout is over');
+	'the first row is looked at until the timeout is over', seconds => 30);
 $other->release($lease);
 sql($watcher, 'SELECT pg_advisory_unlock(1)');
 is($session->result->{out}, "srv||1\none|57014|",
@@ -212,7 +210,7 @@ foreach my $plan ('fatal 3', 'fatal 3 always')
 {
 	$number++;
 	$session->query(q(SELECT pool_reconnect('fake'); BEGIN));
-	$request = send_request($session, 'fake', "select 'x' /* plan $number: $plan */");
+	my $request = send_request($session, 'fake', "select 'x' /* plan $number: $plan */");
 	$answer = $session->query("SELECT t FROM pool_result($request) r(t text)");
 	is($answer->{state} eq '00000' ? $answer->{out} : $answer->{state},
 		$plan =~ /always/ ? '57P01' : 'done', "a remote that ends in the proof: $plan");
