@@ -58,6 +58,17 @@ sub since
 	return join ' ', map { $now[$_] - $base{$name}[$_] } 0 .. 2;
 }
 
+# is_drained(server, what): a test: the answer that nobody wants was read to its end.  If
+# somebody waits for the connection meanwhile, that is given up.
+sub is_drained
+{
+	my ($name, $what) = @_;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return wait_for_value($local, "SELECT state FROM pool_connections WHERE server = '$name'",
+		'idle', "$what: it is drained", seconds => 60);
+}
+
 # credit(server, count): as many calls as hedges have to be earned with
 sub credit
 {
@@ -91,6 +102,7 @@ no_request($local, 'the first one is slow');
 wait_for_value($local, q(SELECT state FROM pool_connections WHERE server = 's1'), 'resetting',
 	'what has lost is drained');
 leave(1);
+is_drained('s1', 'the first one is slow');
 is($other->query(pid_query('s1'))->{out}, $pid{s1}, 'the connection that has lost is used again');
 is($session->query(pid_query('s1'))->{out}, $pid{s1}, 'by this session, too');
 is($session->query(pid_query('s2'))->{out}, $pid{s2}, 'as that which has won');
@@ -106,6 +118,7 @@ is($session->result->{out}, '1|', 'both are slow: the first one answers');
 is(join(', ', map { since($_) } 's1', 's2'), '1 0 0, 1 1 0',
 	'both are slow: a hedge that has not won');
 leave(2);
+is_drained('s2', 'both are slow');
 is($other->query(pid_query('s2'))->{out}, $pid{s2}, 'both are slow: what has lost is used again');
 
 # Three, of which the last one is fast
@@ -149,7 +162,7 @@ $session->query('SET pool.max_parallel = 25');
 hold(4);
 $session->begin(ask_all([ ('long4') x 25 ], "select $wait", 'w text'));
 wait_at_locks($remote, 25, 'long ones: 25 wait');
-my $enough = time + 6;
+my $enough = time + 10;
 wait_until(30, sub { time > $enough });
 leave(4);
 $session->result;
@@ -186,9 +199,11 @@ is($res->{state}, '22012', 'statements that fail: the first error');
 $res = $session->query(any([ 's2', 's1' ], $fail, $long));
 is($res->{state}, '22P02', 'statements that fail: whichever it is');
 credit('s2', 20);
-hold(2);
+hold(2, 3);
 $session->begin(any([ 's2', 's1', 's3' ], $fail , q(hedge_after => '10ms')));
-wait_for_requests($local, 's1 failed, s2 running, s3 failed', 'a hedge that fails');
+wait_for_requests($local, 's1 failed, s2 running, s3 running', 'a hedge that fails');
+leave(3);
+wait_for_requests($local, 's1 failed, s2 running, s3 failed', 'and one more');
 leave(2);
 is($session->result->{state}, '22012', 'a hedge that fails: that error was the first');
 

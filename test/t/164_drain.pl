@@ -98,6 +98,18 @@ sub ends_there
 		condition => q(wait_event = 'advisory'), seconds => 30);
 }
 
+# was_drained(server, what): a test: that has come to its end.  Who waits for the
+# connection meanwhile would have it given up.
+sub was_drained
+{
+	my ($name, $what) = @_;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return wait_for_value($local,
+		"SELECT string_agg(state, ' ') FROM pool_connections WHERE server = '$name'",
+		'idle', "$what: all that nobody wants was read", seconds => 30);
+}
+
 # closed(server): how many, and which of them for what may be the reason
 sub closed
 {
@@ -113,6 +125,7 @@ sub is_as_new
 	my ($name, $pid, $what) = @_;
 
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	was_drained($name, $what);
 	is($other->query(pid_query($name))->{out}, $pid, "$what: the connection is kept");
 	is($session->query(pid_query($name))->{out}, $pid, "$what: for the session, too");
 	is(closed($name), 'all 0 canceled 0 lost 0', "$what: nothing is closed or lost");
@@ -150,6 +163,7 @@ $session->query(join '; ', (query($srv, 'select 4711')) x 5);
 wait_at_lock($srv, $nothing, 'prepared');
 cancel('prepared');
 leave_lock();
+was_drained($srv, 'prepared');
 is($session->query(query($srv, 'select 4711'))->{out}, 1, 'prepared: the statement runs again');
 is(stat_of($local, 'statement_invalidations', $srv), 0,
 	'prepared: nothing was taken for prepared that was not');
@@ -162,6 +176,7 @@ wait_at_lock($lease, $nothing, 'in a transaction');
 cancel('in a transaction');
 leave_lock();
 $session->release($lease);
+was_drained($srv, 'in a transaction');
 is($other->query("SELECT t FROM pool_query('$srv', 'select current_setting(''app.secret'', true)')"
 	  . ' AS r(t text)')->{out}, '', 'in a transaction: what was set is set no more');
 is_as_new($srv, $pid, 'in a transaction');
@@ -171,6 +186,7 @@ wait_for_app_sessions($remote, 0, 'in a transaction: it is rolled back',
 wait_at_lock($srv, "select set_config('client_encoding', 'LATIN1', false) || $wait", 'a setting');
 cancel('a setting');
 leave_lock();
+was_drained($srv, 'a setting');
 is($other->query("SELECT t = 'o' || chr(233) FROM pool_query('$srv', 'select ''o'' || chr(233)')"
 	  . ' AS r(t text)')->{out}, 't', 'a setting: what is reported is set back');
 is_as_new($srv, $pid, 'a setting');
