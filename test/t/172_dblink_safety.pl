@@ -207,7 +207,10 @@ foreach my $mode (@modes)
 create_server($local, 'one', $remote, options => { max_size => 1, acquire_timeout => '300ms' });
 foreach my $mode (@modes)
 {
+	# Only who waits in vain has so little time.
+	$user->query(q(SET pool.acquire_timeout = '60s'));
 	connect_to($user, 'session', 'named', 'one');
+	$user->query('RESET pool.acquire_timeout');
 	my $answer = connect_to($other, $mode, 'named', 'one');
 
 	is($answer->{state}, '53300', "where all are in use, it is said in time, mode $mode");
@@ -237,9 +240,6 @@ at_rest($local, $remote, 'with one place');
 #
 # Roles and databases
 #
-sql($local, q{ALTER SYSTEM SET pool_dblink.max_size = 4});
-$local->reload;
-wait_for_value($local, q{SHOW pool_dblink.max_size}, 4, 'there are more places');
 sql($local, 'CREATE DATABASE second');
 sql($local, "CREATE EXTENSION pool; CREATE EXTENSION pool_dblink; $make_done", db => 'second');
 my $pid = asked($far, 'select pg_backend_pid()');
@@ -283,6 +283,9 @@ $_->quit foreach @sessions;
 #
 # Tokens: each session gets its own answers, whatever the others do.
 #
+sql($local, q{ALTER SYSTEM SET pool_dblink.max_size = 4});
+$local->reload;
+wait_for_value($local, q{SHOW pool_dblink.max_size}, 4, 'there are more places');
 my $number = 0;
 my @kinds = (
 	sub { asked($far, $_[0]) },

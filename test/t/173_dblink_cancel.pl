@@ -14,6 +14,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my ($local, $remote) = start_pair(max_size => 3, acquire_timeout => '60s');
+create_server($local, 'one', $remote, options => { max_size => 1, acquire_timeout => '60s' });
 sql($local, 'CREATE EXTENSION pool_dblink');
 create_caught($local);
 my $session = session($local);
@@ -59,9 +60,9 @@ foreach my $mode (qw(session transaction))
 	my $in = "in mode $mode";
 	my $kept = $mode eq 'session';
 
-	$session->query("SET pool_dblink.mode = '$mode'; SELECT dblink_connect('x', 'srv')");
+	$session->query("SET pool_dblink.mode = '$mode'; SELECT dblink_connect('x', 'one')");
 	my $first = $session->query($pid)->{out};
-	my $closed = stat_of($local, 'closed_canceled');
+	my $closed = stat_of($local, 'closed_canceled', 'one');
 
 	# What does not run is not cancelled.
 	answers($session, $cancel, 'OK', "nothing is cancelled, $in");
@@ -86,7 +87,7 @@ foreach my $mode (qw(session transaction))
 		"in mode session the connection is the same, $in");
 	$session->query(q{SELECT dblink_disconnect('x')});
 	settled($local);
-	is(stat_of($local, 'closed_canceled') - $closed,
+	is(stat_of($local, 'closed_canceled', 'one') - $closed,
 		$kept ? 1 : 4, "a connection is closed when its lease ends, $in");
 	remote_count($local, $remote, "and so is the remote's session, $in");
 }
@@ -149,7 +150,10 @@ settled($local);
 remote_count($local, $remote, 'nothing is left of cancels that were not sent');
 
 # The end of the statement and the cancel come at the same time, while other sessions
-# use the rest of the pool, and wait for this one's connection.
+# use the rest of the pool, and wait for this one's connection.  In each ten turns one
+# statement is sure to have its end before, and one after the cancel.
+my $until_end = q(DO $$ BEGIN WHILE dblink_is_busy('x') = 1 LOOP PERFORM pg_sleep(0.001);
+	END LOOP; END $$;);
 my @others = map { session($local) } 1 .. 4;
 $_->query(q{SET pool_dblink.mode = 'transaction'}) foreach @others[ 0, 1 ];
 $_->begin(<<"SQL") foreach @others;
@@ -173,12 +177,13 @@ my (@wrong, $answer);
 foreach my $turn (1 .. $turns)
 {
 	my $mode = $turn % 2 ? 'session' : 'transaction';
-	my $seconds = ($turn % 10) * 0.001;
+	my $seconds = $turn % 10 == 9 ? 600 : ($turn % 10) * 0.001;
+	my $first = $turn % 10 ? '' : $until_end;
 
 	$session->query("SET pool_dblink.mode = '$mode'; SELECT dblink_connect('x', 'srv')")
 	  if $turn % 10 < 2;
 	$answer = $session->query(
-		"SELECT dblink_send_query('x', 'select $turn from pg_sleep($seconds)'); $cancel; $get");
+		"SELECT dblink_send_query('x', 'select $turn from pg_sleep($seconds)'); $first $cancel; $get");
 	$ends{ $answer->{state} }++;
 	push @wrong, "turn $turn: $answer->{out} $answer->{err}"
 	  if $answer->{out} !~ ($answer->{state} eq '00000' ? qr/^1\nOK\n$turn$/ : qr/^1\nOK$/);
@@ -196,7 +201,7 @@ is_deeply([ sort keys %ends ], [ '00000', '57014' ],
 is("@wrong", '', 'each has its own answer, and the statement after it is not hit');
 foreach my $other (@others)
 {
-	my $end = $other->result(120);
+	my $end = $other->result(300);
 
 	is($end->{state}, '00000', 'no other statement is hit') or diag($end->{err});
 	$other->quit;
