@@ -275,6 +275,11 @@ is(sql($local, q(SELECT string_agg(DISTINCT breaker, ',') FROM pool_stats)), 'cl
 # While a connection is leased, and may be for ever, another one is refused.
 is($alice->query("SELECT dblink_connect('kept', '$there password=secret')")->{out}, 'OK',
 	'a connection is kept');
+
+# And it is the only one.
+my $kept = $alice->query(q(SELECT v FROM dblink('kept', 'SELECT pg_backend_pid()') AS t(v int)));
+sql($remote, q(SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+	WHERE usename = 'app' AND pid <> ) . $kept->{out});
 sql($remote, 'ALTER ROLE app NOLOGIN');
 my $other = session($local, user => 'alice');
 fails($other, "$there password=secret", '08001', 'another one is refused at once',
@@ -314,7 +319,7 @@ SQL
 
 # An address that does not answer has the string's time, not the pool's.
 my $mute = mute_remote();
-sql($local, q(ALTER SYSTEM SET pool.acquire_timeout = '8s'; SELECT pg_reload_conf()));
+sql($local, q(ALTER SYSTEM SET pool.acquire_timeout = '40s'; SELECT pg_reload_conf()));
 fails(session($local, user => 'alice'),
 	"host=127.0.0.1 port=${\$mute->sockport} user=x password=x connect_timeout=1", '08001',
 	'a remote that does not answer',
