@@ -211,7 +211,7 @@ SELECT * FROM dblink_get_result('c') AS r(i int);
 SELECT * FROM dblink_get_result('d') AS r(i int);
 
 --- busy and cancelled
-SELECT dblink_send_query('c', 'select pg_sleep(4)');
+SELECT dblink_send_query('c', 'select pg_sleep(60)');
 SELECT dblink_is_busy('c');
 SELECT wait_running('c');
 SELECT dblink_cancel_query('c');
@@ -223,7 +223,7 @@ SELECT dblink_error_message('c');
 SELECT * FROM dblink('c', 'select 1') AS r(i int);
 
 --- cancelled, without an error
-SELECT dblink_send_query('c', 'select pg_sleep(4)');
+SELECT dblink_send_query('c', 'select pg_sleep(60)');
 SELECT wait_running('c');
 SELECT dblink_cancel_query('c');
 SELECT * FROM dblink_get_result('c', false) AS r(i text);
@@ -240,7 +240,7 @@ SELECT * FROM dblink('c', 'select 1') AS r(i int);
 
 --- cancelled in a transaction
 SELECT dblink_exec('c', 'begin; insert into jobs values (20)');
-SELECT dblink_send_query('c', 'select pg_sleep(4)');
+SELECT dblink_send_query('c', 'select pg_sleep(60)');
 SELECT wait_running('c');
 SELECT dblink_cancel_query('c');
 SELECT * FROM dblink_get_result('c') AS r(i text);

@@ -173,7 +173,7 @@ SELECT dblink_exec('c', 'lock table t');
 SELECT dblink_exec('c', 'discard all');
 
 --- a statement beyond its time
-SELECT dblink_exec('c', 'set statement_timeout = ''50ms''');
+SELECT dblink_exec('c', 'set statement_timeout = ''1s''');
 SELECT * FROM dblink('c', 'select pg_sleep(60)') AS r(i text);
 SELECT * FROM dblink('c', 'select pg_sleep(60)', false) AS r(i text);
 SELECT * FROM dblink('c', 'select 1') AS r(i int);
@@ -181,7 +181,7 @@ SELECT dblink_disconnect('c');
 
 --- a local statement beyond its time
 SELECT dblink_connect('c', far());
-SET statement_timeout = '100ms';
+SET statement_timeout = '500ms';
 SELECT * FROM dblink('c', 'select pg_sleep(2)') AS r(i text);
 SELECT * FROM dblink(far(), 'select pg_sleep(2)') AS r(i text);
 SELECT dblink_exec(far(), 'select pg_sleep(2)');

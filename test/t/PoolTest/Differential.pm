@@ -47,7 +47,7 @@ END $$;
 -- wait_running(name): until a session of its remote is within pg_sleep()
 CREATE FUNCTION wait_running(name text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-	FOR i IN 1 .. 600 LOOP
+	FOR i IN 1 .. 6000 LOOP
 		PERFORM dblink_is_busy(name);
 		IF EXISTS (SELECT FROM dblink(far(), 'select 1 from pg_stat_activity '
 				'where wait_event = ''PgSleep'' and datname = current_database()') AS r(i int)) THEN
@@ -61,7 +61,7 @@ END $$;
 -- wait_notify(name, count): until so many notifications are in "notified"
 CREATE FUNCTION wait_notify(name text, wanted int) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-	FOR i IN 1 .. 600 LOOP
+	FOR i IN 1 .. 6000 LOOP
 		INSERT INTO notified (name, extra) SELECT notify_name, g.extra FROM dblink_get_notify($1) g;
 		IF (SELECT count(*) FROM notified) >= wanted THEN RETURN; END IF;
 		PERFORM pg_sleep(0.01);
