@@ -61,6 +61,14 @@ sub all_are
 {
 	my ($allowed, $what, $server, @faults) = @_;
 	my @found = outcomes($server, @faults);
+
+	# On a busy machine a statement may take longer than it may, be there a fault or not.
+	foreach (1 .. 2)
+	{
+		my @late = grep { $found[$_] =~ /is not served/ } 0 .. $#faults;
+
+		@found[@late] = outcomes($server, @faults[@late]) if @late;
+	}
 	my %wrong = map { $faults[$_] => $found[$_] }
 	  grep { $found[$_] !~ /^(?:$allowed)$/ } 0 .. $#faults;
 

@@ -19,7 +19,7 @@ use Test::More;
 
 # The reset is one command, so that each place in an answer is known.
 my ($local, $remote, $proxy, $session) =
-  start_two_sessions(srv => { query_timeout => '1s', statement_cache => 0 });
+  start_two_sessions(srv => { query_timeout => '30s', statement_cache => 0 });
 my %stray = (
 	notice => report('N', 'NOTICE', '00000', 'stray notice', ''),
 	warning => report('N', 'WARNING', '01000', 'stray warning', ''),
@@ -151,6 +151,22 @@ foreach my $kind (sort keys %idle)
 # one in the answer to the next session.  What the second piece begins with can look
 # like a message that is long, and never comes.
 #
+sql($local, q(ALTER SERVER srv OPTIONS (SET query_timeout '1s')));
+
+# try_part(faults): as try(); once more if a statement before the fault was late, as it
+# may be on a busy machine
+sub try_part
+{
+	my ($came, $shown);
+
+	foreach (1 .. 3)
+	{
+		($came, $shown) = try(@_);
+		last if $shown ne '' || $came !~ /^\{57014|is not served/;
+	}
+	return ($came, $shown);
+}
+
 my %parted = (%stray,
 	'notification with an answer in it' => message('A',
 		pack('N Z*', 4711, 'channel') . join('', @answer)));
@@ -162,11 +178,11 @@ foreach my $kind (sort keys %parted)
 	foreach my $place (1 .. length($bytes) - 1)
 	{
 		next if $place > 6 && $place % ($place > 60 ? 11 : 3);
-		my ($came, $shown) = try(
+		my ($came, $shown) = try_part(
 			'handover remote ready 0 0 inject ' . hex_of(substr $bytes, 0, $place));
 
 		$seen{"$came $shown"}++;
-		($came, $shown) = try(
+		($came, $shown) = try_part(
 			'handover remote ready 0 0 inject ' . hex_of(substr $bytes, 0, $place),
 			'every handover remote message 0 0 inject ' . hex_of(substr $bytes, $place));
 		$seen{"$came $shown"}++;
