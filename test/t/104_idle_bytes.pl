@@ -28,16 +28,23 @@ my $pid = $one->query("$listen; " . pid_query($name))->{out};
 ($pid) = $pid =~ /(\d+)$/;
 wait_for_value($local, "SELECT idle FROM pool_stats WHERE server = '$name'", 1,
 	'a connection that listens is idle');
-$notify->query(q(NOTIFY news, 'a'));
+
+# What comes while a statement runs is read with its answer, so there is a notification
+# before each.
 my $next;
-ok(wait_until(20, sub { ($next) = $two->query(pid_query($name))->{out}; return $next ne $pid; }),
+ok( wait_until(
+		20,
+		sub {
+			$notify->query(q(NOTIFY news, 'a'));
+			($next) = $two->query(pid_query($name))->{out};
+			return $next ne $pid;
+		}),
 	'when something has come, the next session gets another connection');
 like($next, qr/^\d+$/, 'and its own answer');
 is(stat_of($local, 'closed', $name), '1', 'the connection that was not quiet is closed');
 
 # Leased and quiet: what comes between two statements ends the connection, before
-# the next one is sent.  One that comes while a statement runs is read with its
-# answer, so there is another before each.
+# the next one is sent.
 my ($lease, $leased) = acquire_lease($one, $name);
 $one->query("SELECT pool_exec($lease, 'listen news')");
 my $answer;

@@ -27,9 +27,9 @@ my ($one, $two) = map { session($local) } 1, 2;
 #
 my %lease = (one => $one->acquire('west'), two => $two->acquire('east'));
 my $want = q(SELECT pool_acquire('%s', timeout => '%s'));
+$two->begin(sprintf $want, 'west', '300s');
+wait_for_waiters($local, 1, 'one waits for what the other has', 'west');
 $one->begin(sprintf $want, 'east', '500ms');
-wait_for_waiters($local, 1, 'one waits for what the other has', 'east');
-$two->begin(sprintf $want, 'west', '60s');
 is($one->result(30)->{state}, '53300', 'who waits crosswise is told so in time');
 wait_for_waiters($local, 1, 'the other one goes on waiting', 'west');
 is($one->query("SELECT t FROM pool_query($lease{one}, 'select 3') AS r(t int)")->{out}, '3',
@@ -64,7 +64,7 @@ foreach my $turn (1 .. 5)
 # 08001: on a busy machine the worker's answer takes as long.
 is(join(' ', grep { !/^(00000|53300|08001)$/ } keys %state), '',
 	'statements that want two pools crosswise are answered, or told that the time is over');
-sql($local, "ALTER SERVER $_ OPTIONS (SET acquire_timeout '60s')") foreach 'west', 'east';
+sql($local, "ALTER SERVER $_ OPTIONS (SET acquire_timeout '300s')") foreach 'west', 'east';
 at_rest($local, $remote, 'after the crosswise waits');
 
 #
@@ -100,7 +100,8 @@ at_rest($local, $remote, 'after the queue');
 #
 # Fifty hold a lease, half of them run a statement, when the worker ends.
 #
-create_server($local, 'wide', $remote, options => { max_size => 50, connect_parallel => 20 });
+create_server($local, 'wide', $remote,
+	options => { max_size => 50, connect_parallel => 20, acquire_timeout => '120s' });
 is(sql($local, q(SELECT pool_prewarm('wide', 50))), '50', 'fifty connections are open');
 my @leases = map { $waiters[$_]->acquire('wide') } 0 .. 49;
 $waiters[$_]->query("SELECT pool_exec($leases[$_], 'select 1')") foreach 0 .. 49;
