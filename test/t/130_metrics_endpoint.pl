@@ -75,9 +75,14 @@ unlike(slurp_file("/proc/$_/maps"), qr/libmicrohttpd|pool_metrics/, 'process ' .
 #
 # /healthz follows the pool's worker
 #
-sql($local, 'SELECT pg_terminate_backend(' . worker_pid($local) . ')');
+my $worker = worker_pid($local);
+my ($postmaster) = split /\n/, slurp_file($local->data_dir . '/postmaster.pid');
+
+kill 'STOP', $postmaster;    # which starts no other worker then
+kill 'TERM', $worker;
 ok(wait_until(30, sub { ($status, $body) = http_get($port, '/healthz'); return $status eq '503' }),
 	'without the worker the pool is not in health');
+kill 'CONT', $postmaster;
 is($body, "pool worker 1 does not run\n", 'and the answer says which one is missing');
 ok(wait_until(30, sub { return (http_get($port, '/healthz'))[0] eq '200' }),
 	'with the next worker it is');

@@ -64,6 +64,9 @@ my $lease = $holder->query(q(SELECT pool_acquire('leaky', hold => true)))->{out}
 becomes('leaked_connections', 'leaky', 1, 'a leaked lease is counted');
 is(metric('leaks_total', 'leaky'), 1, 'in both ways');
 
+# The next lease is none, however late its session is.
+sql($local, q(ALTER SERVER leaky OPTIONS (SET leak_threshold '1h')));
+
 #
 # A session that waits
 #
