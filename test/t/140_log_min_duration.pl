@@ -41,6 +41,17 @@ sub logged
 # lines(query): only those that the setting asks for
 sub lines { return grep { /duration:/ } logged(@_); }
 
+# runs(statement, what): a test: the remote is at work on this one, and not on one that
+# it still has to cancel
+sub runs
+{
+	my ($statement, $what) = @_;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return wait_for_app_sessions($remote, 1, $what,
+		condition => "state = 'active' AND query = '$statement'", seconds => 20);
+}
+
 my $times = qr/duration: (\d+\.\d{3}) ms  wait: (\d+\.\d{3}) ms/;
 
 #
@@ -152,20 +163,20 @@ like($line, qr/error: 22P02  statement: select 'x'/, 'an error of this session i
 like($line, qr/error: 25000  statement: begin/, 'one that left a transaction open');
 $offset = log_offset($local);
 $session->begin(q(SELECT pool_exec('srv', 'select pg_sleep(60)')));
-wait_for_remote_statement($remote, 'the remote is at work');
+runs('select pg_sleep(60)', 'the remote is at work');
 sql($local, 'SELECT pg_cancel_backend(' . $session->pid . ')');
 is($session->result->{state}, '57014', 'a statement is canceled');
 like(log_since($local, $offset), qr/error: 57014  statement: select pg_sleep\(60\)/, 'and logged');
 $offset = log_offset($local);
 $session->begin(q(SELECT pool_exec('srv', 'select pg_sleep(61)')));
-wait_for_remote_statement($remote, 'the remote is at work again');
+runs('select pg_sleep(61)', 'the remote is at work again');
 terminate_app_sessions($remote);
 is($session->result->{state}, '57P01', 'the connection is lost');
 like(log_since($local, $offset), qr/error: 57P01  statement: select pg_sleep\(61\)/, 'and logged');
 $offset = log_offset($local);
 $other->query('SET pool.log_min_duration = 0');
 $other->begin(q(SELECT pool_exec('srv', 'select pg_sleep(62)')));
-wait_for_remote_statement($remote, 'the remote is at work for another session');
+runs('select pg_sleep(62)', 'the remote is at work for another session');
 sql($local, 'SELECT pg_terminate_backend(' . $other->pid . ')');
 is($other->result->{state}, '57P01', 'that is terminated');
 unlike(log_since($local, $offset), qr/duration:/, 'what it did is not logged');

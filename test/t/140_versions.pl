@@ -33,8 +33,8 @@ $look->begin(q(SELECT pool_acquire('srv', timeout => '600s', hold => true)));
 shows($look, 'PoolAcquire', 'a session that waits for a connection says so');
 $session->begin("SELECT pool_query($lease, 'select pg_sleep(600)')");
 shows($session, 'PoolQuery', 'a session that waits for an answer says so');
-is(sql($local, q(SELECT DISTINCT wait_event FROM pg_stat_activity
-	WHERE backend_type = 'pool worker')), $named ? 'PoolWorkerMain' : 'Extension',
+wait_for_value($local, q(SELECT DISTINCT wait_event FROM pg_stat_activity
+	WHERE backend_type = 'pool worker'), $named ? 'PoolWorkerMain' : 'Extension',
 	'a worker that waits says so');
 foreach my $waiting ($look, $session)
 {

@@ -48,12 +48,15 @@ $waiter->begin(select_42('srv'));
 wait_for_waiters($local, 1, 'a session waits', 'srv');
 $asker->begin(q(SELECT pool_exec('west', 'select pg_sleep(60)')));
 wait_for_remote_statement($remote, 'another one is at work');
-my $rows = rows();
+my $waits = qr/^@{[$waiter->pid]}\|active\|(?:Extension|PoolAcquire)\|\|\|srv$/m;
+my $asks = qr/^@{[$asker->pid]}\|active\|(?:Extension|PoolQuery)\|west\|\d+\|$/m;
+my $rows;
+
+# Who has joined a queue, or sent a statement, is just about to wait.
+wait_until(10, sub { $rows = rows(); return $rows =~ $waits && $rows =~ $asks });
 like($rows, qr/^@{[$holder->pid]}\|idle\|[^|]*\|srv\|$remote_pid\|$/m, 'one that holds a connection');
-like($rows, qr/^@{[$waiter->pid]}\|active\|(?:Extension|PoolAcquire)\|\|\|srv$/m,
-	'one that waits, for which server');
-like($rows, qr/^@{[$asker->pid]}\|active\|(?:Extension|PoolQuery)\|west\|\d+\|$/m,
-	'and one that waits for a remote, with the process to look at there');
+like($rows, $waits, 'one that waits, for which server');
+like($rows, $asks, 'and one that waits for a remote, with the process to look at there');
 sql($local, "SELECT pg_cancel_backend(" . $asker->pid . ')');
 $asker->result;
 $holder->release($lease);

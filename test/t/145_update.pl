@@ -154,7 +154,7 @@ CREATE FUNCTION far(text) RETURNS text LANGUAGE sql
 SQL
 new_database('used', '1.0');
 sql($local, $used);
-create_server($local, 'srv', $remote, db => 'used', options => { max_size => 2 });
+create_server($local, 'srv', $remote, db => 'used', options => { max_size => 1 });
 sql($local, $mine, db => 'used');
 
 # goes_on(database, when): all of the above works
