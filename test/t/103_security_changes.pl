@@ -22,6 +22,8 @@ sql($local, 'CREATE ROLE alice LOGIN');
 sql($local, 'CREATE ROLE bob LOGIN');
 my @alice = map { session($local, user => 'alice') } 0 .. 4;
 my ($holder, $runner, $copier, $waiter, $later) = @alice;
+my $gate = session($remote, db => $PoolTest::remote_db);
+my $behind_gate = 'from pg_advisory_xact_lock(1)';
 my $number = 0;
 
 # start_server(max_size): a server that alice may use
@@ -66,7 +68,8 @@ my ($lease, $leased) = acquire_lease($holder, $name);
 $runner->query(pid_query($name));
 my %old = ($leased => 1);
 $old{ $_->query(pid_query($name))->{out} } = 1 foreach $copier, $later, $copier;
-$runner->begin("SELECT p FROM pool_query('$name', 'select pg_backend_pid() from pg_sleep(2)')"
+$gate->query('SELECT pg_advisory_lock(1)');
+$runner->begin("SELECT p FROM pool_query('$name', 'select pg_backend_pid() $behind_gate')"
 	  . ' AS t(p int)');
 wait_for_remote_statement($remote, 'a statement runs when the password is altered');
 $old{$_} = 1 foreach split /\n/,
@@ -79,6 +82,7 @@ foreach my $session ($copier, $later)
 	like($pid, qr/^\d+$/, 'a session that has copies of old connections gets an answer');
 	ok(!$old{$pid}, 'it is from a connection that the new password has opened');
 }
+$gate->query('SELECT pg_advisory_unlock(1)');
 my $answer = $runner->result;
 ok($old{ $answer->{out} }, 'a statement that has begun ends on its old connection');
 ok(!$old{ $runner->query(pid_query($name))->{out} || $leased }, 'the next one has a new one');
@@ -157,9 +161,11 @@ foreach my $drop ('USER MAPPING FOR alice SERVER %s', 'SERVER %s CASCADE')
 	set_password($server, 'fifth');
 	($lease, $leased) = acquire_lease($holder, $server);
 	my $idle = $later->query(pid_query($server))->{out};
-	$later->begin("SELECT pool_query('$server', 'select pg_sleep(1)')");
+	$gate->query('SELECT pg_advisory_lock(1)');
+	$later->begin("SELECT pool_query('$server', 'select 1 $behind_gate')");
 	wait_for_remote_statement($remote, "a statement runs before $what");
 	sql($local, 'DROP ' . sprintf $drop, $server);
+	$gate->query('SELECT pg_advisory_unlock(1)');
 	is($later->result->{state}, '00000', "a statement that has begun ends after $what");
 	is($holder->query(pid_query($lease))->{out}, $leased, "a lease goes on after $what");
 	is($_->query(pid_query($server))->{state}, '42704', "no lease begins after $what")
@@ -186,7 +192,7 @@ is($_->query(pid_query($trusting))->{state}, '2F003',
 	'when she is none any more she needs a password again, though connections are open')
   foreach $holder, $later;
 
-$_->quit foreach @alice;
+$_->quit foreach @alice, $gate;
 settled($local);
 no_crash($local, $remote);
 

@@ -25,7 +25,7 @@ my $in_time = 20;
 
 my ($local, $remote) = start_invariant_pair(
 	options => {
-		max_size => 1, query_timeout => '3s', acquire_timeout => '40s',
+		max_size => 1, query_timeout => '6s', acquire_timeout => '40s',
 		health_check_timeout => '1s', health_check_interval => 0,
 		validate_after_idle => '1h', connect_timeout => '2s',
 		leak_threshold => 0, leak_action => 'reclaim' });
@@ -81,7 +81,7 @@ sub slow_to_gate
 sub open_gate
 {
 	$gate->query('SELECT pg_advisory_unlock(1, 1)');
-	sql($local, q(ALTER SERVER srv OPTIONS (SET query_timeout '3s')));
+	sql($local, q(ALTER SERVER srv OPTIONS (SET query_timeout '6s')));
 	return;
 }
 

@@ -131,6 +131,7 @@ sub calls
 		connstr => $remote->connstr('far') . ' user=app');
 }
 $cache->server('pair', max_size => 2, acquire_timeout => '60s');
+my $gate = session($remote, db => $PoolTest::remote_db);
 $cache->attempt(
 	'a statement that meets two connections which have lost all is executed once', sub {
 		my $text = $cache->text(q(with y as (insert into calls values ($1)) select %d));
@@ -141,9 +142,12 @@ $cache->attempt(
 		$cache->run($one, 'pair', "$text, 'a'::text", 3);
 
 		# Meanwhile the first one is busy, without being left in need of a reset.
-		$one->begin(q(SELECT t FROM pool_query('pair', 'select 1 from pg_sleep(0.5)') AS r(t int)));
+		$gate->query('SELECT pg_advisory_lock(1)');
+		$one->begin(q(SELECT t FROM pool_query('pair',
+			'select 1 from pg_advisory_xact_lock(1)') AS r(t int)));
 		wait_for_remote_statement($remote, 'one session is at work');
 		$cache->run($two, 'pair', "$text, 'a'::text", 3);
+		$gate->query('SELECT pg_advisory_unlock(1)');
 		$one->result;
 		$cache->seen('pair') =~ /[1-9] hits|[2-9] parses/ or return;
 		$pids{ $cache->run($_, 'pair', q('select run_it($1)', 'deallocate all'::text)) }++
@@ -157,7 +161,7 @@ $cache->attempt(
 		return $cache->count('invalidations', 'pair') == $lost + 1;
 	});
 
-$_->quit foreach $one, $two, $three;
+$_->quit foreach $one, $two, $three, $gate;
 stop_hostile_servers();
 no_crash($local, $remote);
 done_testing();
