@@ -18,7 +18,8 @@ use Test::More;
 my $remote = start_remote();
 my $local = start_local();
 sql($local, "CREATE ROLE $_ LOGIN") foreach 'alice', 'nobody';
-create_server($local, 'srv', $remote, for => 'alice', options => { max_size => 1 });
+create_server($local, 'srv', $remote, for => 'alice',
+	options => { max_size => 1, acquire_timeout => '20min' });
 sql($local, 'GRANT USAGE ON FOREIGN SERVER srv TO alice');
 
 # What the role must not get at: a lease, and a session that waits.

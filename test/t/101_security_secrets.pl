@@ -57,7 +57,8 @@ sub fails
 # Passwords in use
 #
 sql($remote, "CREATE ROLE far_alice LOGIN PASSWORD '$first'");
-create_server($local, 'srv', $remote, options => { max_size => 2 });
+create_server($local, 'srv', $remote,
+	options => { max_size => 2, acquire_timeout => '20min' });
 sql($local, "CREATE ROLE $_ LOGIN; GRANT USAGE ON FOREIGN SERVER srv TO $_")
   foreach 'alice', 'bob';
 secretly("CREATE USER MAPPING FOR alice SERVER srv OPTIONS (user 'far_alice',"

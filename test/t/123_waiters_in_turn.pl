@@ -47,7 +47,8 @@ wait_for_value($local, q(SELECT count(*) FROM pg_locks WHERE locktype = 'advisor
 my $lease = $holder->acquire('srv');
 $holder->query("SELECT pool_exec($lease, 'truncate served')");
 $control->query('SELECT pg_advisory_unlock(1)');
-wait_for_waiters($local, $clients, 'all of them wait for the connection', 'srv');
+wait_for_value($local, q(SELECT waiting FROM pool_stats WHERE server = 'srv'), $clients,
+	'all of them wait for the connection', seconds => 120);
 my @queue = split /\n/, sql($local, 'SELECT pid FROM pool_waiters ORDER BY place');
 $holder->release($lease);
 $bench->finish;
