@@ -85,14 +85,14 @@ is(stat_of($local, 'connects', 'narrow'), 1, 'the connection was not lost');
 
 #
 # A stranger at the socket that the session makes for itself: it listens, and is
-# held up for a second before it connects.
+# held up for five seconds before it connects.
 #
 SKIP:
 {
 	skip 'strace is not installed', 2 if system('strace -V >/dev/null 2>&1') != 0;
 
 	my ($err, $out) = ('', '');
-	my @delay = ('-e', 'trace=listen', '-e', 'inject=listen:delay_exit=1000000');
+	my @delay = ('-e', 'trace=listen', '-e', 'inject=listen:delay_exit=5000000');
 	my $strace = IPC::Run::start([ 'strace', '-o', '/dev/null', @delay, '-p', $pid ],
 		'<', \undef, '>', \$out, '2>', \$err);
 

@@ -119,7 +119,7 @@ SKIP:
 	skip 'strace is not installed', 6 if system('strace -V >/dev/null 2>&1') != 0;
 
 	my ($err, $out) = ('', '');
-	my @delay = ('-e', 'trace=recvmsg', '-e', 'inject=recvmsg:delay_exit=3000000:when=1');
+	my @delay = ('-e', 'trace=recvmsg', '-e', 'inject=recvmsg:delay_exit=8000000:when=1');
 	my $late = session($local);
 	my $strace = IPC::Run::start([ 'strace', '-o', '/dev/null', @delay, '-p', $late->pid ],
 		'<', \undef, '>', \$out, '2>', \$err);

@@ -91,11 +91,11 @@ sql($local, "DROP SERVER $_ CASCADE") foreach $good, $name;
 #
 # Before it is ready
 #
-# connects(bytes...): the SQLSTATE, and what the error says, of who wants a connection
-# to a remote that sends these and no more
+# connects(timeout, bytes...): the SQLSTATE, and what the error says, of who wants a
+# connection to a remote that sends these and no more
 sub connects
 {
-	my @bytes = @_;
+	my ($timeout, @bytes) = @_;
 	my $port = start_hostile_server($PoolTest::remote_db => sub {
 			my ($c) = @_;
 
@@ -103,7 +103,7 @@ sub connects
 			$c->stall;
 		});
 	my $server = new_server($local, $remote,
-		{ port => $port, sslmode => 'disable', retry_attempts => 1, connect_timeout => '1s' });
+		{ port => $port, sslmode => 'disable', retry_attempts => 1, connect_timeout => $timeout });
 	my ($state, $err, $out) = sql_state($local, "SELECT pool_prewarm('$server', 1)");
 
 	sql($local, "DROP SERVER $server CASCADE");
@@ -111,12 +111,12 @@ sub connects
 }
 
 my $parameter = message('S', "p\0" . 'x' x 5000 . "\0");
-like(connects($parameter), qr/^08001 .*timeout expired/s,
+like(connects('1s', $parameter), qr/^08001 .*timeout expired/s,
 	'a remote that lets the worker in and is not ready is not connected');
-like(connects($parameter x 20, $ready),
+like(connects('20s', $parameter x 20, $ready),
 	qr/^08001 .*more than 64 kB came before it was ready/s,
 	'a remote that sends 100 kB before it is ready is not connected');
-is(connects($parameter x 10, $ready), '00000 1',
+is(connects('20s', $parameter x 10, $ready), '00000 1',
 	'a remote that sends 50 kB before it is ready is connected');
 stop_hostile_servers();
 
@@ -157,11 +157,12 @@ wait_for_value($local,
 # A cancel that comes before the statement is read: the remote forgets it, and the
 # next one ends the statement.
 #
-$pid = $other->query(pid_query('srv'))->{out};
+($lease, $pid) = acquire_lease($other, 'srv');
 kill 'STOP', $pid;
-is( $other->query(q(SET statement_timeout = '300ms';
-		SELECT pool_query('srv', 'select pg_sleep(600)')))->{state},
+is( $other->query("SET statement_timeout = '2s';"
+		  . " SELECT pool_query($lease, 'select pg_sleep(600)')")->{state},
 	'57014', 'a statement is cancelled that the remote has not read');
+$other->query("RESET statement_timeout; SELECT pool_release($lease)");
 wait_for_value($local, q(SELECT cancels > 0 FROM pool_stats_all() WHERE server = 'srv'), 't',
 	'a cancel request is sent before the statement is read');
 kill 'CONT', $pid;

@@ -127,7 +127,7 @@ my $proxied = new_server($local, $tls, { port => $listen->sockport, sslmode => '
 close $listen;
 is(transport($local, $proxied), 'relayed',
 	'a connection is encrypted since the remote can do that');
-my $session = session($local, options => '-c statement_timeout=300');
+my $session = session($local, options => '-c statement_timeout=5s');
 is($session->query("SELECT pool_query('$proxied', 'select pg_sleep(600)')")->{state}, '57014',
 	'the statement of an encrypted connection is cancelled');
 my $request = 80877103;    # for encryption

@@ -69,7 +69,8 @@ while (time < $start + $seconds && !@wrong)
 	pg_prepared_xacts');
 	sql($local, q(DROP TABLE IF EXISTS fuzz_t; SELECT pool_resume('srv');
 		ALTER SERVER srv OPTIONS (SET max_size '4')));
-	my ($state, $err, $out) = sql_state($local, select_42('srv'));
+	my ($state, $err, $out) =
+	  sql_state($local, q(SET pool.acquire_timeout = '30s'; ) . select_42('srv'));
 	push @wrong, "the pool does not work: $err" if $out ne '42';
 	my $leased = '';
 	wait_until(20, sub {

@@ -210,7 +210,7 @@ foreach my $name (sort keys %case)
 {
 	my (undef, $type, $expected) = @{ $case{$name} };
 	my $server = new_server($local, $remote,
-		{ port => $port, dbname => $name, query_timeout => '5s', retry_attempts => 1,
+		{ port => $port, dbname => $name, query_timeout => '15s', retry_attempts => 1,
 			statement_cache => 0 });
 	my $session = session($local);
 	my $query = $type =~ /json/ ? ask($server, $type) =~ s/max\(a\)/count(*)/r : ask($server, $type);
