@@ -61,15 +61,30 @@ my %form = (
 	'DISCARD ALL and what it prepares' => qr/$discard_all.*(?:3100000004.*){10}/,
 	'parts' => qr/^(?!.*$discard_all).*$close_all/);
 my %stale;
+
+# answer_of(form, server, n, call): the answer to that call, after so many turns.  If the
+# worker has reset the connection meanwhile, it is of another form.
+sub answer_of
+{
+	my ($form, $server, $n, $call) = @_;
+	my $answer;
+
+	foreach (1 .. 5)
+	{
+		$session->query("SELECT turns('$server', $n), $call('$server', 'secret')");
+		$answer = unpack 'H*', last_answer($proxy);
+		last if $answer =~ $form{$form};
+	}
+	return $answer;
+}
+
 foreach ([ 'DISCARD ALL', 'plain', 1 ], [ 'DISCARD ALL and what it prepares', 'srv', 1 ],
 	[ 'parts', 'srv', 3 ])
 {
 	my ($form, $server, $n) = @$_;
 
-	$session->query("SELECT turns('$server', $n); SELECT fail('$server', 'secret')");
-	$stale{"$form, and an error"} = unpack 'H*', last_answer($proxy);
-	$session->query("SELECT turns('$server', $n); SELECT ask('$server', 'secret')");
-	$stale{"$form, and rows"} = unpack 'H*', last_answer($proxy);
+	$stale{"$form, and an error"} = answer_of($form, $server, $n, 'fail');
+	$stale{"$form, and rows"} = answer_of($form, $server, $n, 'ask');
 	like($stale{$_}, $form{$form}, "an answer is of its form: $_")
 	  foreach "$form, and an error", "$form, and rows";
 }
