@@ -108,12 +108,12 @@ begin
 			waited := clock_timestamp() - started;
 			raise notice '%: %, in time %', attempt,
 				regexp_replace(message, 'within \d+ ms$', 'within N ms'),
-				waited < '5s' and (attempt = 2 or waited >= '50ms');
+				waited < '20s' and (attempt = 2 or waited >= '50ms');
 			if attempt = 1 then
 				raise notice 'detail: %, hint: %', detail, hint;
 			end if;
 			if substring(message, '(\d+) ms')::int
-				not between (case attempt when 2 then 0 else 50 end) and 5000 then
+				not between (case attempt when 2 then 0 else 50 end) and 20000 then
 				raise notice 'says %', message;
 			end if;
 		end;

@@ -41,7 +41,9 @@ drop role regress_metrics_nobody, regress_metrics_reader, regress_metrics_monito
 --
 -- A counter is there, with 0, from the pool's first moment, for each reason, too
 --
-call create_server('metrics_here', 'pool', ', max_size ''2''');
+-- Nothing is done to connections between two looks at their figures.
+call create_server('metrics_here', 'pool', ', max_size ''2'', reset_query '''',
+	health_check_interval ''0''');
 create user mapping for current_user server metrics_here options (user :'USER');
 select count(*) from pg_temp.samples() where labels like '%metrics_here%';
 select pool_prewarm('metrics_here', 0);
