@@ -88,14 +88,14 @@ is($sessions[0]->result->{state}, '57014', 'which ends the wait');
 # over, the statement comes to its end on the remote.
 foreach my $point ('wait_begin', 'wait_blocked')
 {
-	my $sleep = "SELECT pool_exec('$name', 'select pg_sleep(40)')";
+	my $sleep = "SELECT pool_exec('$name', 'select pg_sleep(8)')";
 	my $offset = log_offset($remote);
 
 	is($sessions[1]->query(select_42($name))->{out}, '42', 'the next one uses the connection');
 	arm($sessions[1], "$point cancel");
 	is($sessions[1]->query($sleep)->{state}, '57014', "a statement is cancelled at $point");
 	disarm($sessions[1]);
-	ok(wait_until(30, sub { return log_count($remote, 'canceling statement', $offset) > 0; }),
+	ok(wait_until(20, sub { return log_count($remote, 'canceling statement', $offset) > 0; }),
 		"a cancel at $point is not slept over");
 }
 
