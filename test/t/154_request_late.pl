@@ -22,7 +22,8 @@ my $local = start_local('pool.max_requests' => 100);
 my $fake = start_fake_remote();
 
 create_server($local, 'srv', $remote, options => { max_size => 8 });
-create_server($local, 'one', $remote, options => { max_size => 1, acquire_timeout => '10min' });
+create_server($local, 'one', $remote,
+	options => { max_size => 1, acquire_timeout => '10min', validate_after_idle => '1h' });
 create_server($local, 'short', $remote, options => { max_size => 1, query_timeout => '6s' });
 create_server($local, 'hurried', $remote,
 	options => { max_size => 1, query_timeout => '6s', reset_query => 'select 1' });
@@ -77,13 +78,15 @@ my $stopped = send_request($session, 'proven', 'select 0; select 44');
 $session->query($elsewhere);
 wait_for_idle($pid{short}, 'a request is answered while its session is elsewhere');
 wait_for_idle($pid{hurried}, 'and so is a proof');
+
+# In one call, or the answer would be there when it is looked for
+answers($session, "SELECT t FROM pool_result($proven) r(t int)", 43,
+	'query_timeout stands still until the statement is sent');
+answers($session, "SELECT t FROM pool_result($answered) r(t int)", 42,
+	'query_timeout does not take an answer away');
 is(states_of($session, $stopped), 'running',
 	'health_check_timeout stands still while the session is elsewhere');
 kill 'CONT', $pid{proven};
-answers($session, "SELECT t FROM pool_result($answered) r(t int)", 42,
-	'query_timeout does not take an answer away');
-answers($session, "SELECT t FROM pool_result($proven) r(t int)", 43,
-	'query_timeout stands still until the statement is sent');
 answers($session, "SELECT t FROM pool_result($stopped) r(t int)", 44,
 	'the proof has its time when the session is back');
 answers($session, 'COMMIT', '', 'nothing is left of these');
