@@ -157,8 +157,8 @@ is(sql($local, q(SELECT pool_columns('plain', 'select null::public.trapped as a,
 # A statement that is canceled, and a session that ends
 my $session = session($local);
 is($session->query(q(SET statement_timeout = '2s';
-	SELECT pool_query('plain', 'select pg_catalog.pg_sleep(60)'); RESET statement_timeout))->{state},
-	'57014', 'a statement is canceled on the remote');
+	SELECT pool_query('plain', 'select pg_catalog.pg_sleep(60)');
+	RESET statement_timeout))->{state}, '57014', 'a statement is canceled on the remote');
 is($session->query("SELECT t > 0 FROM pool_query('plain', $ask) AS r(t int)")->{out},
 	't', 'the next statement is answered');
 $session->quit;

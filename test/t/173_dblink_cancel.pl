@@ -183,7 +183,8 @@ foreach my $turn (1 .. $turns)
 	$session->query("SET pool_dblink.mode = '$mode'; SELECT dblink_connect('x', 'srv')")
 	  if $turn % 10 < 2;
 	$answer = $session->query(
-		"SELECT dblink_send_query('x', 'select $turn from pg_sleep($seconds)'); $first $cancel; $get");
+		"SELECT dblink_send_query('x', 'select $turn from pg_sleep($seconds)'); $first"
+		  . " $cancel; $get");
 	$ends{ $answer->{state} }++;
 	push @wrong, "turn $turn: $answer->{out} $answer->{err}"
 	  if $answer->{out} !~ ($answer->{state} eq '00000' ? qr/^1\nOK\n$turn$/ : qr/^1\nOK$/);

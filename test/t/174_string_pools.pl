@@ -53,7 +53,8 @@ sub with_clock
 my $local = with_clock(
 	sub {
 	return start_local('pool.max_pools' => 6, max_prepared_transactions => 1,
-		'pool_dblink.max_size' => 1, 'pool.max_role_pools' => 4, 'pool.log_connections' => 'on', log_min_messages => 'debug1',
+		'pool_dblink.max_size' => 1, 'pool.max_role_pools' => 4,
+		'pool.log_connections' => 'on', log_min_messages => 'debug1',
 		shared_buffers => "'4MB'", track_activities => 'off', log_min_error_statement => 'panic');
 	});
 sql($local, <<'SQL');
