@@ -55,14 +55,15 @@ END
 $$;
 SELECT pg_temp.option_hint('pg_foreign_server', 'retry_dlay');
 SELECT pg_temp.option_hint('pg_user_mapping', 'querytimeout');
--- Where none is near, it lists the valid names, the nearest first, and no others.
+-- Where none is near, it lists the valid names, in their order, and no others.
 CREATE FUNCTION pg_temp.valid_options(context regclass, name text)
 RETURNS text[] LANGUAGE sql AS $$
 	SELECT string_to_array(substring(pg_temp.option_hint(context, name)
 		FROM '^Valid options in this context are: (.*)\.$'), ', ')
 $$;
-SELECT (pg_temp.valid_options('pg_foreign_server', 'health_check'))[1:2];
-SELECT (pg_temp.valid_options('pg_user_mapping', 'password_is_needed'))[1:1];
+SELECT pg_temp.valid_options('pg_foreign_server', 'health_check')
+	= ARRAY(SELECT o FROM unnest(pg_temp.valid_options('pg_foreign_server', 'health_check')) o
+		ORDER BY o COLLATE "C");
 SELECT count(*) = count(DISTINCT o), count(*) > 50,
 	array_agg(o ORDER BY o) FILTER (WHERE o IN
 		('host', 'sslmode', 'min_size', 'connect_timeout', 'user', 'password',
@@ -111,6 +112,10 @@ SELECT on_mapping(o) FROM unnest(ARRAY[
 	$$sslcert '/nowhere'$$, $$sslkey '/nowhere'$$,
 	$$password_required 'false'$$, $$password_required 'off'$$,
 	$$password_required 'true'$$, $$password_required 'maybe'$$]) o;
+-- The hint does not offer them, alone or among others.
+SELECT pg_temp.option_hint('pg_user_mapping', 'sslcrt') ~ '\msslcert\M';
+SELECT o FROM unnest(pg_temp.valid_options('pg_foreign_server', 'x')) o
+WHERE o IN ('passfile', 'service', 'port');
 -- Nor change an object that has it, except to remove it.
 SELECT verdict(c) FROM unnest(ARRAY[
 	$$ALTER SERVER options_libpq OPTIONS (SET host 'y')$$,

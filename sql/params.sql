@@ -16,6 +16,19 @@ select * from pool_query('loopback', 'select $1 + $2', 40, 2) as t(a int);
 select * from pool_query('loopback', 'select 2', variadic array[]::int[]) as t(a int);
 select * from pool_query('loopback', 'select 3', variadic null::int[]) as t(a int);
 
+-- Too few are told from a connection that is broken, which has that SQLSTATE, too.
+do $$
+declare
+	hint text;
+begin
+	perform pool_query('loopback', 'select $1::int + $2::int', 1);
+exception when protocol_violation then
+	get stacked diagnostics hint = pg_exception_hint;
+	raise notice '%: %', sqlstate, hint;
+end
+$$;
+select pool_exec('loopback', 'do $x$ begin raise ''bind'' using errcode = ''08P01''; end $x$');
+
 -- The query must not be NULL.
 select * from pool_query('loopback', null) as t(a int);
 select * from pool_query('loopback', null, 1) as t(a int);

@@ -28,91 +28,83 @@
  */
 #define MAX_EDITS 4
 
-typedef struct Candidate
+/* The options that may be written in a place, and which of them a name may mean. */
+typedef struct Candidates
 {
-	const char *name;
-	int distance;
-} Candidate;
+	const char *wanted;
+	List *names;
+	const char *nearest;
+	int distance; /* edits from the wanted name to the nearest */
+} Candidates;
 
 PG_FUNCTION_INFO_V1(pool_validator);
 
-/* By distance, then by name. */
 static int
-compare_candidates(const ListCell *a, const ListCell *b)
+compare_names(const ListCell *a, const ListCell *b)
 {
-	const Candidate *x = lfirst(a);
-	const Candidate *y = lfirst(b);
-
-	if (x->distance != y->distance)
-		return x->distance < y->distance ? -1 : 1;
-	return strcmp(x->name, y->name);
+	return strcmp(lfirst(a), lfirst(b));
 }
 
 static void
-add_candidate(List **candidates, const char *wanted, const char *name)
+add_candidate(Candidates *candidates, const char *name)
 {
-	Candidate *candidate = palloc(sizeof(Candidate));
-	size_t len = strlen(wanted);
-
-	candidate->name = name;
+	size_t len = strlen(candidates->wanted);
+	int distance;
 
 	/* The parser cuts names off at NAMEDATALEN, a direct call does not. */
-	candidate->distance =
-		len >= NAMEDATALEN
-			? NAMEDATALEN
-			: varstr_levenshtein(wanted, (int) len, name, (int) strlen(name), 1,
-								 1, 1, true);
-	*candidates = lappend(*candidates, candidate);
+	distance = len >= NAMEDATALEN
+				   ? NAMEDATALEN
+				   : varstr_levenshtein(candidates->wanted, (int) len, name,
+										(int) strlen(name), 1, 1, 1, true);
+	if (candidates->nearest == NULL || distance < candidates->distance)
+	{
+		candidates->nearest = name;
+		candidates->distance = distance;
+	}
+	candidates->names = lappend(candidates->names, (void *) name);
 }
 
-/* All options that may be written there, the nearest to the wanted name first. */
-static List *
-find_candidates(const char *wanted, int context)
+/* Finds all options that the current user may write there. */
+static void
+find_candidates(Candidates *candidates, int context)
 {
-	List *candidates = NIL;
-
 	for (const PoolOptionDef *def = pool_options_table; def->name; def++)
 	{
 		if (def->contexts & context)
-			add_candidate(&candidates, wanted, def->name);
+			add_candidate(candidates, def->name);
 	}
 	for (const PoolLibpqOption *o = pool_libpq_options_table(); o->name; o++)
 	{
-		if (o->contexts & context)
-			add_candidate(&candidates, wanted, o->name);
+		if ((o->contexts & context) && (!o->superuser || superuser()))
+			add_candidate(candidates, o->name);
 	}
-	list_sort(candidates, compare_candidates);
-	return candidates;
 }
 
 /*
  * The errhint() for a name that does not exist: the one that may be meant, or
- * all where none is near.
+ * all by name where none is near.
  */
 static int
 hint_of_candidates(const char *wanted, int context)
 {
-	List *candidates = find_candidates(wanted, context);
-	const Candidate *nearest;
+	Candidates candidates = {.wanted = wanted};
 	StringInfoData names;
 	ListCell *cell;
 
-	if (candidates == NIL)
+	find_candidates(&candidates, context);
+	if (candidates.names == NIL)
 		return errhint("There are no valid options in this context.");
 
-	nearest = linitial(candidates);
-	if (nearest->distance <= MAX_EDITS &&
-		nearest->distance <= (int) strlen(wanted) / 2)
-		return errhint("Perhaps you meant the option \"%s\".", nearest->name);
+	if (candidates.distance <= MAX_EDITS &&
+		candidates.distance <= (int) strlen(wanted) / 2)
+		return errhint("Perhaps you meant the option \"%s\".",
+					   candidates.nearest);
 
+	list_sort(candidates.names, compare_names);
 	initStringInfo(&names);
-	foreach (cell, candidates)
-	{
-		const Candidate *candidate = lfirst(cell);
-
+	foreach (cell, candidates.names)
 		appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "",
-						 candidate->name);
-	}
+						 (const char *) lfirst(cell));
 	return errhint("Valid options in this context are: %s.", names.data);
 }
 

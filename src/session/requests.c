@@ -178,7 +178,9 @@ warn_if_unfinished(PoolRequest *request, const void *arg)
 				 ? errdetail("The remote may have executed the statement, "
 							 "or may not.")
 				 : errdetail("The statement was not sent."),
-			 errhint("Wait for it with pool_wait() or pool_result().")));
+			 errhint(
+				 "Wait for it with pool_wait() or pool_result() in the same "
+				 "transaction, which needs a transaction block or a function.")));
 }
 
 /* The same for one that has not been sent, and is not to be any more. */

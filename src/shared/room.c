@@ -224,14 +224,17 @@ pool_room_raise(PoolObstacle obstacle, Oid role)
 						   "have connections or waiting sessions, "
 						   "or were paused or resized.",
 						   pool_limit_role_pools()),
-				 errhint("Lower min_size where it is set, "
-						 "or raise pool.max_role_pools.")));
+				 errhint("Set min_size to 0 and a shorter idle_timeout, close idle "
+						 "connections with pool_reconnect(), or raise "
+						 "pool.max_role_pools.")));
 	ereport(ERROR,
 			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 			 errmsg("no room for another pool"),
 			 errdetail("All %d pools have connections or waiting sessions, "
 					   "or were paused or resized.",
 					   pool_shmem->npools),
-			 errhint("Use pool_resume() for pools that need not stay paused, "
-					 "or raise pool.max_pools and restart the server.")));
+			 errhint("Set min_size to 0 and a shorter idle_timeout, close idle "
+					 "connections with pool_reconnect(), use pool_resume() for "
+					 "pools that need not stay paused, or raise pool.max_pools "
+					 "and restart the server.")));
 }

@@ -112,7 +112,7 @@ find_requests(ArrayType *array, Awaited *awaited)
 	{
 		if (nulls[i])
 			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-							errmsg("request must not be null")));
+							errmsg("requests must not contain nulls")));
 	}
 	qsort(numbers, count, sizeof(Datum), compare_numbers);
 	awaited->requests = palloc(Max(count, 1) * sizeof(PoolRequest *));

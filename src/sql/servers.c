@@ -46,7 +46,7 @@ pool_servers_arg(FunctionCallInfo fcinfo, int arg, int *count)
 	{
 		if (servers[i] == NULL)
 			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-							errmsg("server must not be null")));
+							errmsg("servers must not contain nulls")));
 		pool_target_resolve(servers[i], target);
 	}
 	pfree(target);

@@ -87,6 +87,21 @@ copy_report(const PGresult *res, int elevel, int sqlstate)
 }
 
 /*
+ * Says the remote that the statement has another number of parameters than were given?
+ * Its SQLSTATE is that of a broken protocol, which this is not.  In another language it
+ * says so in other words.
+ */
+static bool
+is_of_parameter_count(const PoolRemoteReport *report)
+{
+	static const char start[] = "bind message supplies ";
+
+	return report->sqlstate == ERRCODE_PROTOCOL_VIOLATION &&
+		   report->message != NULL &&
+		   strncmp(report->message, start, sizeof(start) - 1) == 0;
+}
+
+/*
  * The error in a result, in the current memory context.  An error of libpq's
  * own, which has no SQLSTATE, means that the connection was lost.
  */
@@ -107,6 +122,9 @@ pool_remote_report_error(const PGresult *res)
 			report->detail = NULL;
 		report->hint = pstrdup(POOL_HINT_CHECK_EXECUTION);
 	}
+	else if (report->hint == NULL && is_of_parameter_count(report))
+		report->hint =
+			pstrdup("Give a value for each parameter of the statement.");
 	return report;
 }
 

@@ -105,8 +105,8 @@ pool_styles_check(PoolStyle style, const char *text)
 													 : "IntervalStyle"),
 					 errdetail("The text \"%s\" could be read as another value.",
 							   pnstrdup(text, len)),
-					 errhint(
-						 "Do not change it in the statement that returns such values.")));
+					 errhint("RESET it in the lease, and do not change it in the "
+							 "statement that returns such values.")));
 		text += len;
 	}
 }

@@ -86,8 +86,12 @@ create_server($few, $_, $remote) foreach 'one', 'two', 'three';
 is(sql($few, "SELECT pool_query('$_', 'select 1')"), '(1)',
 	"with pool.max_pools 2 there can be pool $_")
   foreach 'one', 'two';
-is((sql_state($few, pid_query('three')))[0], '53400',
-	'with pool.max_pools 2 there is no third pool');
+my ($state, $error) = sql_state($few, pid_query('three'));
+is($state, '53400', 'with pool.max_pools 2 there is no third pool');
+like($error, qr/HINT:.*close idle connections with pool_reconnect\(\)/,
+	'and the hint says how to make room');
+sql($few, "SELECT pool_reconnect('one')");
+is(sql($few, "SELECT pool_query('three', 'select 1')"), '(1)', 'which does');
 
 settled($few);
 $session->quit;

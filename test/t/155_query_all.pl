@@ -338,7 +338,8 @@ sub refused
 }
 
 refused(ask_all([ 's1', 'none' ], $insert, 'n int'), '42704', qr/"none"/, 'unknown server');
-refused(ask_all([ 's1', 'NULL' ], $insert, 'n int'), '22004', qr/null/, 'null server');
+refused(ask_all([ 's1', 'NULL' ], $insert, 'n int'), '22004', qr/servers must not contain nulls/,
+	'null server');
 refused(ask_all(['s1'], $insert, 'n int', q(on_error => 'ignore')), '22023',
 	qr/"ignore".*HINT:.*raise, row, skip/s, 'on_error');
 refused(ask_all(['s1'], $insert, 'n int', 'on_error => NULL'), '22004', qr/null/,

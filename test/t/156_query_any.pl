@@ -335,7 +335,8 @@ sub refused
 from_here();
 refused(any([], $who), '22023', qr/servers/, 'no servers');
 refused(any([ 's1', 'none' ], $who), '42704', qr/"none"/, 'unknown server');
-refused(any([ 's1', 'NULL' ], $who), '22004', qr/null/, 'null server');
+refused(any([ 's1', 'NULL' ], $who), '22004', qr/servers must not contain nulls/,
+	'null server');
 refused(any([ 's1' ], $who, q(hedge_after => '-1s')), '22023', qr/hedge_after is out of range/,
 	'negative hedge_after');
 refused("SELECT * FROM pool_query_any('{s1}', NULL) AS t(a int)", '22004', qr/query/, 'null query');
