@@ -42,10 +42,10 @@ sql()
 		-d "$2" "${@:3}"
 }
 
-# show: statements from the input, each before its result
+# show: statements from the input, line by line as they can be typed, each before its result
 show()
 {
-	sql local shop --echo-queries || die 'the statement above failed'
+	sql local shop --echo-all || die 'the statement above failed'
 }
 
 value()

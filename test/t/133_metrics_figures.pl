@@ -13,6 +13,7 @@ use FindBin;
 use lib $FindBin::RealBin;
 use PoolTest;
 use PoolTest::Http;
+use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $port = metrics_port();
@@ -54,6 +55,13 @@ sql($local, q(ALTER SERVER checked OPTIONS (SET health_check_query 'select 1')))
 sql($local, q(SELECT pool_query('checked', 'select 1')));
 becomes('health_check_consecutive_failures', 'checked', 0, 'one that goes well begins anew');
 cmp_ok(metric('health_check_failures_total', 'checked'), '>=', 3, 'all are counted for ever');
+
+#
+# How many series the manual says that a pool has
+#
+my %all = samples(sql($local, 'SELECT pool_metrics()'));
+my ($series) = slurp_file("$FindBin::RealBin/../../doc/monitoring.md") =~ /A pool has (\d+) series/;
+is(scalar(grep { /,server="checked",/ } keys %all), $series, 'a pool has as many series as the manual says');
 
 #
 # A leak is there as long as it is held
