@@ -103,8 +103,11 @@ hint_of_candidates(const char *wanted, int context)
 	list_sort(candidates.names, compare_names);
 	initStringInfo(&names);
 	foreach (cell, candidates.names)
-		appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "",
-						 (const char *) lfirst(cell));
+	{
+		const char *name = lfirst(cell);
+
+		appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "", name);
+	}
 	return errhint("Valid options in this context are: %s.", names.data);
 }
 
