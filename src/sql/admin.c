@@ -248,16 +248,18 @@ has_others(const Pool *pool)
 	return pool_slot_count_all(pool) > own;
 }
 
-/*
- * Counts the leased connections of the server.  *busy is one of its pools that
- * have connections to wait for, or NULL.
- */
-static int
-count_leased(Oid server, Pool **busy)
+/* What a drain has left of the server's connections. */
+typedef struct Remains
 {
-	int leased = 0;
+	int all; /* those being opened and closed included */
+	int leased;
+	Pool *busy; /* a pool that has some to wait for, or NULL */
+} Remains;
 
-	*busy = NULL;
+static void
+count_remains(Oid server, Remains *remains)
+{
+	memset(remains, 0, sizeof(*remains));
 	for (int i = 0; i < pool_shmem->npools; i++)
 	{
 		Pool *pool = &pool_shmem_pools[i];
@@ -265,19 +267,37 @@ count_leased(Oid server, Pool **busy)
 		LWLockAcquire(&pool->lock, LW_SHARED);
 		if (is_pool_of(pool, server))
 		{
-			leased += pool->nslots[POOL_SLOT_LEASED];
+			remains->all += pool_slot_count_all(pool);
+			remains->leased += pool->nslots[POOL_SLOT_LEASED];
 			if (has_others(pool))
-				*busy = pool;
+				remains->busy = pool;
 		}
 		LWLockRelease(&pool->lock);
 	}
-	return leased;
+}
+
+/* What is not leased is not in the number that is returned, and is there still. */
+static void
+warn_of_remains(const Remains *remains, FunctionCallInfo fcinfo)
+{
+	int n = remains->all - remains->leased;
+
+	if (n == 0)
+		return;
+	ereport(WARNING,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 errmsg_plural("%d connection to server \"%s\" is not leased and not closed yet",
+						   "%d connections to server \"%s\" are not leased and not closed yet",
+						   n, n, pool_args_server(fcinfo)),
+			 errdetail("The remote may have a session for each."),
+			 errhint("Look in pool_connections for their state, "
+					 "and call pool_drain() again with more time.")));
 }
 
 /*
  * Pauses, and closes each connection as soon as it is not leased.  Waits until
  * all are closed but those that this session has leased, or the timeout is over,
- * and returns how many are still leased.
+ * and returns how many are still leased; a warning tells of others.
  * Raises 22023 for a timeout that is out of range.
  */
 Datum
@@ -286,26 +306,26 @@ pool_sql_drain(PG_FUNCTION_ARGS)
 	Oid server = server_oid(fcinfo);
 	int64 deadline = pool_args_deadline(fcinfo, 1);
 	PoolCloseReason reason = POOL_CLOSE_ADMIN;
-	Pool *busy;
-	int leased;
+	Remains remains;
 
 	for_each_pool(server, drain, &reason, false);
 	for (;;)
 	{
 		long left = pool_clock_left_ms(deadline);
 
-		leased = count_leased(server, &busy);
-		if (busy == NULL || left == 0)
+		count_remains(server, &remains);
+		if (remains.busy == NULL || left == 0)
 			break;
 
 		/* The first sleep at a pool returns at once, to have it looked at again. */
-		ConditionVariableTimedSleep(&busy->changed,
+		ConditionVariableTimedSleep(&remains.busy->changed,
 									left < 0 ? DRAIN_LOOK_MS
 											 : Min(left, DRAIN_LOOK_MS),
 									pool_wait_event(POOL_WAIT_DRAIN));
 	}
 	ConditionVariableCancelSleep();
-	PG_RETURN_INT32(leased);
+	warn_of_remains(&remains, fcinfo);
+	PG_RETURN_INT32(remains.leased);
 }
 
 static int

@@ -1,7 +1,8 @@
 # 060_stopped_worker.pl
 #	A worker that is stopped (by a debugger, or since the machine swaps) keeps
 #	waiting only those who need it.  A session that has copies of the connections
-#	does not, also when others hold them that do.
+#	does not, also when others hold them that do.  What it does not close pool_drain()
+#	tells of.
 #
 # Runs in the plain round only.
 
@@ -64,6 +65,19 @@ is($_->result->{out}, '42', 'a session without a copy is served when the worker 
   foreach @cold;
 is($hasty->query("RESET pool.acquire_timeout; " . select_42('srv'))->{out}, '42',
 	'a session that gave up waiting for the worker is served when that goes on');
+
+# Connections that cannot be closed
+settled($local, 'all leases have ended');
+kill 'STOP', $worker;
+$answer = $hasty->query(q(SELECT pool_drain('srv', '200ms')));
+is($answer->{out}, '0', 'pool_drain counts what is leased');
+like($answer->{err},
+	qr/WARNING:  55006: 2 connections to server "srv" are not leased and not closed.*pool_connections/s,
+	'a warning tells of those that are not closed');
+kill 'CONT', $worker;
+$answer = $hasty->query(q(SELECT pool_drain('srv')));
+is("$answer->{out} $answer->{err}", '0 ', 'pool_drain without a warning has closed all');
+is(sql($local, q(SELECT count(*) FROM pool_connections)), 0, 'none is left');
 
 $_->quit foreach @warm, @cold, $hasty;
 settled($local, 'nothing is under way, and the sums hold', 20);
