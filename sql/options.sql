@@ -96,12 +96,30 @@ SELECT on_server(o) FROM unnest(ARRAY[
 	$$autoscale ''$$, $$autoscale 'perhaps'$$,
 	$$leak_action ''$$, $$leak_action 'kill'$$,
 	$$sslmode 'requier'$$, $$sslmode 'Require'$$,
-	$$gssencmode 'allow'$$]) o;
+	$$gssencmode 'allow'$$, $$channel_binding 'yes'$$,
+	$$target_session_attrs 'Primary'$$, $$ssl_min_protocol_version 'TLSv9'$$,
+	$$port 'abc'$$, $$port '70000'$$, $$port '0,x'$$, $$port '5432x'$$,
+	$$hostaddr 'abc'$$, $$hostaddr '127.0.0.1x,::g'$$,
+	$$host 'a', keepalives 'foo'$$, $$host 'a', keepalives_idle '30s'$$,
+	$$host 'a,b', keepalives_interval ' '$$,
+	$$hostaddr '::1', keepalives_count '99999999999'$$,
+	$$host 'a', keepalives '0', tcp_user_timeout '1min'$$,
+	$$host 'a,b,c', port '5432,5433'$$, $$host 'a', port '1,2'$$,
+	$$host 'a,c', hostaddr '127.0.0.1'$$]) o;
 SELECT on_server(o) FROM unnest(ARRAY[
 	$$idle_timeout ' 5 min '$$, $$idle_timeout '1.5h'$$,
 	$$connect_timeout '0'$$, $$connect_timeout '500ms'$$,
 	$$retry_jitter ' 10 %'$$, $$autoscale 'YES'$$, $$leak_action 'Warn'$$,
-	$$sslmode ''$$, $$reset_query E'RESET ALL;\nUNLISTEN *'$$]) o;
+	$$sslmode ''$$, $$target_session_attrs 'prefer-standby'$$,
+	$$ssl_max_protocol_version 'tlsv1.3'$$, $$port ' 5432 '$$,
+	$$host 'a,b,c', port '1'$$, $$host 'a,b', port ',65535'$$,
+	$$host 'a,b', port '0,1'$$, $$host 'a,b', hostaddr '127.1,abc'$$,
+	$$hostaddr '::1,', port '1,2'$$, $$port '1,2'$$,
+	$$service 'x', host 'a', port '1,2', keepalives '1s'$$,
+	$$keepalives_idle '30s'$$, $$host '/tmp', keepalives '1s'$$,
+	$$host 'a,@b', tcp_user_timeout '1s'$$, $$host 'a', keepalives ''$$,
+	$$host 'a', keepalives '0', keepalives_idle '30s'$$,
+	$$host 'a', keepalives_idle '-1 '$$, $$reset_query E'RESET ALL;\nUNLISTEN *'$$]) o;
 SELECT on_mapping(o) FROM unnest(ARRAY[
 	$$max_size 'ten'$$, $$priority '1001'$$, $$acquire_timeout '1 hour'$$,
 	$$password_required 'maybe'$$]) o;

@@ -24,6 +24,5 @@ typedef struct PoolLibpqOption
 extern const PoolLibpqOption *pool_libpq_options_table(void);
 
 extern const PoolLibpqOption *pool_libpq_options_find(const char *name);
-extern void pool_libpq_options_check_value(const char *name, const char *value);
 
 #endif /* POOL_LIBPQ_OPTIONS_H */

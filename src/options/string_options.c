@@ -24,6 +24,7 @@
 #include "miscadmin.h"
 
 #include "options/libpq_options.h"
+#include "options/libpq_values.h"
 #include "options/option_table.h"
 #include "options/string_options.h"
 
@@ -130,7 +131,7 @@ check_value(const char *keyword, const char *value)
 						 "and encrypt with \"sslmode\".")));
 	if (strcmp(keyword, "min_protocol_version") == 0 ||
 		strcmp(keyword, "max_protocol_version") == 0)
-		pool_libpq_options_check_value(keyword, value);
+		pool_libpq_values_check(keyword, value);
 	if ((strcmp(keyword, "host") == 0 || strcmp(keyword, "hostaddr") == 0) &&
 		pool_conninfo_count_items(value) > POOL_MAX_HOSTS)
 		ereport(ERROR,

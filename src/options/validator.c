@@ -19,6 +19,7 @@
 #include "utils/varlena.h"
 
 #include "options/libpq_options.h"
+#include "options/libpq_values.h"
 #include "options/option_table.h"
 #include "options/options.h"
 
@@ -175,7 +176,7 @@ check_libpq_option(const PoolLibpqOption *option, const char *value)
 				 errdetail(
 					 "Only a superuser can create or change an object with this option.")));
 
-	pool_libpq_options_check_value(option->name, value);
+	pool_libpq_values_check(option->name, value);
 }
 
 /*
@@ -238,6 +239,9 @@ pool_validator(PG_FUNCTION_ARGS)
 		else
 			check_libpq_option(libpq, defGetString(def));
 	}
+
+	if (context == POOL_ON_SERVER)
+		pool_libpq_values_check_together(options);
 
 	/*
 	 * What a mapping does not say, its server may; pool_target_resolve() has

@@ -25,12 +25,15 @@ is_permanent_sqlstate(int sqlstate)
 			   ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION ||
 		   sqlstate == ERRCODE_INVALID_CATALOG_NAME ||
 		   sqlstate == ERRCODE_INSUFFICIENT_PRIVILEGE ||
+		   sqlstate == ERRCODE_UNDEFINED_OBJECT ||		  /* in "options": */
+		   sqlstate == ERRCODE_INVALID_PARAMETER_VALUE || /* a setting, its */
+		   sqlstate == ERRCODE_SYNTAX_ERROR ||			  /* value, a switch */
 		   sqlstate == ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED;
 }
 
 /*
  * Does the message say that trying again cannot help?  That is for what libpq
- * itself finds wrong with encryption, which has no SQLSTATE.  The worker sets
+ * itself finds wrong with encryption and with options, which has no SQLSTATE.  The worker sets
  * lc_messages so that libpq's messages are in English; OpenSSL's always are.  A
  * remote that goes away meanwhile is not among these.
  */
@@ -38,14 +41,32 @@ static bool
 is_permanent_message(const char *message)
 {
 	static const char *const parts[] = {
-		"SSL was required",		 "certificate verify failed",
-		"does not match host",	 "does not exist",
-		"private key",			 "certificate present",
-		"channel binding",		 "protocol version",
-		"unsupported protocol",	 "no protocols available",
-		"handshake failure",	 "alert certificate",
-		"alert bad certificate", "alert unknown ca",
-		"invalid sslmode value", "weak sslmode",
+		"SSL was required",
+		"certificate verify failed",
+		"does not match host",
+		"does not exist",
+		"private key",
+		"certificate present",
+		"channel binding",
+		"protocol version",
+		"unsupported protocol",
+		"no protocols available",
+		"handshake failure",
+		"alert certificate",
+		"alert bad certificate",
+		"alert unknown ca",
+		"weak sslmode",
+
+		/* Of values of options */
+		" value: \"", /* invalid ... value: "x" */
+		"invalid integer value",
+		"invalid port number",
+		"keepalives parameter must",
+		"could not match",
+		"could not parse network address",
+		"definition of service",
+		"service file",
+		"require_auth method",
 	};
 
 	for (size_t i = 0; i < lengthof(parts); i++)

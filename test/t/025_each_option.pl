@@ -197,6 +197,34 @@ like(keepalive_timer($unprobed), qr/^none$/,
 	'with keepalives 0 the kernel does not probe the connection');
 
 #
+# Values that libpq or the remote refuses, some of them written before that was checked
+#
+my ($wrong, @given);
+foreach my $case (
+	[ '08001', 'port=abc' ], [ '08001', 'port=1,2' ], [ '08001', 'port=70000' ],
+	[ '08001', 'target_session_attrs=first' ], [ '08001', 'keepalives=foo' ],
+	[ '08001', 'keepalives_idle=30s' ], [ '42704', 'options=-c nonsense=1' ],
+	[ '22023', 'options=-c work_mem=x' ], [ '42601', 'options=nonsense' ],
+	[ '08001', 'service=none', 'gssencmode=disable' ], [ '08001', 'hostaddr=x' ])
+{
+	my $state = shift @$case;
+
+	@given = ('dbname=far', 'host=127.0.0.1', @$case);
+	push @given, 'port=' . $remote->port if "@given" !~ /port=/;
+	$wrong = server();
+	sql($local, "UPDATE pg_foreign_server SET srvoptions = '{"
+		  . join(',', map { qq("$_") } @given) . "}' WHERE srvname = '$wrong'");
+	is($session->query(pid_query($wrong))->{state}, $state, "$case->[0]: $state");
+	is(stat_of($local, 'connect_errors', $wrong), 1, "$case->[0]: after one attempt");
+}
+is((sql_state($local, "ALTER SERVER $wrong OPTIONS (ADD max_size '3')"))[0], '00000',
+	'a server with a wrong value from before can be altered');
+is((sql_state($local, "ALTER SERVER $wrong OPTIONS (SET hostaddr 'y')"))[0],
+	'HV024', 'but not to another wrong one');
+sql($local, "ALTER SERVER $wrong OPTIONS (SET hostaddr '127.0.0.1')");
+is($session->query(pid_query($wrong))->{state}, '00000', 'to a right one it can');
+
+#
 # What a user mapping overrides
 #
 create_server($local, 'mapped', $remote,

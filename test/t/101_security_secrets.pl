@@ -87,8 +87,8 @@ wait_for_value($local, $who, 'far_alice', 'alice uses her new password', user =>
 my %wrong = (
 	unreachable => { port => 1 },
 	unknown => { host => 'nowhere.invalid', connect_timeout => '1s' },
-	malformed => { hostaddr => 'x' },
-	misspelt => { target_session_attrs => 'x' },
+	malformed => { hostaddr => '127.0.0.1' },
+	misspelt => { target_session_attrs => 'any' },
 	unencrypted => { sslmode => 'require' },
 	uncertain => { sslmode => 'verify-full', sslrootcert => '/nonexistent' },
 	endless => { options => '-c search_path=' . 'x' x 200_000 },
@@ -103,8 +103,17 @@ foreach my $name (sort keys %wrong)
 		  . "GRANT USAGE ON FOREIGN SERVER $name TO alice");
 	secretly("CREATE USER MAPPING FOR alice SERVER $name OPTIONS (user 'far_alice',"
 		  . " password '$never', sslpassword '$never')");
+	next if $name =~ /^(malformed|misspelt)$/;
 	fails($alice, "a server that is $name", "SELECT pool_query('$name', 'select 1')");
 }
+
+# Wrong values that were there before they were refused
+my $before = q(UPDATE pg_foreign_server SET srvoptions = array_replace(srvoptions, '%s', '%s'));
+sql($local, sprintf $before, @$_)
+  foreach [qw(hostaddr=127.0.0.1 hostaddr=x)],
+  [qw(target_session_attrs=any target_session_attrs=x)];
+fails($alice, "a server that is $_", "SELECT pool_query('$_', 'select 1')")
+  foreach 'malformed', 'misspelt';
 fails($alice, 'a password on a server',
 	"SET log_statement = 'none'; ALTER SERVER srv OPTIONS (ADD password 'x')");
 
