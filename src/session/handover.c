@@ -39,6 +39,7 @@
 /* One request and its answer. */
 typedef struct Exchange
 {
+	Pool *pool;
 	int worker; /* its number */
 	int64 deadline;
 	int sock;			 /* to the worker's address */
@@ -95,6 +96,13 @@ give_way(Exchange *exchange)
 	patience_ms = Min(patience_ms * 2, MAX_PATIENCE_MS);
 }
 
+/* The time is over: no connection can be had of the pool. */
+static void
+count_failure(const Exchange *exchange)
+{
+	pool_stats_add(&exchange->pool->stats, POOL_COUNT_ACQUIRE_FAILURES, 1);
+}
+
 /*
  * Waits for the socket or the latch; the caller looks at what it waits for, and
  * waits again.  Raises 08001 after the deadline, which there always is.
@@ -112,11 +120,14 @@ wait_for_worker(Exchange *exchange, int sock, uint32 event)
 		left = Min(left, Max(1, pool_clock_left_ms(exchange->give_way_at)));
 	}
 	if (left == 0)
+	{
+		count_failure(exchange);
 		ereport(ERROR,
 				(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
 				 errmsg("pool worker is not responding"),
 				 errhint("See the server log, and look in pg_stat_activity "
 						 "for backend_type \"pool worker\".")));
+	}
 	rc = WaitLatchOrSocket(MyLatch,
 						   WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH |
 							   event,
@@ -127,6 +138,17 @@ wait_for_worker(Exchange *exchange, int sock, uint32 event)
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}
+}
+
+static void
+raise_not_running(const Exchange *exchange)
+{
+	count_failure(exchange);
+	ereport(ERROR, (errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
+					errmsg("pool worker is not running"),
+					errdetail("It is restarted within a second."),
+					errhint("If it is not, see the server log, "
+							"and check max_worker_processes.")));
 }
 
 /*
@@ -154,13 +176,7 @@ send_request(Exchange *exchange, const void *data, size_t len)
 			long left = pool_clock_left_ms(exchange->deadline);
 
 			if (left == 0)
-				ereport(ERROR,
-						(errcode(
-							 ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
-						 errmsg("pool worker is not running"),
-						 errdetail("It is restarted within a second."),
-						 errhint("If it is not, see the server log, "
-								 "and check max_worker_processes.")));
+				raise_not_running(exchange);
 			ConditionVariableTimedSleep(&pool_shmem->worker_started, left,
 										pool_wait_event(POOL_WAIT_CONNECT));
 		}
@@ -295,7 +311,8 @@ ask_worker(Exchange *exchange, const StringInfo request)
  * does not have that connection (it ended, or was restarted), or if the slot was
  * released meanwhile because the worker was slow and others waited.  Then *leased is
  * POOL_NONE, also if an error is raised.  The deadline is in pool_clock_us(); raises
- * 08001 after it, and 53000 when the session cannot open one more descriptor.
+ * 08001 after it, and counts that as an acquire that failed, and 53000 when the
+ * session cannot open one more descriptor.
  */
 bool
 pool_handover_fetch(int *leased, uint64 generation, int64 deadline,
@@ -317,7 +334,8 @@ pool_handover_fetch(int *leased, uint64 generation, int64 deadline,
 		return false; /* reclaimed and closed meanwhile */
 	initStringInfo(&data);
 	appendBinaryStringInfo(&data, (char *) &message, sizeof(message));
-	exchange.worker = pool_worker_number(&pool_shmem_pools[pool]);
+	exchange.pool = &pool_shmem_pools[pool];
+	exchange.worker = pool_worker_number(exchange.pool);
 	ask_worker(&exchange, &data);
 	if (reply->status != 0 && *leased != POOL_NONE)
 	{
@@ -351,13 +369,12 @@ message_len(const PoolConninfo *conninfo)
 /*
  * Tells the worker how the pool's connections are to be made.  Returns false
  * if the pool is gone or the worker ended meanwhile.  The deadline is in
- * pool_clock_us(); raises 08001 after it, and 54000 for options that are too
- * long for a message.
+ * pool_clock_us(); raises 08001 after it, counted as above, and 54000 for options
+ * that are too long for a message.
  */
 bool
-pool_handover_configure(const Pool *pool, uint64 pool_id,
-						const PoolTarget *target, const PoolConninfo *conninfo,
-						int64 deadline)
+pool_handover_configure(Pool *pool, uint64 pool_id, const PoolTarget *target,
+						const PoolConninfo *conninfo, int64 deadline)
 {
 	PoolMessage message = {.kind = POOL_MESSAGE_CONFIGURE,
 						   .sender = *pool_self(),
@@ -366,7 +383,8 @@ pool_handover_configure(const Pool *pool, uint64 pool_id,
 						   .target = *target,
 						   .nstrings = conninfo->count * 2};
 	int none = POOL_NONE;
-	Exchange exchange = {.worker = pool_worker_number(pool),
+	Exchange exchange = {.pool = pool,
+						 .worker = pool_worker_number(pool),
 						 .deadline = deadline,
 						 .leased = &none};
 	StringInfoData data;

@@ -20,7 +20,7 @@ typedef struct PoolHandover
 
 extern bool pool_handover_fetch(int *leased, uint64 generation, int64 deadline,
 								PoolHandover *handover);
-extern bool pool_handover_configure(const Pool *pool, uint64 pool_id,
+extern bool pool_handover_configure(Pool *pool, uint64 pool_id,
 									const PoolTarget *target,
 									const PoolConninfo *conninfo,
 									int64 deadline);

@@ -59,6 +59,7 @@ my $hasty = session($local, options => '-c pool.acquire_timeout=300ms');
 my $answer = $hasty->query(select_42('srv'), 20);
 is($answer->{state}, '08001', 'acquire_timeout bounds the wait for the worker');
 like($answer->{err}, qr/pool worker is not responding/, 'the error says who does not answer');
+is(stat_of($local, 'acquire_failures'), 1, 'it is counted as an acquire that failed');
 
 kill 'CONT', $worker;
 is($_->result->{out}, '42', 'a session without a copy is served when the worker goes on')

@@ -200,6 +200,25 @@ foreach my $server (qw(crowded slow away locked well))
 $_->quit foreach $holder, $leaker;
 settled($local);
 
+# No worker: its socket cannot be made
+
+my $socket = $local->data_dir . '/pg_stat_tmp/pool.1.sock';
+
+push @faults, 'PoolWorkerDown';
+ok( wait_until(
+		60,
+		sub {
+			my $pid = worker_pid($local);
+
+			kill 'TERM', $pid if $pid;
+			return mkdir $socket;
+		}),
+	'the worker has ended, and something else is in the place of its socket');
+soon_firing('a worker that cannot start has its alert', 'PoolWorkerDown');
+rmdir $socket;
+ok(wait_until(60, sub { !firing_alerts($prometheus) }), 'it starts when it can');
+is(sql($local, q(SELECT pool_query('well', 'select 1'))), '(1)', 'and opens connections');
+
 # No metrics
 
 $local->stop;
