@@ -321,5 +321,7 @@ pool_acquire_error_queue_full(Pool *pool, uint64 pool_id,
 					NameStr(target->server_name)),
 			 errdetail("The pool has leased %d of at most %d connections.  "
 					   "The number of waiting sessions is %d, the most that max_waiters allows.",
-					   now.leased, now.limit, now.nwaiting)));
+					   now.leased, now.limit, now.nwaiting),
+			 errhint("Raise max_size or max_waiters of the server, "
+					 "or look in pool_connections for who holds connections.")));
 }

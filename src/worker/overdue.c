@@ -55,9 +55,10 @@ log_leak(const Pool *pool, int slot, const PoolSlot *lease, int64 now)
 
 	ereport(LOG,
 			(errmsg("connection %d of pool for server \"%s\" has been leased "
-					"for %d seconds and unused for %d seconds by process %d",
-					slot, NameStr(pool->server_name), leased, unused,
-					lease->owner.pid),
+					"for %d %s and unused for %d %s by process %d",
+					slot, NameStr(pool->server_name), leased,
+					leased == 1 ? "second" : "seconds", unused,
+					unused == 1 ? "second" : "seconds", lease->owner.pid),
 			 OidIsValid(holder->userid)
 				 ? errdetail("The session has role \"%s\" and application name "
 							 "\"%s\"; its last query was: %s",

@@ -32,7 +32,9 @@ my $lease = acquire($one, 'crowded');
 $two->begin(q(SELECT pool_exec('crowded', 'select 1')));
 step('a session waits for the only connection', 'crowded',
 	acquires => 1, connects => 1, waiting => 1);
-ask($three, 'crowded');
+like($three->query(q(SELECT pool_exec('crowded', 'select 1')))->{err},
+	qr/max_waiters allows\.\nHINT:  Raise max_size or max_waiters of the server/,
+	'the error says what to raise');
 step('max_waiters fails a session that would wait, too', 'crowded',
 	acquire_failures => 1, waiting => 1);
 release($one, $lease);

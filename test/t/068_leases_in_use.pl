@@ -114,7 +114,7 @@ wait_until(10, sub { @lines = lines('busy', $log); return @lines > 1 });
 is(scalar @lines, 2, 'the log has a line for the leak and one for the lease that is reclaimed');
 my $pid = $busy->pid;
 my ($leased, $unused) =
-  $lines[0] =~ /has been leased for (\d+) seconds and unused for (\d+) seconds by process $pid$/;
+  $lines[0] =~ /has been leased for (\d+) seconds? and unused for (\d+) seconds? by process $pid$/;
 cmp_ok($unused || 0, '>=', 3, 'the log says for how long a leaked lease was not used');
 cmp_ok(($leased || 0) - ($unused || 0), '>=', 4,
 	'the log says for how long a leaked lease has been leased');
