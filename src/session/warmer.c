@@ -137,15 +137,26 @@ try_to_warm(const Mapping *mapping)
 	MemoryContextSwitchTo(context);
 }
 
+/* Why this process connects to the database, which may not exist. */
+static void
+tell_setting(void *arg)
+{
+	errcontext("warming the pools of a database that pool.warm_databases names");
+}
+
 /* Where the process begins; bgw_extra names its database. */
 void
 pool_warmer_main(Datum arg)
 {
+	ErrorContextCallback context = {.previous = error_context_stack,
+									.callback = tell_setting};
 	ListCell *cell;
 
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
+	error_context_stack = &context;
 	BackgroundWorkerInitializeConnection(MyBgworkerEntry->bgw_extra, NULL, 0);
+	error_context_stack = context.previous;
 	MemoryContextSwitchTo(AllocSetContextCreate(TopMemoryContext, "pool warmer",
 												ALLOCSET_DEFAULT_SIZES));
 	foreach (cell, find_mappings())

@@ -43,7 +43,7 @@ $local->restart;
 wait_for_app_sessions($remote, 7,
 	'two connections are opened in each database, and three for a mapping with min_size 3');
 my $log = sub { return log_since($local, $offset); };
-ok( wait_until(20, sub { $log->() =~ /FATAL:  database "missing" does not exist/ }),
+ok( wait_until(20, sub { $log->() =~ /FATAL:  database "missing" does not exist\n.*CONTEXT:.*pool\.warm_databases/ }),
 	'the log tells of a database in pool.warm_databases that does not exist');
 ok( wait_until(20, sub { $log->() =~ /ERROR:  password is required\n.*server "bad"/ }),
 	'the log tells of a user mapping that cannot be used');
