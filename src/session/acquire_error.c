@@ -274,9 +274,11 @@ pool_acquire_error_connect(Pool *pool, uint64 pool_id, const PoolTarget *target)
 		ereport(ERROR,
 				(errcode(sqlstate),
 				 errmsg(CANNOT_CONNECT, NameStr(target->server_name)),
-				 errdetail("The circuit breaker is open; the next attempt is in %d ms.  "
+				 errdetail("The circuit breaker is open; the next attempt is in %d ms.%s  "
 						   "The last one failed: %s",
-						   now.retry_ms, now.error.message),
+						   now.retry_ms,
+						   now.opening > 0 ? "  One is under way." : "",
+						   now.error.message),
 				 errhint("Call pool_breaker_reset() to try at once.")));
 	ereport(ERROR, (errcode(sqlstate),
 					errmsg(CANNOT_CONNECT, NameStr(target->server_name)),

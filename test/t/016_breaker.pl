@@ -62,7 +62,7 @@ kill 'STOP', worker_pid($local);
 is(stat_of($local, q(breaker || ' ' || breaker_trips || ' ' || connect_errors), 'busy'),
 	'open 1 3', 'the breaker opens after breaker_threshold attempts');
 $_->begin(q(SELECT pool_query('busy', 'select 42'))) foreach @sessions;
-my $next = qr/circuit breaker is open; the next attempt is in \d+ ms/;
+my $next = qr/circuit breaker is open; the next attempt is in \d+ ms\.  The last/;
 like($_->result->{err}, qr/08001: .*$next.*Connection refused.*pool_breaker_reset/s,
 	'while the breaker is open a session gets the cause and the time of the next attempt')
   foreach @sessions;
