@@ -60,7 +60,6 @@ my $answer = $hasty->query(select_42('srv'), 20);
 is($answer->{state}, '08001', 'acquire_timeout bounds the wait for the worker');
 like($answer->{err}, qr/pool worker is not responding/, 'the error says who does not answer');
 is(stat_of($local, 'acquire_failures'), 1, 'it is counted as an acquire that failed');
-
 kill 'CONT', $worker;
 is($_->result->{out}, '42', 'a session without a copy is served when the worker goes on')
   foreach @cold;
@@ -69,7 +68,12 @@ is($hasty->query("RESET pool.acquire_timeout; " . select_42('srv'))->{out}, '42'
 
 # Connections that cannot be closed
 settled($local, 'all leases have ended');
+create_server($local, 'unasked', $remote);
 kill 'STOP', $worker;
+is($hasty->query(q(SELECT * FROM pool_query_all('{unasked}', 'select 42', on_error => 'row',
+		timeout => '200ms') AS t(server text, sqlstate text, error text, a int)), 20)->{state},
+	'08001', 'pool_query_all() does not take a worker for a server that fails');
+is(stat_of($local, 'acquire_failures', 'unasked'), 1, 'that is counted, too');
 $answer = $hasty->query(q(SELECT pool_drain('srv', '200ms')));
 is($answer->{out}, '0', 'pool_drain counts what is leased');
 like($answer->{err},
