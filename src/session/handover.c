@@ -311,7 +311,7 @@ ask_worker(Exchange *exchange, const StringInfo request)
  * does not have that connection (it ended, or was restarted), or if the slot was
  * released meanwhile because the worker was slow and others waited.  Then *leased is
  * POOL_NONE, also if an error is raised.  The deadline is in pool_clock_us(); raises
- * 08001 after it, and counts that as an acquire that failed, and 53000 when the
+ * 08001 after it, which counts as an acquire that failed, and 53000 when the
  * session cannot open one more descriptor.
  */
 bool

@@ -17,6 +17,15 @@
 /* The same as POOL_CONNECT_ERROR_FILES, in libpq's words. */
 #define LIBPQ_ERROR_FILES "could not create socket: Too many open files"
 
+/* Is it of the option "options": a setting, its value, or a switch? */
+static bool
+is_of_options(int sqlstate)
+{
+	return sqlstate == ERRCODE_UNDEFINED_OBJECT ||
+		   sqlstate == ERRCODE_INVALID_PARAMETER_VALUE ||
+		   sqlstate == ERRCODE_SYNTAX_ERROR;
+}
+
 /* Does the SQLSTATE say that trying again cannot help? */
 static bool
 is_permanent_sqlstate(int sqlstate)
@@ -25,17 +34,15 @@ is_permanent_sqlstate(int sqlstate)
 			   ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION ||
 		   sqlstate == ERRCODE_INVALID_CATALOG_NAME ||
 		   sqlstate == ERRCODE_INSUFFICIENT_PRIVILEGE ||
-		   sqlstate == ERRCODE_UNDEFINED_OBJECT ||		  /* in "options": */
-		   sqlstate == ERRCODE_INVALID_PARAMETER_VALUE || /* a setting, its */
-		   sqlstate == ERRCODE_SYNTAX_ERROR ||			  /* value, a switch */
+		   is_of_options(sqlstate) ||
 		   sqlstate == ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED;
 }
 
 /*
  * Does the message say that trying again cannot help?  That is for what libpq
- * itself finds wrong with encryption and with options, which has no SQLSTATE.  The worker sets
- * lc_messages so that libpq's messages are in English; OpenSSL's always are.  A
- * remote that goes away meanwhile is not among these.
+ * itself finds wrong with encryption and options, which has no SQLSTATE.  The
+ * worker sets lc_messages so that libpq's messages are in English; OpenSSL's
+ * always are.  A remote that goes away meanwhile is not among these.
  */
 static bool
 is_permanent_message(const char *message)
