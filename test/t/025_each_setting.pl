@@ -91,7 +91,7 @@ is($state, '53400', 'with pool.max_pools 2 there is no third pool');
 like($error, qr/HINT:.*close idle connections with pool_reconnect\(\)/,
 	'and the hint says how to make room');
 sql($few, "SELECT pool_reconnect('one')");
-is(sql($few, "SELECT pool_query('three', 'select 1')"), '(1)', 'which does');
+ok(wait_until(20, sub { (sql_state($few, pid_query('three')))[0] eq '00000' }), 'which does');
 
 settled($few);
 $session->quit;
