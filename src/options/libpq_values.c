@@ -7,8 +7,8 @@
  * numbers for TCP are wrong only where all hosts are reached by TCP.  An empty value
  * is as none.
  *
- * A wrong value can be in the catalogs, of which libpq has complained at each attempt.
- * It is not refused then, so that its server can be altered otherwise.
+ * A server with a wrong value may be in the catalogs, from before that was looked at.
+ * Nobody could connect to it; but pg_upgrade is not to fail over it.
  */
 #include "postgres.h"
 
@@ -16,14 +16,10 @@
 #include <netdb.h>
 #include <sys/socket.h>
 
-#include "access/genam.h"
-#include "access/table.h"
-#include "catalog/pg_foreign_server.h"
 #include "commands/defrem.h"
 #include "lib/stringinfo.h"
 #include "libpq-fe.h"
 #include "miscadmin.h"
-#include "utils/rel.h"
 
 #include "options/catalog.h"
 #include "options/conninfo.h"
@@ -157,33 +153,11 @@ count_items(const char *list, bool (*is_so)(const char *))
 	return n;
 }
 
-/* Has a server that value already? */
-static bool
-is_stored(const char *name, const char *value)
-{
-	Relation servers = table_open(ForeignServerRelationId, AccessShareLock);
-	SysScanDesc scan =
-		systable_beginscan(servers, InvalidOid, false, NULL, 0, NULL);
-	HeapTuple row;
-	bool found = false;
-
-	while (!found && HeapTupleIsValid(row = systable_getnext(scan)))
-	{
-		const char *stored =
-			pool_catalog_value(pool_catalog_server_options(row), name);
-
-		found = stored != NULL && strcmp(stored, value) == 0;
-	}
-	systable_endscan(scan);
-	table_close(servers, AccessShareLock);
-	return found;
-}
-
-/* Raises FDW_INVALID_ATTRIBUTE_VALUE, unless the value has been there before. */
+/* Raises FDW_INVALID_ATTRIBUTE_VALUE. */
 static void
 refuse(const char *name, const char *value, const char *detail)
 {
-	if (IsBinaryUpgrade || is_stored(name, value))
+	if (IsBinaryUpgrade)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
@@ -258,7 +232,7 @@ check_numbers(List *options)
 
 /*
  * Raises INVALID_PARAMETER_VALUE if a list has another number of items than there are
- * hosts, unless both have been there before.
+ * hosts.
  */
 static void
 check_count(List *options, const char *name, const char *hosts_name,
@@ -272,8 +246,7 @@ check_count(List *options, const char *name, const char *hosts_name,
 		return;
 	n = pool_conninfo_count_items(list);
 	if (n == pool_conninfo_count_items(hosts) || (n == 1 && one_will_do) ||
-		IsBinaryUpgrade ||
-		(is_stored(name, list) && is_stored(hosts_name, hosts)))
+		IsBinaryUpgrade)
 		return;
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					errmsg("options \"%s\" and \"%s\" do not fit together",
