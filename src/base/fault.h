@@ -80,6 +80,8 @@
 	X(run_before_end, SESSION, RAISES)          \
 	X(run_done, SESSION, RAISES)                \
 	X(run_again, SESSION, RAISES)               \
+	X(backlog_noted, SESSION, SILENT)           \
+	X(backlog_read, SESSION, RAISES)            \
 	X(run_settle, SESSION, SILENT)              \
 	X(run_settled, SESSION, RAISES)             \
 	X(columns_described, SESSION, RAISES)       \

@@ -131,6 +131,10 @@ pool_lease_close(PoolLease *lease, PoolCloseReason reason)
 	lease->request.slot = POOL_NONE;
 	if (slot == POOL_NONE)
 		return;
+	if (reason == POOL_CLOSE_NONE && lease->backlog.exists)
+		reason = POOL_CLOSE_ERROR;
+	lease->backlog.exists = false;
+	lease->closed = reason;
 	if (!pool_queue_closes(condition) && closes_for(reason, condition))
 		condition = condition == POOL_CONDITION_UNREAD ? POOL_CONDITION_BUSY
 													   : POOL_CONDITION_BROKEN;

@@ -15,6 +15,7 @@
 #include "base/fault.h"
 #include "options/options.h"
 #include "session/acquire.h"
+#include "session/backlog.h"
 #include "session/by_name.h"
 #include "session/describe.h"
 #include "session/lease_run.h"
@@ -56,26 +57,39 @@ proof_timeout(const PoolLease *lease, bool validate)
 	return Min(options->health_check_timeout, Max(left, MIN_PROOF_MS));
 }
 
-/* Fills in what the run is to do; it begins now, in pool_clock_us(). */
+/*
+ * Fills in what the run is to do, which begins now: read the lease's backlog, if it
+ * has one, and otherwise the statement.
+ */
 static void
-prepare_run(PoolLease *lease, const PoolStatement *statement,
-			PoolResult *result, int64 now, PoolRun *run)
+prepare_run(PoolLeaseRun *lease_run)
 {
+	PoolLease *lease = lease_run->lease;
+	PoolRun *run = &lease_run->run;
 	const PoolOptions *options = &lease->target.options;
 
 	memset(run, 0, sizeof(*run));
 	run->copy = lease->copy;
 	run->server_name = NameStr(lease->target.server_name);
 	run->remote_pid = pool_shmem_slots[lease->request.slot].remote_pid;
+	run->query_timeout = options->query_timeout;
+	run->deadline = lease_run->deadline;
+	run->statement = lease_run->statement;
+	run->result = lease_run->result;
+	if (lease->backlog.exists)
+	{
+		run->backlog = &lease->backlog;
+		return;
+	}
 	run->reset_query = options->reset_query;
 	run->prove = lease->prove || lease->copy->unproven;
+	run->in_transaction =
+		!run->prove && PQtransactionStatus(run->copy->pg) == PQTRANS_INTRANS;
 	run->validate =
-		!lease->touched && now - pool_shmem_slots[lease->request.slot].heard >
+		!lease->touched &&
+		lease_run->began - pool_shmem_slots[lease->request.slot].heard >
 							   pool_clock_from_ms(options->validate_after_idle);
 	run->proof_timeout = proof_timeout(lease, run->validate);
-	run->query_timeout = options->query_timeout;
-	run->statement = statement;
-	run->result = result;
 	run->notifications =
 		lease->scope == POOL_LEASE_SESSION ? &lease->notifications : NULL;
 	run->describe = pool_describe_pays(run);
@@ -115,8 +129,7 @@ pool_lease_run_start(PoolLeaseRun *lease_run)
 		pool_by_name_do_without(lease);
 	lease_run->began = pool_clock_us();
 	lease_run->fresh = !lease->touched;
-	prepare_run(lease, lease_run->statement, lease_run->result,
-				lease_run->began, run);
+	prepare_run(lease_run);
 	lease->touched = true;
 	if (run->validate)
 		pool_stats_add(stats, POOL_COUNT_VALIDATIONS, 1);
@@ -130,6 +143,25 @@ pool_lease_run_start(PoolLeaseRun *lease_run)
 	}
 }
 
+/* Sends the statement, on the connection that the lease has. */
+static PoolLeaseRunStep
+start_again(PoolLeaseRun *lease_run)
+{
+	pool_lease_end_statement(lease_run->lease);
+	pool_lease_run_start(lease_run);
+	return POOL_LEASE_RUN_WAIT;
+}
+
+/* A backlog was read; as judge().  The statement has what is left of its time. */
+static PoolLeaseRunStep
+judge_backlog(PoolLeaseRun *lease_run)
+{
+	if (!pool_backlog_end(lease_run->lease, &lease_run->run))
+		return POOL_LEASE_RUN_OVER;
+	lease_run->deadline = lease_run->run.deadline;
+	return start_again(lease_run);
+}
+
 /*
  * A run is over: OVER if that is the end, WAIT if the statement was sent again on
  * the same connection, OPEN if it may go on another one; the lease has none then.
@@ -141,6 +173,8 @@ judge(PoolLeaseRun *lease_run)
 	PoolRun *run = &lease_run->run;
 	PoolAcquireRequest *request = &lease->request;
 
+	if (run->backlog != NULL)
+		return judge_backlog(lease_run);
 	if (run->outcome == POOL_RUN_NOT_SENT && run->validate)
 		pool_stats_add(&request->pool->stats, POOL_COUNT_VALIDATION_FAILURES, 1);
 	/* After query_timeout it is only slow, and to be cancelled until it ends. */
@@ -150,11 +184,9 @@ judge(PoolLeaseRun *lease_run)
 		pool_by_name_note_lost(lease);
 	if (pool_by_name_goes_again(lease, run))
 	{
-		pool_lease_end_statement(lease);
 		lease->copy->unproven = false;
 		lease->prove = run->reset_undone;
-		pool_lease_run_start(lease_run);
-		return POOL_LEASE_RUN_WAIT;
+		return start_again(lease_run);
 	}
 	if (!lease_run->fresh)
 		return POOL_LEASE_RUN_OVER;
@@ -210,10 +242,7 @@ pool_lease_run_check(PoolLease *lease)
 
 	pool_lease_refuse_if_running(lease);
 	if (lease->request.slot == POOL_NONE)
-		ereport(ERROR, (errcode(ERRCODE_CONNECTION_DOES_NOT_EXIST),
-						errmsg("lease " INT64_FORMAT " has lost its connection",
-							   lease->id),
-						errhint("Release the lease and acquire another one.")));
+		pool_run_error_raise_lost(lease);
 	if (pool_lease_is_reclaimed(lease))
 	{
 		pool_lease_close(lease, POOL_CLOSE_RECLAIMED);
@@ -234,6 +263,7 @@ pool_lease_run_begin(PoolLeaseRun *lease_run, PoolLease *lease,
 	lease_run->statement = statement;
 	lease_run->result = result;
 	lease_run->gone_again = false;
+	lease_run->deadline = 0;
 	lease_run->run.reset_lost = lease_run->run.sent = false;
 	if (lease->scope != POOL_LEASE_STATEMENT)
 		lease->started = pool_clock_us();

@@ -26,6 +26,7 @@ typedef struct PoolLeaseRun
 	int64 began;	 /* to use this connection, pool_clock_us() */
 	bool fresh;		 /* nothing was sent in the lease before */
 	bool gone_again; /* to another connection, after the proof */
+	int64 deadline;	 /* of query_timeout, when a backlog was read; else 0 */
 	PoolRun run;
 } PoolLeaseRun;
 

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
+#include "session/backlog.h"
 #include "session/by_name.h"
 #include "session/lease_settle.h"
 #include "session/run_error.h"
@@ -52,7 +53,8 @@ note_ready(PoolLease *lease, const PoolRun *run)
 
 /*
  * Settles the lease after an error that this session raised while the
- * statement ran: whatever ran was not seen to its end.  Raises nothing.
+ * statement ran: whatever ran was not seen to its end.  What is left of its answer
+ * is the lease's backlog, or the connection is closed.  Raises nothing.
  */
 void
 pool_lease_settle_failed(PoolLeaseRun *lease_run, int sqlstate)
@@ -67,7 +69,10 @@ pool_lease_settle_failed(PoolLeaseRun *lease_run, int sqlstate)
 	/* What came was refused here, or the error came after the end. */
 	if (lease->copy != NULL && !lease->copy->busy && run->sent)
 		note_ready(lease, run);
-	if (lease->copy != NULL && lease->copy->busy)
+	if (lease->copy != NULL && lease->copy->busy &&
+		pool_backlog_may_be(lease, run, sqlstate))
+		pool_backlog_note(lease, run);
+	else if (lease->copy != NULL && lease->copy->busy)
 		pool_lease_close(lease, sqlstate == ERRCODE_QUERY_CANCELED
 									? POOL_CLOSE_CANCELED
 									: POOL_CLOSE_ERROR);
@@ -101,6 +106,7 @@ close_after_run(PoolLease *lease, PoolRun *run)
 			pool_lease_close(lease, POOL_CLOSE_CANCELED);
 			break;
 		case POOL_RUN_COPIES:
+		case POOL_RUN_BEHIND:
 			pool_lease_close(lease, POOL_CLOSE_ERROR);
 			break;
 		default:

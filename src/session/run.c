@@ -22,6 +22,7 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
+#include "session/backlog.h"
 #include "session/describe.h"
 #include "session/proof.h"
 #include "session/remote_io.h"
@@ -269,8 +270,8 @@ send_proof(PoolRun *run)
 
 /*
  * Begins to run the statement, on a copy that is leased to this session: sends it,
- * or the proof that goes before it.  pool_run_step() goes on.  Raises errors of this
- * session, as that does.
+ * or the proof that goes before it; or reads the backlog.  pool_run_step() goes on.
+ * Raises errors of this session, as that does.
  */
 void
 pool_run_begin(PoolRun *run)
@@ -278,6 +279,15 @@ pool_run_begin(PoolRun *run)
 	PoolCopy *copy = run->copy;
 
 	POOL_FAULT_POINT(run_begin);
+	if (run->deadline == 0)
+		run->deadline = run->query_timeout > 0
+							? pool_clock_after_ms(run->query_timeout)
+							: PG_INT64_MAX;
+	if (run->backlog != NULL)
+	{
+		pool_backlog_begin(run);
+		return;
+	}
 	if (!pool_conn_cache_is_quiet(copy) && !hear_notifications(run))
 	{
 		hear_farewell(run);
@@ -289,9 +299,6 @@ pool_run_begin(PoolRun *run)
 	if (pool_statement_is_several(run->statement))
 		pool_result_expect_several(run->result);
 	run->pipeline = run->prove && !run->describe && pool_proof_may_lead(run);
-	run->deadline = run->query_timeout > 0
-						? pool_clock_after_ms(run->query_timeout)
-						: PG_INT64_MAX;
 	if (run->prove || run->validate)
 		send_proof(run);
 	else

@@ -30,6 +30,10 @@ typedef enum PoolRunOutcome
 	POOL_RUN_NOT_PROVEN, /* the proof failed in another way; no row was shown */
 	POOL_RUN_TIMED_OUT,	 /* query_timeout was over first */
 	POOL_RUN_COPIES,	 /* it is a COPY from or to the client */
+	POOL_RUN_BEHIND,	 /* a backlog could not be read: see "behind" */
+
+	/* A backlog was read to its end, and nothing else was done. */
+	POOL_RUN_CAUGHT_UP,
 
 	/* What lease_settle.c makes of them, when it has looked at the lease. */
 	POOL_RUN_LEFT_OPEN,		   /* done, but left a transaction open */
@@ -98,6 +102,19 @@ typedef struct PoolProofState
 	int rows;  /* with the nonce that came */
 } PoolProofState;
 
+/* What is left to read of an answer; see backlog.c. */
+typedef struct PoolBacklog
+{
+	bool exists;
+	bool in_transaction; /* its statement was sent in a transaction block */
+
+	/* As in the PoolRun whose answer it is. */
+	bool pipeline;
+	bool simple;
+	bool answered;
+	bool reset_undone;
+} PoolBacklog;
+
 /* One run: what the caller asks for, and what it gets. */
 typedef struct PoolRun
 {
@@ -112,6 +129,8 @@ typedef struct PoolRun
 	const PoolStatement *statement;
 	PoolResult *result;
 	PoolNotifications *notifications; /* where those are kept, or NULL */
+	const PoolBacklog *backlog; /* to be read, and nothing else; or NULL */
+	bool in_transaction; /* a transaction block of the remote is open */
 
 	/* What is prepared on the connection, and what becomes of it. */
 	bool caching; /* statements, and the reset, may be prepared */
@@ -133,7 +152,7 @@ typedef struct PoolRun
 	int64 describe_us; /* out: how long that took */
 	bool binary;	   /* out: it was executed in binary format after that */
 
-	int64 deadline; /* of query_timeout, pool_clock_us() */
+	int64 deadline; /* of query_timeout, pool_clock_us(); 0: it begins now */
 
 	/* How far it is; see run.c. */
 	PoolRunPhase phase;
@@ -142,6 +161,8 @@ typedef struct PoolRun
 	int answers;	  /* that are to come in this phase */
 	int64 wait_until; /* for what is read next, pool_clock_us() */
 	bool deaf;		  /* no more can be read; libpq tells why */
+	bool passing;	  /* a result is read here, by code that may raise anything */
+	int64 wasted;	  /* bytes of the backlog that were read */
 
 	PoolRunOutcome outcome;	 /* out */
 	PoolRemoteReport *error; /* out: FAILED, LOST: what to raise; NOT_SENT:
@@ -157,6 +178,7 @@ typedef struct PoolRun
 	bool settings_differ; /* out: from those that the copy began with */
 	bool reset_undone;	  /* out: the reset may have been rolled back */
 	const char *misread;  /* out: MISREAD: the setting that is to blame */
+	const char *behind;	  /* out: BEHIND: why, as a sentence */
 } PoolRun;
 
 extern void pool_run_begin(PoolRun *run);

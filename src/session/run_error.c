@@ -39,6 +39,7 @@ pool_run_error_sqlstate(const PoolRun *run)
 			return ERRCODE_FEATURE_NOT_SUPPORTED;
 		case POOL_RUN_MISREAD:
 			return ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
+		case POOL_RUN_BEHIND:
 		case POOL_RUN_RECLAIMED_BEFORE:
 			return ERRCODE_CONNECTION_DOES_NOT_EXIST;
 		case POOL_RUN_NOT_BEGUN:
@@ -132,7 +133,11 @@ raise_timeout(const char *server_name, const PoolRun *run)
 			(errcode(ERRCODE_QUERY_CANCELED),
 			 errmsg("canceling remote statement on server \"%s\" due to query_timeout",
 					server_name),
-			 run->sent
+			 run->backlog != NULL
+				 ? errdetail("The rest of the answer to an earlier statement did not "
+							 "come within %d ms.  The statement was not sent.",
+							 run->query_timeout)
+			 : run->sent
 				 ? errdetail("The statement ran for longer than %d ms.",
 							 run->query_timeout)
 				 : errdetail("The remote did not answer the reset of the connection within %d ms.  "
@@ -161,6 +166,48 @@ raise_misread(const char *server_name, const char *setting)
 			 errdetail("Rows from server \"%s\" could not be read correctly.",
 					   server_name),
 			 errhint("RESET it in the lease, or release the lease.")));
+}
+
+/* What is known of why a lease has no connection any more; NULL: nothing. */
+static const char *
+why_lost(PoolCloseReason reason)
+{
+	switch (reason)
+	{
+		case POOL_CLOSE_CANCELED:
+			return "A statement on it was canceled or timed out.";
+		case POOL_CLOSE_ERROR:
+			return "A statement on it failed before its answer had been read.";
+		case POOL_CLOSE_REMOTE_CLOSED:
+			return "It was lost while a statement ran.";
+		case POOL_CLOSE_CHECK_FAILED:
+			return "It was found to be lost before a statement was sent.";
+		case POOL_CLOSE_PROOF_FAILED:
+		case POOL_CLOSE_RESET_FAILED:
+			return "The remote did not answer the reset of the connection as expected.";
+		case POOL_CLOSE_RECLAIMED:
+			return "It was reclaimed.";
+		default:
+			return NULL;
+	}
+}
+
+/* Raises 08003: the lease has no connection any more, for that reason or NULL. */
+static void
+raise_lost_for(const PoolLease *lease, const char *reason)
+{
+	ereport(ERROR, (errcode(ERRCODE_CONNECTION_DOES_NOT_EXIST),
+					errmsg("lease " INT64_FORMAT " has lost its connection",
+						   lease->id),
+					reason != NULL ? errdetail("%s", reason) : 0,
+					errhint("Release the lease and acquire another one.")));
+}
+
+/* Raises 08003: the lease has no connection any more, since an earlier statement. */
+void
+pool_run_error_raise_lost(const PoolLease *lease)
+{
+	raise_lost_for(lease, why_lost(lease->closed));
 }
 
 /* Raises what came of a run, after the lease was settled.  DONE: nothing. */
@@ -192,6 +239,12 @@ pool_run_error_raise(const PoolLease *lease, const PoolRun *run)
 			break;
 		case POOL_RUN_COPIES:
 			raise_copies(server_name);
+			break;
+		case POOL_RUN_BEHIND:
+			raise_lost_for(lease, run->behind);
+			break;
+		case POOL_RUN_CAUGHT_UP:
+			Assert(false); /* the statement itself follows */
 			break;
 		case POOL_RUN_MISREAD:
 			raise_misread(server_name, run->misread);

@@ -10,6 +10,7 @@
 
 extern int pool_run_error_sqlstate(const PoolRun *run);
 extern bool pool_run_error_is_reset_refused(const PoolRun *run);
+extern void pool_run_error_raise_lost(const PoolLease *lease);
 extern void pool_run_error_raise(const PoolLease *lease, const PoolRun *run);
 extern void pool_run_error_keep_places(ErrorData *error);
 

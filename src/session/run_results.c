@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "base/fault.h"
+#include "session/backlog.h"
 #include "session/by_name.h"
 #include "session/command_tag.h"
 #include "session/describe.h"
@@ -74,6 +75,18 @@ pool_run_results_lost(PoolRun *run, const char *message)
 	pool_run_results_end(run, POOL_RUN_LOST);
 }
 
+/*
+ * Has a result of the statement read.  What is raised then is of this session alone:
+ * libpq is between two results.
+ */
+static void
+read_result(PoolRun *run, const PGresult *res)
+{
+	run->passing = true;
+	pool_result_add(run->result, res);
+	run->passing = false;
+}
+
 /* Passes one result of the statement on. */
 static void
 pass_on(PoolRun *run, PGresult *res)
@@ -94,8 +107,10 @@ pass_on(PoolRun *run, PGresult *res)
 			run->answered = run->statement->only_describe ||
 							(status != PGRES_SINGLE_TUPLE && is_complete(res));
 			pool_command_tag_note(run, res);
-			if (run->error == NULL)
-				pool_result_add(run->result, res);
+			if (run->backlog != NULL)
+				pool_backlog_take(run, res);
+			else if (run->error == NULL)
+				read_result(run, res);
 			return;
 		case PGRES_COPY_IN:
 		case PGRES_COPY_OUT:
@@ -120,8 +135,8 @@ pass_on(PoolRun *run, PGresult *res)
 }
 
 /*
- * Passes one result on and frees it; after an error pool_conn_cache_close()
- * frees it.
+ * Passes one result on and frees it; after an error pool_conn_cache_close() or
+ * pool_backlog_note() frees it.
  */
 static void
 pass_on_and_free(PoolRun *run, PGresult *res)
@@ -138,8 +153,8 @@ pass_on_and_free(PoolRun *run, PGresult *res)
 
 /*
  * The results of the statement are next.  Rows come one by one, so that memory does
- * not grow with the result.  An error while a row is passed on leaves the copy busy,
- * and so the connection is closed.
+ * not grow with the result.  An error while a row is passed on leaves the copy busy:
+ * the connection is closed, or the lease has a backlog.
  */
 static void
 expect_results(PoolRun *run)
@@ -220,7 +235,7 @@ check_end(PoolRun *run)
 		pool_run_results_lost(run, POOL_OUT_OF_STEP);
 		return;
 	}
-	copy->busy = false;
+	copy->busy = run->backlog != NULL; /* until pool_backlog_end() */
 	run->settings_differ =
 		pool_conn_cache_fingerprint(copy) != copy->fingerprint;
 	if (run->settings_differ)
@@ -228,7 +243,9 @@ check_end(PoolRun *run)
 		run->left_state = run->unsettles = true;
 		run->holds = POOL_HOLDS_STATE;
 	}
-	if (run->error != NULL)
+	if (run->backlog != NULL)
+		pool_run_results_end(run, POOL_RUN_CAUGHT_UP);
+	else if (run->error != NULL)
 		pool_run_results_end(run, POOL_RUN_FAILED);
 	else if ((run->misread = find_misread(run)) != NULL)
 		pool_run_results_end(run, POOL_RUN_MISREAD);

@@ -27,6 +27,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "session/acquire.h"
+#include "session/backlog.h"
 #include "session/lease_run.h"
 #include "session/session.h"
 #include "shared/queue.h"
@@ -237,7 +238,8 @@ warn_of_rollbacks(void)
 
 		if (lease->scope == POOL_LEASE_TRANSACTION &&
 			lease->subid != InvalidSubTransactionId &&
-			pool_lease_condition(lease) == POOL_CONDITION_IN_TRANSACTION)
+			(pool_lease_condition(lease) == POOL_CONDITION_IN_TRANSACTION ||
+			 pool_backlog_in_transaction(lease)))
 			ereport(WARNING,
 					(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
 					 errmsg("lease " INT64_FORMAT

@@ -33,6 +33,7 @@ my %scenario = (
 	describe => [qw(describe_begin describe_read)],
 	ask_columns => [qw(columns_described)],
 	try_again => [qw(run_again)],
+	catch_up => [qw(backlog_noted backlog_read)],
 	time_out => [qw(close_copy_closed)],
 	commit => [qw(pre_commit commit)],
 	roll_back => [qw(abort)],
@@ -277,6 +278,20 @@ sub try_again
 	sql($self->{remote}, q(SELECT setval('resets', 1, false)), db => 'far');
 	arm($self->{victim}, $what);
 	$self->{case}->ask($self->{victim}, 'ending');
+	return;
+}
+
+# A statement on a lease after one whose rows were refused here.
+sub catch_up
+{
+	my ($self, $what) = @_;
+	my $victim = $self->{victim};
+	my $lease = $victim->acquire('srv');
+
+	arm($victim, $what);
+	$self->{case}->saw($victim->query("SELECT * FROM pool_query($lease, 'select 1, 2') AS t(a int)"));
+	$self->{case}->ask($victim, $lease);
+	$victim->release($lease);
 	return;
 }
 
