@@ -71,8 +71,8 @@ begin
 end
 $$;
 select active from lease_active;
--- An error of this session in the middle of a result costs an outer lease its connection,
--- at once.
+-- An error of this session in the middle of a result costs an outer lease nothing: the
+-- rest of the answer is thrown away.
 begin;
 select pool_acquire('loopback') as lease \gset
 select pool_exec(:lease, 'begin; insert into lease_t values (5)');

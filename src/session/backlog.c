@@ -44,7 +44,8 @@ static const PoolStatement nobodys = {.sql = "", .verbatim = true};
 
 /*
  * May the lease, whose copy is busy, keep its connection after this error?  One for a
- * single statement has no use for it.
+ * single statement has no use for it, and that of a link may not be behind: what it
+ * holds is asked of libpq between two statements.
  */
 bool
 pool_backlog_may_be(const PoolLease *lease, const PoolRun *run, int sqlstate)
@@ -119,9 +120,10 @@ pool_backlog_take(PoolRun *run, const PGresult *res)
 			run->wasted += sizeof(uint32) + PQgetlength(res, row, i);
 	}
 	if (run->wasted > MAX_BYTES)
-		give_up(run, psprintf("More than %d MB were left to read of the answer to "
-							  "an earlier statement, which an error had ended.",
-							  MAX_BYTES / (1024 * 1024)));
+		give_up(run,
+				psprintf("More than %d MB were left to read of the answer to "
+						 "an earlier statement, which an error had ended.",
+						 MAX_BYTES / (1024 * 1024)));
 }
 
 /*

@@ -53,8 +53,8 @@ typedef struct PoolLease
 	bool holds;					/* state of the remote session that its user
 								 * counts on; scope SESSION only */
 	PoolNotifications notifications; /* scope SESSION only */
-	PoolBacklog backlog;		 /* of the statement before */
-	PoolCloseReason closed;		 /* why it has no connection any more */
+	PoolBacklog backlog;			 /* of the statement before */
+	PoolCloseReason closed;			 /* why it has no connection any more */
 
 	/*
 	 * Large, and filled in when they are needed; a new lease has zeros only up to

@@ -88,7 +88,7 @@ prepare_run(PoolLeaseRun *lease_run)
 	run->validate =
 		!lease->touched &&
 		lease_run->began - pool_shmem_slots[lease->request.slot].heard >
-							   pool_clock_from_ms(options->validate_after_idle);
+			pool_clock_from_ms(options->validate_after_idle);
 	run->proof_timeout = proof_timeout(lease, run->validate);
 	run->notifications =
 		lease->scope == POOL_LEASE_SESSION ? &lease->notifications : NULL;

@@ -130,7 +130,7 @@ typedef struct PoolRun
 	PoolResult *result;
 	PoolNotifications *notifications; /* where those are kept, or NULL */
 	const PoolBacklog *backlog; /* to be read, and nothing else; or NULL */
-	bool in_transaction; /* a transaction block of the remote is open */
+	bool in_transaction;		/* a transaction block of the remote is open */
 
 	/* What is prepared on the connection, and what becomes of it. */
 	bool caching; /* statements, and the reset, may be prepared */
@@ -161,8 +161,8 @@ typedef struct PoolRun
 	int answers;	  /* that are to come in this phase */
 	int64 wait_until; /* for what is read next, pool_clock_us() */
 	bool deaf;		  /* no more can be read; libpq tells why */
-	bool passing;	  /* a result is read here, by code that may raise anything */
-	int64 wasted;	  /* bytes of the backlog that were read */
+	bool passing; /* a result is read here, by code that may raise anything */
+	int64 wasted; /* bytes of the backlog that were read */
 
 	PoolRunOutcome outcome;	 /* out */
 	PoolRemoteReport *error; /* out: FAILED, LOST: what to raise; NOT_SENT:

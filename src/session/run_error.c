@@ -196,11 +196,11 @@ why_lost(PoolCloseReason reason)
 static void
 raise_lost_for(const PoolLease *lease, const char *reason)
 {
-	ereport(ERROR, (errcode(ERRCODE_CONNECTION_DOES_NOT_EXIST),
-					errmsg("lease " INT64_FORMAT " has lost its connection",
-						   lease->id),
-					reason != NULL ? errdetail("%s", reason) : 0,
-					errhint("Release the lease and acquire another one.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_CONNECTION_DOES_NOT_EXIST),
+			 errmsg("lease " INT64_FORMAT " has lost its connection", lease->id),
+			 reason != NULL ? errdetail("%s", reason) : 0,
+			 errhint("Release the lease and acquire another one.")));
 }
 
 /* Raises 08003: the lease has no connection any more, since an earlier statement. */

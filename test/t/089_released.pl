@@ -106,14 +106,24 @@ foreach my $how ('with a handover', 'without one')
 is(stat_of($local, 'closed_canceled', $srv),
 	2, 'the connections of cancelled statements are closed');
 
+# One that is cancelled in a lease
+$lease = $session->acquire($srv);
+$session->query(
+	"SET statement_timeout = '200ms'; " . query($lease, $sleep) . '; RESET statement_timeout');
+my $answer = $session->query(query($lease, q(select 'own')));
+is($answer->{state}, '08003', 'the lease has lost its connection then') or diag($answer->{out});
+$session->query('RESET statement_timeout');
+$session->release($lease);
+
 # One that was left in the middle of its rows, in a lease
 sql($local, 'CREATE DOMAIN small AS int CHECK (VALUE < 500)');
 $lease = $session->acquire($srv);
-my $answer = $session->query(
+$answer = $session->query(
 	"SELECT * FROM pool_query($lease, 'select generate_series(1, 100000)') AS t(a small)");
 is($answer->{state}, '23514', 'a row that does not fit is an error');
 $answer = $session->query(query($lease, q(select 'own')));
-is($answer->{state}, '08003', 'the lease has lost its connection then') or diag($answer->{out});
+is("$answer->{state} $answer->{out}", '00000 own', 'the lease goes on')
+  or diag($answer->{err});
 $session->release($lease);
 
 #

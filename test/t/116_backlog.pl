@@ -11,6 +11,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 use PoolTest;
+use PoolTest::FaultPoints;
 use Test::More;
 
 my ($local, $remote) = start_pair(max_size => 4, query_timeout => '60s');
@@ -18,7 +19,7 @@ my $session = session($local);
 my $number = 0;
 
 create_server($local, 'single', $remote, options => { max_size => 1, statement_cache => 64 });
-create_server($local, 'hasty', $remote, options => { max_size => 1, query_timeout => '500ms' });
+create_server($local, 'hasty', $remote, options => { max_size => 1, query_timeout => '2s' });
 sql($remote, <<'SQL', db => 'far');
 CREATE TABLE kept (a text);
 GRANT ALL ON kept TO app;
@@ -283,6 +284,15 @@ $session->query('SAVEPOINT s');
 refuse($lease);
 $session->query('ROLLBACK TO s');
 is($session->query('COMMIT')->{err}, '', 'without one there is no warning');
+$lease = $session->acquire('single');
+$session->query("SELECT pool_exec($lease, 'begin')");
+$session->release($lease);
+$session->query('BEGIN');
+$lease = $session->query(q(SELECT pool_acquire('single')))->{out};
+$session->query('SAVEPOINT s');
+refuse($lease);
+$session->query('ROLLBACK TO s');
+is($session->query('COMMIT')->{err}, '', 'nor for one of an earlier lease');
 my $closed = stat_of($local, 'closed_error');
 $lease = $session->acquire('srv');
 refuse($lease);
@@ -335,16 +345,16 @@ kill 'STOP', $backend;
 $answer = $session->query(ask($lease, 'select 1'));
 kill 'CONT', $backend;
 is($answer->{state}, '57014', 'query_timeout holds for the rest');
-like($answer->{err}, qr/The rest of the answer to an earlier statement did not come within 500 ms/,
+like($answer->{err}, qr/The rest of the answer to an earlier statement did not come within 2000 ms/,
 	'the error says for what the time was too short');
 is_lost($lease, 'canceled', 'the connection is closed');
 $session->release($lease);
 
 # It holds for the rest and the statement together.
 $lease = $session->acquire('hasty');
-refuse($lease, 'select i, case i when 9000 then pg_sleep(0.4)::text end from'
+refuse($lease, 'select i, case i when 9000 then pg_sleep(1.5)::text end from'
 	  . ' generate_series(1, 9001) i');
-is($session->query(ask($lease, 'select pg_sleep(0.4)'))->{state}, '57014',
+is($session->query(ask($lease, 'select pg_sleep(1.5)'))->{state}, '57014',
 	'the rest and the statement have one query_timeout');
 $session->release($lease);
 
@@ -364,21 +374,55 @@ $lease = $session->acquire('srv');
 refuse($lease, $slow);
 sql($local, 'SELECT pg_terminate_backend(' . worker_pid($local) . ')');
 $answer = $session->query(ask($lease, 'select 1'));
-like("$answer->{state} $answer->{err}", qr/^08006 .*The statement was not sent/s,
+like("$answer->{state} $answer->{err}",
+	qr/^08006 .*connection of lease $lease to server "srv" was lost.*The statement was not sent/s,
 	'the next statement is told that the connection is lost');
 is_lost($lease, 'found to be lost', 'the lease is lost with the worker');
 $session->release($lease);
 wait_for_app_sessions($remote, 0, 'nothing runs at the remote', %asleep);
 
 # The lease is reclaimed.
-$lease = $session->acquire('srv');
+$session->query('BEGIN');
+$lease = $session->query(q(SELECT pool_acquire('srv')))->{out};
+$session->query("SELECT pool_exec($lease, 'begin')");
+$session->query('SAVEPOINT s');
 refuse($lease);
+$session->query('ROLLBACK TO s');
 sql($local, q(SELECT pool_close('srv')));
 $answer = $session->query(ask($lease, 'select 1'));
 like("$answer->{state} $answer->{err}", qr/^08003 .*was reclaimed/,
 	'a lease that was reclaimed says so');
+$session->query('ROLLBACK TO s');
 is_lost($lease, 'It was reclaimed', 'and again');
-$session->release($lease);
+$session->query('ROLLBACK TO s');
+is($session->query('COMMIT')->{err}, '', 'its rest is nothing to be warned of any more');
+
+# An error while the rest is read
+foreach my $point (qw(run_allowed run_begin run_woken run_row run_before_end run_done
+	backlog_read))
+{
+	$lease = $session->acquire('srv');
+	refuse($lease);
+	arm($session, "$point error");
+	is($session->query(ask($lease, 'select 1'))->{state}, 'XX000', "$point fails in a rest");
+	disarm($session);
+	$answer = $session->query(ask($lease, q(select 'own')));
+	like("$answer->{state} $answer->{out}", qr/^(?:00000 own|08003 )$/,
+		"after that the lease works, or has lost its connection") or diag($answer->{err});
+	$session->release($lease);
+}
+
+# What a connection of dblink's holds libpq is asked for between two statements.
+sql($local, 'CREATE EXTENSION pool_dblink');
+$session->query(q{SET pool_dblink.mode = 'session'; SELECT dblink_connect('x', 'srv')});
+$session->query(q(SET work_mem = '64kB'; SET temp_file_limit = '100kB'));
+is($session->query(q{SELECT * FROM dblink('x', 'select repeat(''x'', 100) from}
+		  . q{ generate_series(1, 100000)') AS t(a text)})->{state}, '53400',
+	'a result of dblink is too large');
+$session->query('RESET work_mem; RESET temp_file_limit');
+is($session->query(q{SELECT * FROM dblink('x', 'select 1') AS t(a text)})->{state}, '08003',
+	'its connection is lost');
+$session->query(q{SELECT dblink_disconnect('x')});
 owns(q('srv'), 'the pool goes on');
 
 $session->quit;
