@@ -5,8 +5,9 @@
  * A copy (descriptor and PGconn) is made when the session leases a slot for the
  * first time, and kept when the lease ends, so that the next lease of that slot
  * needs neither.  At most pool.session_cache copies are kept besides those in
- * use, and fewer where the session's descriptors do not suffice.  A copy whose slot has another connection by now (another
- * generation) is closed when the cache is next looked through.
+ * use, and fewer where the session's descriptors do not suffice.  A copy whose slot
+ * has another connection by now (another generation) is closed when the cache is
+ * next looked through.
  *
  * All memory here is the session's own; of what is shared only the slots'
  * generations are read, which need no lock.
