@@ -79,7 +79,8 @@ foreach my $object ('server', 'mapping')
 		}
 	}
 }
-cmp_ok($accepted, '>', 100, "values were tried: $accepted");
+# Words, numbers, ports and addresses are refused when they are written.
+cmp_ok($accepted, '>', 60, "values were taken as written: $accepted");
 cmp_ok($connected, '>', 5, "with some of them there is a connection: $connected");
 is(join("\n", @strange), '', 'what is no right value is a clear error');
 is(scalar accept_all($evil), 0, 'no value of an option leads to another host or port');
