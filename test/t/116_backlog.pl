@@ -247,6 +247,18 @@ refuse($lease, $fail);
 like($session->query(ask($lease, $name))->{out}, qr/ ${\ $session->pid }$/,
 	'the handover is proven again after an error in the rest');
 $session->release($lease);
+
+# Before it is proven nobody knows what there is to be read.
+foreach my $point (qw(proof_sent proof_reset_read))
+{
+	$other->query(ask(q('single'), $name));
+	$lease = $session->acquire('single');
+	arm($session, "$point error");
+	is($session->query(ask($lease, 'select 1'))->{state}, 'XX000', "$point fails in a lease");
+	disarm($session);
+	is_lost($lease, 'failed before', 'the lease has lost its connection then');
+	$session->release($lease);
+}
 $other->quit;
 
 # What is prepared is not counted on any more.
