@@ -9,7 +9,7 @@ CREATE ROLE regress_pool_options;
 CREATE SERVER options_none FOREIGN DATA WRAPPER pool;
 CREATE SERVER options_server FOREIGN DATA WRAPPER pool;
 CREATE SERVER options_libpq FOREIGN DATA WRAPPER pool OPTIONS (
-	host 'a,b', hostaddr '127.0.0.1', port '5432', dbname 'postgres',
+	host 'a,b', hostaddr '127.0.0.1,::1', port '5432', dbname 'postgres',
 	options '-c geqo=off', application_name 'x', passfile '/nowhere',
 	service 'x', channel_binding 'disable', keepalives '1',
 	keepalives_idle '1', keepalives_interval '1', keepalives_count '1',
