@@ -57,10 +57,19 @@ is_over(void *arg)
 		   ordered->order != POOL_CANCEL_ORDER_TAKEN;
 }
 
+/* Raises what the remote would have said. */
+static void
+raise_canceled(void *arg)
+{
+	ereport(ERROR, (errcode(ERRCODE_QUERY_CANCELED),
+					errmsg("canceling statement due to user request"),
+					errdetail("It was waiting for a connection.")));
+}
+
 /*
- * Has the remote cancel what the request does; one that has no connection yet is
- * CANCELLED, and one that is done stays as it is.  Returns false if the remote could
- * not be told, and the request goes on.
+ * Has the remote cancel what the request does; one that has no connection fails as if
+ * it had, and one that is done stays as it is.  Returns false if the remote could not
+ * be told, and the request goes on.
  *
  * The connection is closed when its lease ends.  Moves requests on, and raises what
  * pool_request_run_until() does; after that the remote may still be told.
@@ -73,7 +82,10 @@ pool_request_cancel(PoolRequest *request)
 
 	(void) pool_request_run_until(is_sent, request, PG_INT64_MAX);
 	if (request->state == POOL_REQUEST_WAITING)
-		pool_request_abandon(request);
+	{
+		pool_request_stop(request);
+		pool_request_fail(request, raise_canceled);
+	}
 	if (pool_request_is_done(request))
 		return true;
 	ordered.slot = request->lease->request.slot;
