@@ -35,7 +35,8 @@ sub state_in
 	my ($messages) = @_;
 	my @states = $messages =~ /(?:ERROR|FATAL|PANIC):\s+([0-9A-Z]{5}): /g;
 
-	return @states ? $states[-1] : $messages =~ /connection to server|server closed/
+	# What psql says of its own connection, and no warning of a server's by name.
+	return @states ? $states[-1] : $messages =~ /connection to server (?!")|server closed/
 	  ? 'lost'
 	  : '00000';
 }
