@@ -246,6 +246,7 @@ sub due
 
 my $any = qr/^/;
 my $lease = qr/^(?:commit|rollback|undone|long|held|leased|across|fetched)$/;
+my $named = qr/^dl_(?:named|cursor|send|cancel)$/;
 my $srv = qr/server "(?:srv|hasty|dN)"/;
 my @explained = (
 	@explained_changes,
@@ -262,8 +263,10 @@ my @explained = (
 	[ $any, '08006', qr/^connection to the remote (?:was lost|is out of step)$/ ],
 	[ $any, '08006', qr/^could not send the statement to the remote$/ ],
 	[ $any, '08006', qr/^connection to $srv failed$/ ],
-	[ $lease, '08006', qr/^connection of lease N to $srv was lost$/ ],
-	[ $lease, '57P01', qr/^remote has ended the connection of lease N to $srv$/ ],
+	(map {
+		(   [ $_, '08006', qr/^connection of lease N to $srv was lost$/ ],
+			[ $_, '57P01', qr/^remote has ended the connection of lease N to $srv$/ ])
+	} $lease, $named),
 
 	# It is down, stopping or starting, and nobody is there or says so.
 	[ $any, '08001', qr/^could not connect to $srv$/ ],
