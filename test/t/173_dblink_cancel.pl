@@ -92,21 +92,25 @@ foreach my $mode (qw(session transaction))
 	remote_count($local, $remote, "and so is the remote's session, $in");
 }
 
-# What has lost its connection and waits for another one is, without one.
-$session->query(q{SET pool_dblink.mode = 'transaction'; SELECT dblink_connect('x', 'one')});
-$session->query($pid);
-my $asleep = worker_pid($local);
-kill 'STOP', $asleep;
-ok(wait_until(20, sub { slurp_file("/proc/$asleep/stat") =~ /^\d+ \(.*\) T/ }),
-	'the worker opens no connection');
-terminate_app_sessions($remote);
-ok(wait_until(20, sub { app_sessions($remote) == 0 }), 'the remote has closed the one');
-send_query('select 8');
-answers($session, $cancel, 'OK', 'what waits for another connection is cancelled');
-kill 'CONT', $asleep;
-is_cancelled('that waits for another connection');
-$session->query(q{SELECT dblink_disconnect('x')});
-settled($local);
+# What has lost its connection and waits for another one is, without one.  A worker that is
+# stopped relays nothing, so with TLS the loss would not be seen.
+if (!$ENV{POOL_TEST_TLS})
+{
+	$session->query(q{SET pool_dblink.mode = 'transaction'; SELECT dblink_connect('x', 'one')});
+	$session->query($pid);
+	my $asleep = worker_pid($local);
+	kill 'STOP', $asleep;
+	ok(wait_until(20, sub { slurp_file("/proc/$asleep/stat") =~ /^\d+ \(.*\) T/ }),
+		'the worker opens no connection');
+	terminate_app_sessions($remote);
+	ok(wait_until(20, sub { app_sessions($remote) == 0 }), 'the remote has closed the one');
+	send_query('select 8');
+	answers($session, $cancel, 'OK', 'what waits for another connection is cancelled');
+	kill 'CONT', $asleep;
+	is_cancelled('that waits for another connection');
+	$session->query(q{SELECT dblink_disconnect('x')});
+	settled($local);
+}
 
 # The session ends.
 foreach my $end (qw(quit pg_terminate_backend))
